@@ -1,0 +1,90 @@
+"""The values an executor runs with; `ameide.config` reads them, nothing here looks at the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+AUTHOR_QUEUES = (
+    "transformation.work.queue.agentwork.coder.v1",
+    "transformation.work.queue.toolrun.generate.v1",
+)
+VERIFIER_QUEUES = (
+    "transformation.work.queue.toolrun.verify.v1",
+    "transformation.work.queue.toolrun.publish.v1",
+)
+OPERATOR_VARIABLES = (
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_FIND_LINKS",
+    "PIP_TRUSTED_HOST",
+    "PIP_CERT",
+    "PIP_DEFAULT_TIMEOUT",
+    "PIP_NO_INDEX",
+    "UV_INDEX_URL",
+    "UV_DEFAULT_INDEX",
+    "UV_FIND_LINKS",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "https_proxy",
+    "http_proxy",
+    "no_proxy",
+    "npm_config_registry",
+    "GOPROXY",
+    "GONOSUMDB",
+    "GONOSUMCHECK",
+    "GOSUMDB",
+    "GOPRIVATE",
+    "GOFLAGS",
+)
+"""Variables of the operator that a verify child gets besides its own; the coder's child gets none of them."""
+
+
+@dataclass(frozen=True)
+class UnprivilegedUser:
+    """Numeric ids that children run as when the executor is root; no passwd entry is needed."""
+
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True)
+class ExecutorSettings:
+    """How one executor runs.
+
+    `credentials` maps a credential reference of a repository to ``user:password`` or a bare token; `object_store` is
+    ``file:///folder`` or ``s3://bucket/prefix``; `registry` is the folder of OCI layouts, `forge` the folder of local remotes.
+    `python` and `search_path` name programs that the children can execute (see `ameide.infra.toolchain`).
+    """
+
+    address: str
+    token: str = field(repr=False)
+    name: str
+    queues: tuple[str, ...]
+    work_root: Path
+    object_store: str
+    registry: str
+    forge: str
+    python: Path
+    search_path: tuple[Path, ...]
+    user: UnprivilegedUser | None = None
+    slots: int = 1
+    poll_seconds: int = 20
+    credentials: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    operator_environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    store_options: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    coder_command: tuple[str, ...] = ()
+    coder_patches: Path | None = None
+
+    def secrets(self) -> tuple[str, ...]:
+        """Values that must not reach a log, an error or evidence."""
+        values = [self.token, *self.credentials.values(), *self.store_options.values()]
+        parts = [part for value in values for part in (value, *value.split(":")) if len(part) >= 8]
+        return tuple(dict.fromkeys(parts))
