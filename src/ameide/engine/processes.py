@@ -1,4 +1,4 @@
-"""Engine processes: they outlive the program that starts them, and are only ever recognised by pid and start time together."""
+"""Engine processes: they outlive the program that starts them, and are recognised by pid and start time together."""
 
 import json
 import signal

@@ -1,0 +1,1 @@
+"""Embedded PostgreSQL and Temporal: built or unpacked once, started and stopped per state folder."""
