@@ -1,0 +1,1 @@
+"""ameide: a durable, audited control plane for software delivery by people and AI agents."""

@@ -1,0 +1,1 @@
+"""The owner: decides commands, keeps state, states facts."""

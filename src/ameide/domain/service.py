@@ -1,0 +1,153 @@
+"""Executes a command in one way: replay check, lock, decide, save, outbox - one transaction, one commit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
+
+from protobuf import Message
+
+from ameide.contracts.ids import new_message_id
+from ameide.domain.aggregates import place_of, state_of
+from ameide.domain.statement import state_facts
+from ameide.domain.unit import Unit
+from ameide.errors import Conflict, NotFound
+from ameide.rpc.interceptors import Caller
+from ameide.storage import sql
+from ameide.storage.db import Database, Transaction
+from ameide_core_proto.common.v1.metadata_pb import Scope
+from ameide_core_proto.transformation.work.v1.work_pb import WorkRequest
+
+_SQL = sql.load("domain")
+# Not business: the same intention may be sent with another envelope around it.
+_NOT_FINGERPRINTED = frozenset({"scope", "clientRequestId", "requestedBy"})
+
+
+class Command(Protocol):
+    """What every command has."""
+
+    scope: Scope | None
+    client_request_id: str
+
+    def to_json(self) -> str: ...
+
+
+class Answer(Protocol):
+    """What every answer to a command has."""
+
+    idempotent_replay: bool
+
+    def to_binary(self) -> bytes: ...
+
+
+C = TypeVar("C", bound=Command)
+A = TypeVar("A", bound=Answer)
+R = TypeVar("R")
+
+
+class Service:
+    """Commands on the database, as the application role."""
+
+    def __init__(self, database: Database, wake: Callable[[], None]) -> None:
+        self._database = database
+        self._wake = wake
+
+    async def execute(
+        self, caller: Caller, name: str, command: C, answer: type[A], handler: Callable[[Unit, C], Awaitable[A]]
+    ) -> A:
+        """Run the handler once per (tenant, name, client_request_id); a replay gets the first answer, marked as one.
+
+        Raises Conflict when the key was used for another intention, and whatever the handler refuses with; then
+        nothing was written.
+        """
+        check_scope(caller, command.scope)
+        key = (caller.tenant_id, name, command.client_request_id)
+        fingerprint = fingerprint_of(command)
+        async with self._database.transaction(caller.tenant_id) as tx:
+            begun = await tx.fetch_one(_SQL["begin_command"], (*key, fingerprint))
+            if begun is None:
+                return await _replay(tx, key, fingerprint, answer)
+            unit = Unit(tx, caller, begun["now"], causation_id=command.client_request_id)
+            response = await handler(unit, command)
+            await _save(unit)
+            await state_facts(unit)
+            await tx.execute(_SQL["finish_command"], (response.to_binary(), *key))
+        self._wake()
+        return response
+
+    async def perform(self, caller: Caller, scope: Scope | None, handler: Callable[[Unit], Awaitable[R]]) -> R:
+        """Run a handler that carries its own idempotency: claims by their lease row, process facts by (epoch, seq)."""
+        check_scope(caller, scope)
+        async with self._database.transaction(caller.tenant_id) as tx:
+            row = await tx.fetch_one(_SQL["now"])
+            assert row is not None
+            unit = Unit(tx, caller, row["now"], causation_id=new_message_id())
+            result = await handler(unit)
+            await _save(unit)
+            await state_facts(unit)
+        self._wake()
+        return result
+
+
+def check_scope(caller: Caller, scope: Scope | None) -> None:
+    """The tenant is the token's. Another one in the request answers as if it did not exist."""
+    if scope is not None and scope.tenant_id and scope.tenant_id != caller.tenant_id:
+        raise NotFound(f"no tenant {scope.tenant_id}", remedy="Use a token of that tenant")
+
+
+def fingerprint_of(command: Command) -> bytes:
+    """SHA-256 over the business fields, in a canonical form."""
+    fields: dict[str, Any] = json.loads(command.to_json())
+    business = {key: value for key, value in fields.items() if key not in _NOT_FINGERPRINTED}
+    return hashlib.sha256(json.dumps(business, sort_keys=True).encode()).digest()
+
+
+async def _replay(tx: Transaction, key: tuple[str, str, str], fingerprint: bytes, answer: type[A]) -> A:
+    row = await tx.fetch_one(_SQL["stored_response"], key)
+    assert row is not None
+    if bytes(row["fingerprint"]) != fingerprint:
+        raise Conflict(
+            f"{key[2]!r} was used for another {key[1]}",
+            field="client_request_id",
+            remedy="Use a new client_request_id for a new intention",
+            reason="IDEMPOTENCY_KEY_REUSED",
+        )
+    stored = from_binary(answer, row["response"])
+    stored.idempotent_replay = True
+    return stored
+
+
+def from_binary(message: type[A], data: bytes) -> A:
+    """Parse a stored answer."""
+    assert issubclass(message, Message)
+    return message.from_binary(bytes(data))
+
+
+async def _save(unit: Unit) -> None:
+    for fact in unit.facts:
+        state = state_of(fact)
+        # Works have a hot table of their own, written by the work commands.
+        if isinstance(state, WorkRequest):
+            continue
+        place = place_of(state)
+        row = (
+            unit.tenant_id,
+            place.kind,
+            place.id,
+            state.version,
+            place.parent_id,
+            place.status,
+            place.due_at,
+            state.to_binary(),
+        )
+        if state.version == 1:
+            if await unit.tx.execute(_SQL["insert_aggregate"], row) == 0:
+                raise Conflict(
+                    f"{place.kind} {place.id} is there already",
+                    remedy="Choose another name, or work on the one that is there",
+                    reason="ALREADY_EXISTS",
+                )
+        else:
+            await unit.tx.execute(_SQL["save_aggregate"], row)

@@ -1,0 +1,111 @@
+"""One command in one transaction: what it locked, and the facts that it decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from protobuf import Message
+from protobuf.wkt import Timestamp
+
+from ameide.domain.aggregates import State, place_of
+from ameide.errors import NotFound
+from ameide.rpc.interceptors import Caller
+from ameide.storage import sql
+from ameide.storage.db import Transaction
+from ameide_core_proto.common.v1.metadata_pb import Actor, Scope
+
+S = TypeVar("S", bound=Message[Any])
+_SQL = sql.load("domain")
+
+
+@dataclass(slots=True)
+class Unit:
+    """A unit of work. Handlers lock states through it in the order change, artifact, gate, and record facts."""
+
+    tx: Transaction
+    caller: Caller
+    # Database clock at the start of the command.
+    now: datetime
+    # What caused the command: a message or request id.
+    causation_id: str
+    facts: list[Message[Any]] = field(default_factory=list[Message[Any]])
+    intents: list[Message[Any]] = field(default_factory=list[Message[Any]])
+    # The run that facts without one of their own concern (an artifact's, while its change has an open run).
+    process_instance_id: str = ""
+
+    @property
+    def tenant_id(self) -> str:
+        """The tenant of the caller, and so of everything that the unit touches."""
+        return self.caller.tenant_id
+
+    @property
+    def actor(self) -> Actor:
+        """The caller, for envelopes and records."""
+        return Actor(principal_id=self.caller.principal_id)
+
+    @property
+    def timestamp(self) -> Timestamp:
+        """`now` as a message field."""
+        return Timestamp.from_datetime(self.now)
+
+    def scope(self, repository_id: str = "") -> Scope:
+        """The scope of a new record."""
+        return Scope(tenant_id=self.tenant_id, repository_id=repository_id)
+
+    async def lock(self, kind: str, id: str, state: type[S]) -> S:
+        """The state, its row locked until the end. Raises NotFound, also for another tenant's id."""
+        row = await self.tx.fetch_one(_SQL["lock_aggregate"], (self.tenant_id, kind, id))
+        return _open(row, kind, id, state)
+
+    async def read(self, kind: str, id: str, state: type[S]) -> S:
+        """The state, not locked. Raises NotFound."""
+        row = await self.tx.fetch_one(_SQL["read_aggregate"], (self.tenant_id, kind, id))
+        return _open(row, kind, id, state)
+
+    async def find(self, kind: str, id: str, state: type[S]) -> S | None:
+        """The state or None, not locked."""
+        row = await self.tx.fetch_one(_SQL["read_aggregate"], (self.tenant_id, kind, id))
+        return state.from_binary(row["state"]) if row else None
+
+    async def lock_children(self, kind: str, parent_id: str, state: type[S]) -> list[S]:
+        """All states of a kind under a parent, locked in the order of their ids."""
+        rows = await self.tx.fetch_all(_SQL["lock_children"], (self.tenant_id, kind, parent_id))
+        return [state.from_binary(row["state"]) for row in rows]
+
+    async def children(self, kind: str, parent_id: str, state: type[S]) -> list[S]:
+        """All states of a kind under a parent, in the order of their ids, not locked."""
+        rows = await self.tx.fetch_all(_SQL["read_children"], (self.tenant_id, kind, parent_id))
+        return [state.from_binary(row["state"]) for row in rows]
+
+    def record(self, *facts: Message[Any]) -> None:
+        """Facts to state when the unit commits. Each carries its aggregate's resulting state."""
+        self.facts.extend(facts)
+
+    def announce(self, intent: Message[Any]) -> None:
+        """An execution intent to send when the unit commits."""
+        self.intents.append(intent)
+
+    async def keep(self, state: State, *, kind: str = "", id: str = "") -> None:
+        """Write a state without a fact: counters that no one outside reads, or an old version kept aside."""
+        place = place_of(state)
+        await self.tx.execute(
+            _SQL["save_aggregate"],
+            (
+                self.tenant_id,
+                kind or place.kind,
+                id or place.id,
+                state.version,
+                place.parent_id,
+                place.status,
+                place.due_at,
+                state.to_binary(),
+            ),
+        )
+
+
+def _open(row: dict[str, Any] | None, kind: str, id: str, state: type[S]) -> S:
+    if row is None:
+        raise NotFound(f"no {kind} {id}", remedy=f"`ameide {kind} list` shows those that there are")
+    return state.from_binary(row["state"])

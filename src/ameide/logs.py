@@ -1,0 +1,49 @@
+"""Structured logs: one JSON object a line on standard error, with the correlation ids of what is being done."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+_bound: ContextVar[dict[str, str] | None] = ContextVar("ameide_log_context", default=None)
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+@contextmanager
+def bound(**ids: str) -> Iterator[None]:
+    """Adds the ids (correlation_id, work_request_id, …) to each line logged inside."""
+    token = _bound.set({**(_bound.get() or {}), **{k: v for k, v in ids.items() if v}})
+    try:
+        yield
+    finally:
+        _bound.reset(token)
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **(_bound.get() or {}),
+            **{k: v for k, v in record.__dict__.items() if k not in _STANDARD},
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def configure(level: str = "INFO") -> None:
+    """Send the program's own log to standard error as JSON; libraries from warnings up."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("ameide").setLevel(level)

@@ -1,0 +1,1 @@
+"""Typed Connect helpers: clients with a token, server interceptors, errors on the wire and back."""

@@ -1,0 +1,74 @@
+"""The generated clients with a bearer token, short timeouts and our errors. Everybody reaches the Domain through them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Self, TypeVar
+
+from connectrpc.errors import ConnectError
+from connectrpc.request import RequestContext
+from pyqwest import Client, HTTPTransport
+
+from ameide.errors import Unreachable
+from ameide.rpc.mapping import from_connect
+from ameide_core_proto.process.transformation.v1.process_fact_service_connect import ProcessFactServiceClient
+from ameide_core_proto.transformation.governance.v1.access_service_connect import AccessServiceClient
+from ameide_core_proto.transformation.governance.v1.command_service_connect import GovernanceCommandServiceClient
+from ameide_core_proto.transformation.governance.v1.query_service_connect import GovernanceQueryServiceClient
+from ameide_core_proto.transformation.knowledge.v1.command_service_connect import KnowledgeCommandServiceClient
+from ameide_core_proto.transformation.work.v1.command_service_connect import WorkCommandServiceClient
+from ameide_core_proto.transformation.work.v1.query_service_connect import WorkQueryServiceClient
+
+REQ = TypeVar("REQ")
+RES = TypeVar("RES")
+
+
+class _Caller:
+    """Adds the token and turns Connect errors into ours."""
+
+    def __init__(self, token: str) -> None:
+        self._header = f"Bearer {token}"
+
+    async def intercept_unary(
+        self, call_next: Callable[[REQ, RequestContext], Awaitable[RES]], request: REQ, ctx: RequestContext, /
+    ) -> RES:
+        ctx.request_headers["authorization"] = self._header
+        try:
+            return await call_next(request, ctx)
+        except ConnectError as error:
+            raise from_connect(error) from error
+        except (OSError, TimeoutError) as error:
+            raise Unreachable("the service does not answer", remedy="Start it with `ameide up`") from error
+
+
+class Clients:
+    """All services at one address. Raises the errors of `ameide.errors`; use as an async context manager.
+
+    `timeout` is per call, in seconds; PollWork waits on top of it.
+    """
+
+    def __init__(self, address: str, token: str, *, timeout: float = 10.0) -> None:
+        self._transport = HTTPTransport(tls_include_system_certs=True, follow_redirects=False)
+        client = Client(self._transport)
+        ms = int(timeout * 1000)
+        door = (_Caller(token),)
+        self.work = WorkCommandServiceClient(address, timeout_ms=ms, interceptors=door, http_client=client)
+        self.knowledge = KnowledgeCommandServiceClient(address, timeout_ms=ms, interceptors=door, http_client=client)
+        self.governance = GovernanceCommandServiceClient(address, timeout_ms=ms, interceptors=door, http_client=client)
+        self.access = AccessServiceClient(address, timeout_ms=ms, interceptors=door, http_client=client)
+        self.process_facts = ProcessFactServiceClient(address, timeout_ms=ms, interceptors=door, http_client=client)
+        self.queries = GovernanceQueryServiceClient(address, timeout_ms=ms, interceptors=door, http_client=client)
+        self.work_queries = WorkQueryServiceClient(address, timeout_ms=ms, interceptors=door, http_client=client)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._transport.aclose()

@@ -1,0 +1,90 @@
+"""Server side of every call: who calls, is the request valid, which error goes out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from connectrpc.errors import ConnectError
+from connectrpc.request import RequestContext
+from protobuf import Message
+
+from ameide.errors import AmeideError, Internal, PermissionDenied, Unauthenticated
+from ameide.logs import bound
+from ameide.rpc import validation
+from ameide.rpc.mapping import to_connect
+
+REQ = TypeVar("REQ")
+RES = TypeVar("RES")
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The authenticated principal of a call. `queues` are those that its token may serve."""
+
+    tenant_id: str
+    principal_id: str
+    kind: str
+    roles: frozenset[str]
+    queues: frozenset[str] = field(default_factory=frozenset[str])
+    traceparent: str = ""
+
+    def need(self, *roles: str) -> None:
+        """Raises PermissionDenied unless the principal has one of the roles. Admin does not imply executor or process."""
+        if not self.roles.intersection(roles) and not (
+            "admin" in self.roles and not {"executor", "process"} >= set(roles)
+        ):
+            raise PermissionDenied(
+                f"{self.principal_id} has none of the roles {', '.join(sorted(roles))}",
+                remedy="Ask an admin to admit the principal with one of them",
+            )
+
+
+Authenticate = Callable[[str], Awaitable[Caller]]
+_caller: ContextVar[Caller | None] = ContextVar("ameide_caller", default=None)
+
+
+def current_caller() -> Caller:
+    """The caller of the request being served. Raises Unauthenticated outside of one."""
+    caller = _caller.get()
+    if caller is None:
+        raise Unauthenticated("the call has no caller", remedy="Send a bearer token")
+    return caller
+
+
+class Door:
+    """The one interceptor of all services."""
+
+    def __init__(self, authenticate: Authenticate) -> None:
+        self._authenticate = authenticate
+
+    async def intercept_unary(
+        self, call_next: Callable[[REQ, RequestContext], Awaitable[RES]], request: REQ, ctx: RequestContext, /
+    ) -> RES:
+        header = ctx.request_headers.get("authorization") or ""
+        try:
+            scheme, _, token = header.partition(" ")
+            if scheme.lower() != "bearer" or not token:
+                raise Unauthenticated("no bearer token", remedy="Set AMEIDE_TOKEN or AMEIDE_TOKEN_FILE")
+            caller = await self._authenticate(token.strip())
+            if isinstance(request, Message):
+                validation.check(request)
+            reset = _caller.set(caller)
+            try:
+                with bound(tenant_id=caller.tenant_id, principal_id=caller.principal_id, method=ctx.method.name):
+                    return await call_next(request, ctx)
+            finally:
+                _caller.reset(reset)
+        except ConnectError:
+            raise
+        except AmeideError as error:
+            raise to_connect(error) from error
+        except Exception as error:
+            log.exception("a call failed unexpectedly", extra={"method": ctx.method.name})
+            raise to_connect(
+                Internal("the call failed unexpectedly", remedy="The server's log has the details")
+            ) from error

@@ -1,0 +1,1 @@
+"""PostgreSQL: connections with a tenant, named SQL, migrations. The only home of psycopg besides the engine."""

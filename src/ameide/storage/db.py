@@ -1,0 +1,103 @@
+"""Connections and transactions. A transaction names its tenant, and row-level security does the rest."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from ameide.errors import Unreachable
+
+Row = DictRow
+Params = Sequence[object] | Mapping[str, object] | None
+
+
+class Transaction:
+    """One open transaction. Everything written through it commits together or not at all."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[DictRow]) -> None:
+        self._connection = connection
+
+    async def execute(self, sql: LiteralString, params: Params = None) -> int:
+        """Run a statement; returns the number of rows it touched."""
+        cursor = await self._connection.execute(sql, params)
+        return cursor.rowcount
+
+    async def execute_many(self, sql: LiteralString, rows: Sequence[Sequence[object]]) -> None:
+        """Run one statement for many rows, pipelined."""
+        async with self._connection.cursor() as cursor:
+            await cursor.executemany(sql, rows)
+
+    async def fetch_one(self, sql: LiteralString, params: Params = None) -> Row | None:
+        """The first row, as a dict by column name, or None."""
+        cursor = await self._connection.execute(sql, params)
+        return await cursor.fetchone()
+
+    async def fetch_all(self, sql: LiteralString, params: Params = None) -> list[Row]:
+        """All rows, as dicts by column name."""
+        cursor = await self._connection.execute(sql, params)
+        return await cursor.fetchall()
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """A nested transaction: an error inside rolls back to here only."""
+        async with self._connection.transaction():
+            yield
+
+
+class Database:
+    """A pool of connections of one role. `open` before use, `close` afterwards."""
+
+    def __init__(self, dsn: str, *, min_size: int = 1, max_size: int = 8, timeout: float = 10.0) -> None:
+        self._dsn = dsn
+        kwargs: dict[str, Any] = {"row_factory": dict_row, "autocommit": True}
+        self._pool: AsyncConnectionPool[psycopg.AsyncConnection[DictRow]] = AsyncConnectionPool(
+            dsn,
+            min_size=min_size,
+            max_size=max_size,
+            timeout=timeout,
+            open=False,
+            kwargs=kwargs,
+            check=AsyncConnectionPool.check_connection,
+        )
+
+    @property
+    def dsn(self) -> str:
+        """The connection string, for a dedicated listening connection. Carries the password: never log it."""
+        return self._dsn
+
+    async def open(self) -> None:
+        """Open the pool. Raises Unreachable when no connection can be had in time."""
+        try:
+            await self._pool.open(wait=True)
+        except PoolTimeout as error:
+            await self._pool.close()
+            raise Unreachable(
+                "PostgreSQL does not answer", remedy="Start it with `ameide up`, or see `ameide doctor`"
+            ) from error
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def transaction(self, tenant: str | None) -> AsyncIterator[Transaction]:
+        """One transaction in the context of a tenant; None sets none, which under the app role sees no tenant row."""
+        try:
+            async with self._pool.connection() as connection, connection.transaction():
+                if tenant is not None:
+                    await connection.execute("SELECT set_config('ameide.tenant_id', %s, true)", (tenant,))
+                yield Transaction(connection)
+        except PoolTimeout as error:
+            raise Unreachable(
+                "no database connection became free in time", remedy="Try again, or raise the pool's size"
+            ) from error
+        except psycopg.OperationalError as error:
+            raise Unreachable(f"the database connection failed ({type(error).__name__})", remedy="Try again") from error
+
+
+UniqueViolation = psycopg.errors.UniqueViolation

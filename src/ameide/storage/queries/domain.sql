@@ -1,0 +1,73 @@
+-- name: begin_command
+-- Takes the idempotency key first: a concurrent twin waits here for our commit and then finds our answer.
+INSERT INTO ameide.idempotency (tenant_id, command, client_request_id, fingerprint, response)
+VALUES (%s, %s, %s, %s, '')
+ON CONFLICT DO NOTHING
+RETURNING clock_timestamp() AS now
+
+-- name: stored_response
+-- The answer that the first successful call got.
+SELECT fingerprint, response FROM ameide.idempotency WHERE tenant_id = %s AND command = %s AND client_request_id = %s
+
+-- name: finish_command
+-- Stores the answer in the transaction of its effect.
+UPDATE ameide.idempotency SET response = %s WHERE tenant_id = %s AND command = %s AND client_request_id = %s
+
+-- name: now
+-- The database's clock is the only one that records go by.
+SELECT clock_timestamp() AS now
+
+-- name: lock_aggregate
+-- Locks before deciding, so that versions are contiguous and outbox ids follow them.
+SELECT state FROM ameide.aggregate WHERE tenant_id = %s AND kind = %s AND id = %s FOR UPDATE
+
+-- name: read_aggregate
+-- A look without a lock, for what the decision only refers to.
+SELECT state FROM ameide.aggregate WHERE tenant_id = %s AND kind = %s AND id = %s
+
+-- name: lock_children
+-- Locked in the order of ids, so that two commands on one parent can't deadlock.
+SELECT state FROM ameide.aggregate WHERE tenant_id = %s AND kind = %s AND parent_id = %s ORDER BY id FOR UPDATE
+
+-- name: read_children
+-- A look without a lock.
+SELECT state FROM ameide.aggregate WHERE tenant_id = %s AND kind = %s AND parent_id = %s ORDER BY id
+
+-- name: save_aggregate
+-- One row per aggregate; the whole state is its message.
+INSERT INTO ameide.aggregate (tenant_id, kind, id, version, parent_id, status, due_at, state)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (tenant_id, kind, id) DO UPDATE
+SET version = excluded.version, parent_id = excluded.parent_id, status = excluded.status, due_at = excluded.due_at, state = excluded.state
+
+-- name: insert_aggregate
+-- A new aggregate; a second one under the same id is a conflict, not an overwrite.
+INSERT INTO ameide.aggregate (tenant_id, kind, id, version, parent_id, status, due_at, state)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT DO NOTHING
+
+-- name: see_process_fact
+-- Remembers (run_epoch, seq); a known pair inserts nothing.
+INSERT INTO ameide.process_fact_seen (tenant_id, process_instance_id, run_epoch, seq) VALUES (%s, %s, %s, %s)
+ON CONFLICT DO NOTHING
+
+-- name: token
+-- Looked up in the context of the tenant that the token names.
+SELECT t.principal_id, t.secret_sha256, t.queues, t.expires_at, t.revoked_at, a.state, clock_timestamp() AS now
+FROM ameide.api_token t JOIN ameide.aggregate a ON a.tenant_id = t.tenant_id AND a.kind = 'principal' AND a.id = t.principal_id
+WHERE t.tenant_id = %s AND t.token_id = %s
+
+-- name: issue_token
+-- Only the hash of the secret is stored.
+INSERT INTO ameide.api_token (tenant_id, token_id, principal_id, secret_sha256, queues, expires_at)
+VALUES (%s, %s, %s, %s, %s, CASE WHEN %s::bigint = 0 THEN NULL ELSE clock_timestamp() + make_interval(secs => %s) END)
+RETURNING token_id, principal_id, queues, created_at, expires_at, revoked_at
+
+-- name: list_tokens
+-- Without anything of the secret.
+SELECT token_id, principal_id, queues, created_at, expires_at, revoked_at FROM ameide.api_token WHERE tenant_id = %s ORDER BY created_at
+
+-- name: revoke_token
+-- A revoked token stays revoked at its first time.
+UPDATE ameide.api_token SET revoked_at = coalesce(revoked_at, clock_timestamp()) WHERE tenant_id = %s AND token_id = %s
+RETURNING token_id, principal_id, queues, created_at, expires_at, revoked_at
