@@ -75,7 +75,7 @@ class GoBuild:
             raise InstallError(
                 f"`go {arguments[0]}` failed with exit code {process.returncode}:\n"
                 + "\n".join(noted[-12:])
-                + "\nCheck that the Go module proxy is reachable (GOPROXY, HTTPS_PROXY) and that the disk has 4 GB free, then"
+                + "\nCheck that the Go module proxy is reachable (GOPROXY, HTTPS_PROXY) and the disk has 4 GB free, then"
                 " run the same command again: it goes on from here."
             )
         return listed.read_text(encoding="utf-8").splitlines()

@@ -1,0 +1,109 @@
+"""Shared fixtures: the embedded engines, started only for the tests that ask for them, once a session.
+
+``postgres_server`` starts PostgreSQL alone; ``engine`` starts Temporal as well. Each test gets databases of its own
+from ``databases``, cloned from a template that is prepared once.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from ameide.engine.engine import Engine, Running
+from ameide.engine.postgres import PostgresAddress
+
+
+@pytest.fixture(scope="session")
+def cache_dir() -> Path:
+    """Where the compiled Temporal server is shared."""
+    return Path(os.environ.get("AMEIDE_CACHE_DIR") or Path.home() / ".cache" / "ameide")
+
+
+@pytest.fixture
+def state_dir() -> Iterator[Path]:
+    """A short-named state folder that other accounts can pass, removed afterwards."""
+    folder = _passable_folder()
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def session_engine(cache_dir: Path) -> Iterator[Engine]:
+    """The engines of this session; nothing runs before a test asks for it."""
+    folder = _passable_folder()
+    engine = Engine(folder, cache_dir, say=lambda line: print(line, flush=True))
+    yield engine
+    engine.stop()
+    engine.purge()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(session_engine: Engine) -> PostgresAddress:
+    """A running PostgreSQL: the superuser's way to its database ``ameide``."""
+    return session_engine.start_postgres()
+
+
+@pytest.fixture(scope="session")
+def engine(session_engine: Engine) -> Running:
+    """A running PostgreSQL and Temporal."""
+    return session_engine.start()
+
+
+class Databases:
+    """Databases of one server: templates prepared once, clones made in some ten milliseconds."""
+
+    def __init__(self, server: PostgresAddress) -> None:
+        self._server = server
+        self._templates: set[str] = set()
+        self._clones = 0
+
+    def template(self, name: str, prepare: Callable[[PostgresAddress], None]) -> str:
+        """The template ``name``, made by ``prepare`` the first time; it must leave no connection open."""
+        if name not in self._templates:
+            self._execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            prepare(replace(self._server, dbname=name))
+            self._templates.add(name)
+        return name
+
+    def clone(self, template: str = "template1") -> PostgresAddress:
+        """A new database like the template."""
+        self._clones += 1
+        name = f"test_{self._clones}"
+        self._execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+        return replace(self._server, dbname=name)
+
+    def drop(self, database: PostgresAddress) -> None:
+        """Remove a clone, ending whatever still uses it."""
+        self._execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database.dbname)))
+
+    def _execute(self, statement: sql.Composed) -> None:
+        server = replace(self._server, dbname="postgres")
+        with psycopg.connect(server.conninfo, autocommit=True) as connection:
+            connection.execute(statement)
+
+
+@pytest.fixture(scope="session")
+def databases(postgres_server: PostgresAddress) -> Databases:
+    """Makes databases for tests."""
+    return Databases(postgres_server)
+
+
+@pytest.fixture
+def empty_database(databases: Databases) -> Iterator[PostgresAddress]:
+    """A database of its own for one test, with nothing in it."""
+    database = databases.clone()
+    yield database
+    databases.drop(database)
+
+
+def _passable_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="ameide-"))
+    folder.chmod(0o711)
+    return folder
