@@ -1,0 +1,63 @@
+# What a checkout needs is Python 3.11 or newer, git and make; everything else comes from package registries, pinned.
+#   make demo      set up and run the demo          make test      set up and run all tests
+#   make check     style, types, architecture, schema, generated code
+#   make generate  Python from proto/               make lock      resolve the dependencies anew
+#   make wheel     dist/*.whl                       make clean     remove what make made in this folder
+
+SHELL := bash
+.DEFAULT_GOAL := setup
+MAKEFLAGS += --no-print-directory
+
+AMEIDE_CACHE_DIR ?= $(HOME)/.cache/ameide
+export AMEIDE_CACHE_DIR
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: setup engines demo test check style types imports schema generated generate lock wheel clean
+
+setup: $(READY)
+
+# Writes the stamp last: an interrupted installation is taken up again.
+$(READY): requirements/dev.txt pyproject.toml
+	@tools/install $@
+
+engines: $(READY)
+	@$(BIN)/python -m ameide.engine "$(AMEIDE_CACHE_DIR)"
+
+demo: engines
+	@$(BIN)/ameide demo
+
+test: engines
+	@$(BIN)/pytest
+
+check: style types imports schema generated
+	@echo "All checks passed."
+
+style: $(READY)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+
+types: $(READY)
+	$(BIN)/pyright
+
+imports: $(READY)
+	$(BIN)/lint-imports
+
+schema: $(READY)
+	$(BIN)/buf lint
+	@tools/check-breaking
+
+generated: $(READY)
+	@tools/check-generated
+
+generate: $(READY)
+	$(BIN)/buf generate
+
+lock:
+	@tools/lock
+
+wheel: $(READY)
+	@$(BIN)/python -m hatchling build -t wheel
+
+clean:
+	rm -rf .venv dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
