@@ -16,6 +16,7 @@ READY := .venv/ready
 .PHONY: setup engines demo test check style types imports schema generated generate lock wheel clean
 
 setup: $(READY)
+	@:
 
 # Writes the stamp last: an interrupted installation is taken up again.
 $(READY): requirements/dev.txt pyproject.toml
