@@ -1,0 +1,225 @@
+"""The settings: one table, and the only reader of the environment.
+
+A value comes from, in this order: the environment, the TOML file that AMEIDE_CONFIG names, the default here. A secret
+may also lie in a file that the variable with _FILE at its end, or the key with _file, names.
+"""
+
+# ruff: noqa: RUF009 -- a default made by `_setting` is a field of the dataclass, not a shared value.
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar, cast, get_type_hints
+
+from ameide.errors import InvalidArgument
+
+T = TypeVar("T")
+CONFIG_VARIABLE = "AMEIDE_CONFIG"
+
+
+def _setting(default: T, doc: str, *, variable: str = "", secret: bool = False) -> T:
+    return field(default=default, repr=not secret, metadata={"doc": doc, "variable": variable, "secret": secret})
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the table. `kind` is path, text, number or words; `default` is as the environment would say it."""
+
+    name: str
+    variable: str
+    kind: str
+    default: str
+    doc: str
+    secret: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How this program runs. Empty text means: not set."""
+
+    state_dir: Path = _setting(
+        Path("~/.local/state/ameide"), "Everything that one installation keeps: data, logs, tokens, embedded engines."
+    )
+    cache_dir: Path = _setting(
+        Path("~/.cache/ameide"), "What can be made again, shared by all state folders: the compiled Temporal server."
+    )
+    tenant: str = _setting("default", "The tenant whose records the commands speak of.")
+    address: str = _setting(
+        "", "URL of the Domain's door, e.g. `http://127.0.0.1:8480`. Default: the one that `ameide up` chose."
+    )
+    token: str = _setting(
+        "", "Bearer token of the caller. Default: the token that `ameide up` made for `principal`.", secret=True
+    )
+    principal: str = _setting("owner", "Whose token file in the state folder is used; `ameide --as NAME` says it too.")
+    listen_host: str = _setting("127.0.0.1", "Address on which the control process listens.")
+    listen_port: int = _setting(
+        8480, "Port on which the control process listens; `ameide up` takes another if it is busy."
+    )
+    database_url_admin: str = _setting(
+        "", "PostgreSQL connection that may create roles and migrate. Default: the embedded server.", secret=True
+    )
+    database_url_app: str = _setting("", "Connection of the Domain as role ameide_app.", secret=True)
+    database_url_relay: str = _setting("", "Connection of the relay as role ameide_relay.", secret=True)
+    database_url_sweeper: str = _setting("", "Connection of the sweeper as role ameide_sweeper.", secret=True)
+    database_url_ingress: str = _setting("", "Connection of the ingress as role ameide_ingress.", secret=True)
+    database_url_projector: str = _setting(
+        "", "Connection of projector and queries, role ameide_projector.", secret=True
+    )
+    temporal_address: str = _setting(
+        "", "host:port of a Temporal server. Default: the embedded one.", variable="TEMPORAL_ADDRESS"
+    )
+    temporal_namespace: str = _setting("ameide", "Temporal namespace of the runs.", variable="TEMPORAL_NAMESPACE")
+    process_token: str = _setting("", "Token of the Process (worker and ingress), role process.", secret=True)
+    author_token: str = _setting("", "Token of the executor that serves the agent and generate queues.", secret=True)
+    verifier_token: str = _setting("", "Token of the executor that serves the verify and publish queues.", secret=True)
+    object_store: str = _setting(
+        "",
+        "Evidence and builds: `file:///folder` or `s3://bucket/prefix`. Default: `objects` in the state folder.",
+    )
+    registry_root: Path = _setting(Path(), "Folder of OCI image layouts. Default: `registry` in the state folder.")
+    forge_root: Path = _setting(Path(), "Folder of local git remotes. Default: `remotes` in the state folder.")
+    work_dir: Path = _setting(Path(), "Folder in which executors make workspaces. Default: `work` in the state folder.")
+    credentials_dir: Path = _setting(
+        Path(),
+        "Folder with one file per credential reference of a repository. Default: `credentials` in the state folder.",
+    )
+    author_uid: int = _setting(64101, "User id of the author's children when the executor runs as root.")
+    verifier_uid: int = _setting(64102, "User id of the verifier's children when the executor runs as root.")
+    author_slots: int = _setting(1, "Works that the author executor runs at the same time.")
+    verifier_slots: int = _setting(1, "Works that the verifier executor runs at the same time.")
+    child_python: str = _setting("", "An interpreter that the children may execute. Default: found or copied.")
+    coder_command: tuple[str, ...] = _setting(
+        (), "Command line of the coder `command`: the prompt comes on standard input, the working tree is changed."
+    )
+    patches_dir: Path = _setting(
+        Path(),
+        "Folder of the coder `patches`, applied in turn, one an iteration. Default: `patches` in the state folder.",
+    )
+    lease_seconds: int = _setting(30, "Seconds for which a claim or a heartbeat holds a work.")
+    log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR; logs are JSON lines on standard error.")
+
+
+def _table() -> tuple[Entry, ...]:
+    kinds = {Path: "path", str: "text", int: "number", tuple[str, ...]: "words"}
+    hints = get_type_hints(Settings)
+    rows: list[Entry] = []
+    for row in fields(Settings):
+        default = cast("Path | str | int | tuple[str, ...]", row.default)
+        shown = shlex.join(default) if isinstance(default, tuple) else "" if default == Path() else str(default)
+        variable = row.metadata["variable"] or f"AMEIDE_{row.name.upper()}"
+        rows.append(
+            Entry(row.name, variable, kinds[hints[row.name]], shown, row.metadata["doc"], row.metadata["secret"])
+        )
+    return tuple(rows)
+
+
+TABLE: tuple[Entry, ...] = _table()
+_BELOW_STATE = {
+    "registry_root": "registry",
+    "forge_root": "remotes",
+    "work_dir": "work",
+    "credentials_dir": "credentials",
+    "patches_dir": "patches",
+}
+
+
+def read(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process. Raises InvalidArgument naming the variable or key that is wrong."""
+    env = os.environ if environment is None else environment
+    file = env.get(CONFIG_VARIABLE, "")
+    stored = _read_file(Path(file).expanduser()) if file else {}
+    known = {row.name for row in TABLE} | {f"{row.name}_file" for row in TABLE if row.secret}
+    if unknown := sorted(stored.keys() - known):
+        raise InvalidArgument(
+            f"{file} has unknown keys: {', '.join(unknown)}",
+            field=CONFIG_VARIABLE,
+            remedy="Correct their spelling or take them out; docs/reference/settings.md lists the settings",
+        )
+    values: dict[str, object] = {}
+    for entry in TABLE:
+        text, source = _look_up(entry, env, stored, file)
+        if text is not None:
+            values[entry.name] = _typed(entry, text, source)
+    return _completed(Settings(**cast("dict[str, Any]", values)))
+
+
+def passed_through(names: Iterable[str], environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Those of the named variables that are set: the operator's proxy, certificates, package index, search path."""
+    env = os.environ if environment is None else environment
+    return {name: env[name] for name in names if env.get(name)}
+
+
+def _read_file(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidArgument(
+            f"{path} cannot be read ({error.strerror})", field=CONFIG_VARIABLE, remedy="Name a TOML file or unset it"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidArgument(
+            f"{path} is not TOML: {error}", field=CONFIG_VARIABLE, remedy="Correct the file"
+        ) from error
+
+
+def _look_up(entry: Entry, env: Mapping[str, str], stored: Mapping[str, object], file: str) -> tuple[str | None, str]:
+    if entry.variable in env and env[entry.variable] != "":
+        return env[entry.variable], entry.variable
+    if entry.secret and env.get(f"{entry.variable}_FILE"):
+        return _secret(Path(env[f"{entry.variable}_FILE"]), f"{entry.variable}_FILE"), entry.variable
+    if entry.name in stored:
+        value = stored[entry.name]
+        text = shlex.join(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)
+        return text, f"{file}: {entry.name}"
+    if entry.secret and f"{entry.name}_file" in stored:
+        return _secret(Path(str(stored[f"{entry.name}_file"])), f"{file}: {entry.name}_file"), entry.name
+    return None, ""
+
+
+def _secret(path: Path, source: str) -> str:
+    try:
+        return path.expanduser().read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise InvalidArgument(
+            f"{path} cannot be read ({error.strerror})", field=source, remedy="Name a file that this user may read"
+        ) from error
+
+
+def _typed(entry: Entry, text: str, source: str) -> Path | str | int | tuple[str, ...]:
+    if entry.kind == "path":
+        return Path(text).expanduser()
+    if entry.kind == "words":
+        return tuple(shlex.split(text))
+    if entry.kind == "number":
+        try:
+            return int(text)
+        except ValueError as error:
+            raise InvalidArgument(f"{text!r} is not a number", field=source, remedy=entry.doc) from error
+    return text
+
+
+def _completed(found: Settings) -> Settings:
+    state = found.state_dir.expanduser().absolute()
+    values: dict[str, object] = {"state_dir": state, "cache_dir": found.cache_dir.expanduser().absolute()}
+    for name, folder in _BELOW_STATE.items():
+        if getattr(found, name) == Path():
+            values[name] = state / folder
+    if not found.object_store:
+        values["object_store"] = (state / "objects").as_uri()
+    known = {row.name: getattr(found, row.name) for row in fields(Settings)}
+    return Settings(**cast("dict[str, Any]", known | values))
+
+
+def to_toml(values: Mapping[str, Path | str | int | tuple[str, ...]]) -> str:
+    """A settings file with these values; `<name>_file` keys are allowed for secrets."""
+    lines = ["# Written by `ameide up`; change the environment or your own AMEIDE_CONFIG instead.\n"]
+    for name, value in values.items():
+        plain = list(value) if isinstance(value, tuple) else value if isinstance(value, int) else str(value)
+        lines.append(f"{name} = {json.dumps(plain, ensure_ascii=False)}\n")
+    return "".join(lines)
