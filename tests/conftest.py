@@ -4,11 +4,12 @@
 from ``databases``, cloned from a template that is prepared once.
 """
 
+import asyncio
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
@@ -17,6 +18,7 @@ from psycopg import sql
 
 from ameide.engine.engine import Engine, Running
 from ameide.engine.postgres import PostgresAddress
+from ameide.storage.migrate import ROLES, ensure_roles, migrate
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +103,37 @@ def empty_database(databases: Databases) -> Iterator[PostgresAddress]:
     database = databases.clone()
     yield database
     databases.drop(database)
+
+
+@dataclass(frozen=True)
+class SpineDatabase:
+    """A database with the schema of the control plane and a password for each of its roles."""
+
+    address: PostgresAddress
+
+    def dsn(self, role: str) -> str:
+        """The connection string of one role, e.g. ``ameide_app``."""
+        return replace(self.address, user=role, password=_role_password(role)).conninfo
+
+
+@pytest.fixture
+def database(databases: Databases) -> Iterator[SpineDatabase]:
+    """A database of its own for one test, migrated, with the roles that may log in."""
+    clone = databases.clone(databases.template("spine", _prepare_spine))
+    yield SpineDatabase(clone)
+    databases.drop(clone)
+
+
+def _prepare_spine(template: PostgresAddress) -> None:
+    async def prepare() -> None:
+        await ensure_roles(template.conninfo, {role: _role_password(role) for role in ROLES})
+        await migrate(template.conninfo)
+
+    asyncio.run(prepare())
+
+
+def _role_password(role: str) -> str:
+    return f"password of {role}"
 
 
 def _passable_folder() -> Path:

@@ -101,3 +101,5 @@ class Database:
 
 
 UniqueViolation = psycopg.errors.UniqueViolation
+# What a row's own content does, and no repetition cures.
+BadData = (psycopg.DataError, psycopg.IntegrityError)

@@ -200,6 +200,9 @@ CREATE TABLE ameide.view_fact (
 );
 CREATE INDEX view_fact_message ON ameide.view_fact (tenant_id, message_id);
 CREATE INDEX view_fact_change ON ameide.view_fact (tenant_id, change_id, position);
+-- The timeline finds by work, and by cause, what does not name the change itself.
+CREATE INDEX view_fact_work ON ameide.view_fact (tenant_id, work_request_id) WHERE work_request_id <> '';
+CREATE INDEX view_fact_cause ON ameide.view_fact (tenant_id, causation_id) WHERE change_id = '' AND causation_id <> '';
 
 CREATE TABLE ameide.view_state (
     tenant_id text NOT NULL,

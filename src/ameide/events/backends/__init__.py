@@ -1,0 +1,1 @@
+"""What carries facts and intents. Chosen in app, per queue and once for facts."""

@@ -1,0 +1,33 @@
+"""The log: the one record, read in its one order by whoever holds the cursor (contracts 8)."""
+
+from __future__ import annotations
+
+from ameide.errors import Internal
+from ameide.events.messages import LoggedMessage
+from ameide.storage.db import Transaction
+from ameide.storage.sql import load
+
+_SQL = load("events")
+
+
+async def lock_cursor(tx: Transaction, name: str) -> int | None:
+    """The watermark of a consumer, locked until the transaction ends; None while another replica holds it."""
+    row = await tx.fetch_one(_SQL["lock_cursor"], {"name": name})
+    return None if row is None else int(row["position"])
+
+
+async def wait_for_cursor(tx: Transaction, name: str) -> None:
+    """Lock the watermark, waiting for whoever holds it. Raises Internal when no such consumer exists."""
+    if await tx.fetch_one(_SQL["wait_for_cursor"], {"name": name}) is None:
+        raise Internal(f"no consumer {name}", remedy="`ameide db migrate` creates the consumers' cursors")
+
+
+async def advance_cursor(tx: Transaction, name: str, position: int) -> None:
+    """Move the watermark, in the transaction of the effect or after it."""
+    await tx.execute(_SQL["advance_cursor"], {"name": name, "position": position})
+
+
+async def read(tx: Transaction, after: int, limit: int) -> list[LoggedMessage]:
+    """At most `limit` messages behind the position, in order, without a gap."""
+    rows = await tx.fetch_all(_SQL["read_log"], {"after": after, "limit": limit})
+    return [LoggedMessage.of(row) for row in rows]

@@ -1,0 +1,22 @@
+"""The outbox: what commits together with the state it tells of (contracts 8). Only the owning Domain writes here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import attrgetter
+
+from ameide.events.messages import COLUMNS, OutboxMessage
+from ameide.storage.db import Transaction
+from ameide.storage.sql import load
+
+__all__ = ["OutboxMessage", "append"]
+
+_SQL = load("events")
+_columns = attrgetter(*COLUMNS)
+
+
+async def append(tx: Transaction, messages: Sequence[OutboxMessage]) -> None:
+    """Append in this order, with one statement. Call it under the aggregates' locks: the ids are taken here."""
+    if messages:
+        rows = [_columns(message) for message in messages]
+        await tx.execute(_SQL["append"], [[row[place] for row in rows] for place in range(len(COLUMNS))])

@@ -1,0 +1,74 @@
+"""Parking: a message that cannot be processed waits aside, with the later ones of its key; the others flow.
+
+`redrive` releases a key after its cause was removed: its messages come again in order, before anything newer. All messages
+of a key are released or none, which is why releasing waits for the consumer's cursor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ameide.events.log import wait_for_cursor
+from ameide.events.messages import LoggedMessage
+from ameide.storage.db import Database, Transaction
+from ameide.storage.sql import load
+
+_SQL = load("events")
+_MAX_ERROR = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys that have parked messages: stuck ones, and those released for another try."""
+
+    stuck: frozenset[str]
+    released: frozenset[str]
+
+
+class Parking:
+    """The parked messages of one consumer. A key names its tenant, so keys of two tenants never meet."""
+
+    def __init__(self, consumer: str) -> None:
+        self._consumer = consumer
+
+    async def keys(self, tx: Transaction) -> Keys:
+        """Both sets, from one snapshot."""
+        rows = await tx.fetch_all(_SQL["parked_keys"], {"consumer": self._consumer})
+        return Keys(
+            stuck=frozenset(row["key"] for row in rows if row["stuck"]),
+            released=frozenset(row["key"] for row in rows if row["released"]),
+        )
+
+    async def released(self, tx: Transaction, limit: int) -> list[LoggedMessage]:
+        """Released messages, in order."""
+        rows = await tx.fetch_all(_SQL["released"], {"consumer": self._consumer, "limit": limit})
+        return [LoggedMessage.of(row) for row in rows]
+
+    async def park(self, tx: Transaction, message: LoggedMessage, key: str, error: str) -> None:
+        """Set a message aside because of `error`; the others of its key wait with it."""
+        await self._put(tx, message, key, error, behind=False)
+        await tx.execute(_SQL["hold_key"], {"consumer": self._consumer, "key": key})
+
+    async def park_behind(self, tx: Transaction, message: LoggedMessage, key: str) -> None:
+        """Set a message aside because an earlier one of its key is."""
+        await self._put(tx, message, key, "waits behind an earlier message of its key", behind=True)
+
+    async def unpark(self, tx: Transaction, position: int) -> None:
+        """Forget a released message that has had its effect."""
+        await tx.execute(_SQL["unpark"], {"consumer": self._consumer, "position": position})
+
+    async def _put(self, tx: Transaction, message: LoggedMessage, key: str, error: str, *, behind: bool) -> None:
+        own = {"consumer": self._consumer, "position": message.position, "key": key, "behind": behind}
+        # NUL is the one character that PostgreSQL's text cannot hold.
+        text = error.replace("\0", "\ufffd")[:_MAX_ERROR]
+        await tx.execute(_SQL["park"], {**message.columns, **own, "error": text})
+
+
+async def redrive(db: Database, consumer: str, key: str) -> int:
+    """Release the parked messages of a key, to be delivered again in order; returns how many.
+
+    `db` is of a role that may update the parked messages. Waits for the batch that the consumer has in hand.
+    """
+    async with db.transaction(None) as tx:
+        await wait_for_cursor(tx, consumer)
+        return await tx.execute(_SQL["redrive"], {"consumer": consumer, "key": key})

@@ -1,0 +1,62 @@
+"""What Process and Infra may assume of whatever carries facts and intents. Delivery is at least once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from ameide.events.messages import LoggedMessage
+
+
+class FactStream(Protocol):
+    """One consumer's place in the log's order. Of several streams of one consumer at most one is active at a time."""
+
+    async def activate(self) -> bool:
+        """Become the active one, giving up whatever was fetched and not acknowledged; False while another one is active.
+
+        Stay so until `release`. Raises Unreachable.
+        """
+        ...
+
+    async def fetch(self, limit: int) -> list[LoggedMessage]:
+        """The next messages behind the last acknowledged one, while active."""
+        ...
+
+    async def acknowledge(self, position: int) -> None:
+        """Everything up to the position has had its effect. Durable at the latest with `release`."""
+        ...
+
+    async def release(self) -> None:
+        """Let others be active, keeping what was acknowledged."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """An intent as a queue hands it out: come and claim this work."""
+
+    queue: str
+    tenant_id: str
+    work_request_id: str
+    dispatch: int
+
+
+class Delivery(Protocol):
+    """An invitation in hand, hidden from other consumers."""
+
+    @property
+    def invitation(self) -> Invitation: ...
+
+    async def acknowledge(self) -> None:
+        """The Domain has answered the claim: the invitation is used up."""
+        ...
+
+
+class IntentQueue(Protocol):
+    """Point-to-point queues of execution intents, competed for by any number of consumers."""
+
+    def receive(self, queues: Sequence[str]) -> AbstractAsyncContextManager[Delivery | None]:
+        """The oldest free invitation of these queues, or None. Left without acknowledging, it is delivered again."""
+        ...

@@ -1,0 +1,68 @@
+"""The relay is the sequencer: it gives every fact and intent its place in the one order (contracts 8).
+
+Reading an outbox by `id > cursor` loses late commits, and ordering by transaction id inverts facts of one aggregate. Moving
+rows under one locked head row does neither: what is visible is moved, what commits later is placed later.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+from ameide.errors import Unreachable
+from ameide.events.wakeups import Bell, Wakeups
+from ameide.storage.db import Database
+from ameide.storage.sql import load
+
+POLL_SECONDS = 0.5
+RETRY_SECONDS = 2.0
+_SQL = load("events")
+log = logging.getLogger(__name__)
+
+
+class Relay:
+    """Moves the outbox into the log. Any number may run; the one that gets the head row moves.
+
+    `db` is of the role ameide_relay. Intents of the queues `elsewhere` are left to their forwarder; all others become rows
+    of PostgreSQL queues in the moving transaction.
+    """
+
+    def __init__(self, db: Database, wakeups: Wakeups, *, batch: int = 500, elsewhere: Collection[str] = ()) -> None:
+        self._db = db
+        self._wakeups = wakeups
+        self._batch = batch
+        self._elsewhere = list(elsewhere)
+
+    async def move(self) -> int:
+        """Move one batch; returns its size, 0 when there is nothing or another relay is at it. Raises Unreachable."""
+        async with self._db.transaction(None) as tx:
+            head = await tx.fetch_one(_SQL["lock_head"])
+            if head is None:
+                return 0
+            after: int = head["position"]
+            done = await tx.fetch_one(_SQL["move"], {"head": after, "limit": self._batch})
+            moved, intents = (done["moved"], done["intents"]) if done else (0, 0)
+            if moved:
+                upto = after + moved
+                if intents:
+                    await tx.execute(_SQL["invite"], {"after": after, "upto": upto, "elsewhere": self._elsewhere})
+                await tx.execute(_SQL["set_head"], {"head": upto})
+        if moved:
+            self._wakeups.ring("log")
+        if intents:
+            self._wakeups.ring("queue")
+        return moved
+
+    async def run(self) -> None:
+        """Move for ever; an unreachable database is waited for."""
+        with self._wakeups.bell("outbox") as bell:
+            while True:
+                await self._step(bell)
+
+    async def _step(self, bell: Bell) -> None:
+        try:
+            if await self.move() == 0:
+                await bell.wait(POLL_SECONDS)
+        except Unreachable as error:
+            log.warning("the relay waits for the database", extra={"error": str(error)})
+            await bell.wait(RETRY_SECONDS)

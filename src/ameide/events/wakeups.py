@@ -1,0 +1,110 @@
+"""Wake-ups: nobody waits for a poll, nobody depends on a bell.
+
+Inside a process an asyncio event rings. Between processes a notifier sends at most one NOTIFY per channel every 10 ms,
+on a connection of its own, never inside a business transaction (that would serialise commits). A lost notification costs
+one poll, so every waiter polls as well, with jitter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from ameide.errors import Unreachable
+from ameide.storage.listen import Line
+
+Channel = Literal["outbox", "log", "queue", "view"]
+CHANNELS: tuple[Channel, ...] = ("outbox", "log", "queue", "view")
+COALESCE_SECONDS = 0.01
+PROBE_SECONDS = 15.0
+RECONNECT_SECONDS = 1.0
+_PREFIX = "ameide_"
+log = logging.getLogger(__name__)
+
+
+class Bell:
+    """One waiter's memory of whether it was rung: a ring between two waits is not lost."""
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        """Wake the waiter, now or when it next waits."""
+        self._rung.set()
+
+    async def wait(self, seconds: float) -> bool:
+        """Until rung, or about `seconds` (a quarter more or less, so that waiters don't march in step); True when rung."""
+        try:
+            await asyncio.wait_for(self._rung.wait(), seconds * random.uniform(0.75, 1.25))  # noqa: S311 - spreads load, guards nothing
+        except TimeoutError:
+            return False
+        self._rung.clear()
+        return True
+
+
+class Wakeups:
+    """The bells of one process."""
+
+    def __init__(self) -> None:
+        self._bells: dict[Channel, set[Bell]] = {channel: set() for channel in CHANNELS}
+        self._outgoing: set[Channel] = set()
+        self._pending = Bell()
+
+    def ring(self, channel: Channel) -> None:
+        """Something was committed: wake everybody here, and have the other processes told. Call it after the commit."""
+        self.ring_here(channel)
+        self._outgoing.add(channel)
+        self._pending.ring()
+
+    def ring_here(self, channel: Channel) -> None:
+        """Wake the waiters of this process only."""
+        for bell in self._bells[channel]:
+            bell.ring()
+
+    @contextmanager
+    def bell(self, *channels: Channel) -> Iterator[Bell]:
+        """A bell that rings for these channels. Take it before looking at the state that you would wait for."""
+        bell = Bell()
+        for channel in channels:
+            self._bells[channel].add(bell)
+        try:
+            yield bell
+        finally:
+            for channel in channels:
+                self._bells[channel].discard(bell)
+
+    async def connect(self, dsn: str) -> None:
+        """Exchange wake-ups with other processes for ever; reconnects, and rings everything here after each reconnection."""
+        while True:
+            try:
+                async with await Line.open(dsn) as speaking, await Line.open(dsn) as listening:
+                    await listening.listen([_PREFIX + channel for channel in CHANNELS])
+                    for channel in CHANNELS:
+                        self.ring_here(channel)
+                    async with asyncio.TaskGroup() as tasks:
+                        tasks.create_task(self._tell(speaking))
+                        tasks.create_task(self._hear(listening, speaking.pid))
+            except* Unreachable as lost:
+                log.warning("wake-ups fall back to polling", extra={"error": str(lost.exceptions[0])})
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _tell(self, line: Line) -> None:
+        while True:
+            await self._pending.wait(PROBE_SECONDS)
+            await asyncio.sleep(COALESCE_SECONDS)
+            while self._outgoing:
+                channel = self._outgoing.pop()
+                await line.notify(_PREFIX + channel)
+
+    async def _hear(self, line: Line, own: int) -> None:
+        while True:
+            heard = await line.heard(PROBE_SECONDS)
+            for channel in CHANNELS:
+                if any(name == _PREFIX + channel and sender != own for name, sender in heard):
+                    self.ring_here(channel)
+            if not heard:
+                await line.probe()

@@ -1,0 +1,72 @@
+"""A dedicated connection for LISTEN and NOTIFY: outside every business transaction, and outside the pool."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
+
+import psycopg
+from psycopg import sql
+
+from ameide.errors import Unreachable
+
+
+@asynccontextmanager
+async def _reported() -> AsyncIterator[None]:
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        raise Unreachable(f"the notification connection failed ({type(error).__name__})", remedy="Try again") from error
+
+
+class Line:
+    """One connection that sends or hears notifications. Every method raises Unreachable once the connection is lost."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
+        self._connection = connection
+
+    @classmethod
+    async def open(cls, dsn: str) -> Self:
+        """Connect. Raises Unreachable when nobody answers within ten seconds."""
+        async with _reported():
+            return cls(await psycopg.AsyncConnection.connect(dsn, autocommit=True, connect_timeout=10))
+
+    @property
+    def pid(self) -> int:
+        """The server process of this connection: notifications name their sender by it."""
+        return self._connection.info.backend_pid
+
+    async def listen(self, channels: Sequence[str]) -> None:
+        """Hear these channels from now on."""
+        async with _reported():
+            for channel in channels:
+                await self._connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+
+    async def notify(self, channel: str) -> None:
+        """Tell every listener of the channel; commits at once."""
+        async with _reported():
+            await self._connection.execute("SELECT pg_notify(%s, '')", (channel,))
+
+    async def heard(self, timeout: float) -> list[tuple[str, int]]:
+        """(channel, sender's pid) of what arrived, waiting up to `timeout` seconds for a first one."""
+        async with _reported():
+            return [(note.channel, note.pid) async for note in self._connection.notifies(timeout=timeout, stop_after=1)]
+
+    async def probe(self) -> None:
+        """Ask the server for a sign of life: a dead peer is not noticed by listening alone."""
+        async with _reported():
+            await self._connection.execute("SELECT 1")
+
+    async def close(self) -> None:
+        """Give the connection up."""
+        await self._connection.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

@@ -1,0 +1,115 @@
+-- name: append
+-- One statement for all messages of a command; sorted by ordinal so that ids follow the order in which they were given.
+INSERT INTO ameide.outbox (
+    tenant_id, topic, kind, key, message_id, name, aggregate_type, aggregate_id, aggregate_version,
+    process_instance_id, correlation_id, causation_id, work_request_id, occurred_at, payload)
+SELECT tenant_id, topic, kind, key, message_id, name, aggregate_type, aggregate_id, aggregate_version,
+    process_instance_id, correlation_id, causation_id, work_request_id, occurred_at, payload
+FROM unnest(
+    %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[],
+    %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::bytea[]) WITH ORDINALITY AS m (
+    tenant_id, topic, kind, key, message_id, name, aggregate_type, aggregate_id, aggregate_version,
+    process_instance_id, correlation_id, causation_id, work_request_id, occurred_at, payload, place)
+ORDER BY place
+
+-- name: lock_head
+-- The fence: whoever holds the one head row is the sequencer. Others skip it and stay quiet.
+SELECT position FROM ameide.log_head FOR UPDATE SKIP LOCKED
+
+-- name: move
+-- A statement of its own after the lock, so that its snapshot is younger than the last mover's commit. Ids of one aggregate
+-- are taken under its lock, hence visible in order; a late commit of another aggregate is simply sequenced later.
+WITH moved AS (
+    DELETE FROM ameide.outbox WHERE id IN (SELECT id FROM ameide.outbox ORDER BY id LIMIT %(limit)s) RETURNING *
+), logged AS (
+    INSERT INTO ameide.log (
+        position, tenant_id, topic, kind, key, message_id, name, aggregate_type, aggregate_id, aggregate_version,
+        process_instance_id, correlation_id, causation_id, work_request_id, occurred_at, payload)
+    SELECT %(head)s + row_number() OVER (ORDER BY id), tenant_id, topic, kind, key, message_id, name, aggregate_type,
+        aggregate_id, aggregate_version, process_instance_id, correlation_id, causation_id, work_request_id, occurred_at, payload
+    FROM moved
+    RETURNING kind)
+SELECT count(*) AS moved, count(*) FILTER (WHERE kind = 'intent') AS intents FROM logged
+
+-- name: invite
+-- Intents of PostgreSQL queues become invitations: one row per work, a later dispatch replaces an earlier one.
+INSERT INTO ameide.queue_item AS q (queue, tenant_id, work_request_id, dispatch, position)
+SELECT DISTINCT ON (tenant_id, work_request_id) topic, tenant_id, work_request_id, aggregate_version, position
+FROM ameide.log
+WHERE position > %(after)s AND position <= %(upto)s AND kind = 'intent' AND NOT topic = ANY(%(elsewhere)s)
+ORDER BY tenant_id, work_request_id, aggregate_version DESC, position DESC
+ON CONFLICT (tenant_id, work_request_id) DO UPDATE
+SET queue = excluded.queue, dispatch = excluded.dispatch, position = excluded.position, enqueued_at = clock_timestamp()
+WHERE q.dispatch <= excluded.dispatch
+
+-- name: set_head
+-- The new end of the log, in the moving transaction: positions have no gap and no duplicate.
+UPDATE ameide.log_head SET position = %(head)s
+
+-- name: lock_cursor
+-- Of several replicas the one that holds the row is active.
+SELECT position FROM ameide.cursor WHERE name = %(name)s FOR UPDATE SKIP LOCKED
+
+-- name: advance_cursor
+-- The watermark: everything up to here has had its effect.
+UPDATE ameide.cursor SET position = %(position)s WHERE name = %(name)s
+
+-- name: read_log
+-- Facts and intents of all tenants in the one order.
+SELECT position, tenant_id, topic, kind, key, message_id, name, aggregate_type, aggregate_id, aggregate_version,
+    process_instance_id, correlation_id, causation_id, work_request_id, occurred_at, payload
+FROM ameide.log WHERE position > %(after)s ORDER BY position LIMIT %(limit)s
+
+-- name: parked_keys
+-- One snapshot of both sets: a key with a released message is served first, a stuck one keeps its later messages waiting.
+SELECT key, bool_or(NOT redriven) AS stuck, bool_or(redriven) AS released
+FROM ameide.parked WHERE consumer = %(consumer)s GROUP BY key
+
+-- name: released
+-- Messages that a person released, in order, before anything newer.
+SELECT position, tenant_id, topic, kind, key, message_id, name, aggregate_type, aggregate_id, aggregate_version,
+    process_instance_id, correlation_id, causation_id, work_request_id, occurred_at, payload, true AS redriven
+FROM ameide.parked WHERE consumer = %(consumer)s AND redriven ORDER BY position LIMIT %(limit)s
+
+-- name: park
+-- A message that cannot be processed, or one behind such a message. What waits behind a released one is released with it.
+INSERT INTO ameide.parked (
+    consumer, position, tenant_id, key, error, redriven, topic, kind, message_id, name, aggregate_type, aggregate_id,
+    aggregate_version, process_instance_id, correlation_id, causation_id, work_request_id, occurred_at, payload)
+VALUES (
+    %(consumer)s, %(position)s, %(tenant_id)s, %(key)s, %(error)s,
+    %(behind)s AND EXISTS (SELECT FROM ameide.parked p WHERE p.consumer = %(consumer)s AND p.key = %(key)s AND p.redriven),
+    %(topic)s, %(kind)s, %(message_id)s, %(name)s, %(aggregate_type)s, %(aggregate_id)s, %(aggregate_version)s,
+    %(process_instance_id)s, %(correlation_id)s, %(causation_id)s, %(work_request_id)s, %(occurred_at)s, %(payload)s)
+ON CONFLICT (consumer, position) DO UPDATE SET
+    error = CASE WHEN %(behind)s THEN ameide.parked.error ELSE excluded.error END, redriven = %(behind)s AND ameide.parked.redriven
+
+-- name: hold_key
+-- A released message failed again: the others of its key wait for the next release.
+UPDATE ameide.parked SET redriven = false WHERE consumer = %(consumer)s AND key = %(key)s AND redriven
+
+-- name: unpark
+-- A released message has had its effect.
+DELETE FROM ameide.parked WHERE consumer = %(consumer)s AND position = %(position)s
+
+-- name: wait_for_cursor
+-- Releasing a key waits for the batch in hand, so that all of a key's messages are released or none.
+SELECT position FROM ameide.cursor WHERE name = %(name)s FOR UPDATE
+
+-- name: redrive
+-- A person removed the cause: deliver the key's messages again, in order.
+UPDATE ameide.parked SET redriven = true WHERE consumer = %(consumer)s AND key = %(key)s AND NOT redriven
+
+-- name: take
+-- The oldest invitation nobody else is answering. The row stays locked until the transaction ends, and comes back if it is not removed.
+SELECT queue, tenant_id, work_request_id, dispatch, position, enqueued_at
+FROM ameide.queue_item WHERE queue = ANY(%(queues)s) ORDER BY position FOR UPDATE SKIP LOCKED LIMIT 1
+
+-- name: remove_invitation
+-- The invitation is used up: the Domain has answered the claim.
+DELETE FROM ameide.queue_item
+WHERE tenant_id = %(tenant_id)s AND work_request_id = %(work_request_id)s AND dispatch = %(dispatch)s
+
+-- name: as_gateway
+-- Invitations of all tenants are seen by the gateway role only, for the length of one transaction.
+SET LOCAL ROLE ameide_gateway
