@@ -1,0 +1,1 @@
+"""Orders: placed, shipped and looked up over HTTP."""
