@@ -1,1 +1,1 @@
-"""EVENTS: what was asked (intents) and what is true (facts). Outbox, sequencing relay, log, queues, cursors, wake-ups."""
+"""EVENTS: what was asked (intents) and what is true (facts). Outbox, relay, log, queues, cursors, wake-ups."""

@@ -1,4 +1,4 @@
-"""A consumer whose effect lies outside the database: it acts, then acknowledges, so an effect may repeat but not be lost."""
+"""A consumer whose effect lies outside the database: it acts, then acknowledges. An effect may repeat, none is lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ameide.storage.db import Database
 class Consumer:
     """Reads a fact stream in order and sets aside what it cannot process.
 
-    A loop: `next_batch`; for each message `park` it when `is_parked(key)`, else act, else `park` it with the error; then
+    A loop: `next_batch`; each message is parked when `is_parked(key)`, else acted upon, else parked with the error; then
     `acknowledge`. The key is the caller's choice and must name the tenant; it may be coarser than the message's own.
     """
 

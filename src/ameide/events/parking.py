@@ -1,7 +1,7 @@
 """Parking: a message that cannot be processed waits aside, with the later ones of its key; the others flow.
 
-`redrive` releases a key after its cause was removed: its messages come again in order, before anything newer. All messages
-of a key are released or none, which is why releasing waits for the consumer's cursor.
+`redrive` releases a key after its cause was removed: its messages come again in order, before anything newer. All
+messages of a key are released or none, which is why releasing waits for the consumer's cursor.
 """
 
 from __future__ import annotations

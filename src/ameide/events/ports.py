@@ -14,7 +14,7 @@ class FactStream(Protocol):
     """One consumer's place in the log's order. Of several streams of one consumer at most one is active at a time."""
 
     async def activate(self) -> bool:
-        """Become the active one, giving up whatever was fetched and not acknowledged; False while another one is active.
+        """Become the active one, giving up what was fetched and not acknowledged; False while another one is active.
 
         Stay so until `release`. Raises Unreachable.
         """

@@ -1,7 +1,7 @@
 """The relay is the sequencer: it gives every fact and intent its place in the one order (contracts 8).
 
-Reading an outbox by `id > cursor` loses late commits, and ordering by transaction id inverts facts of one aggregate. Moving
-rows under one locked head row does neither: what is visible is moved, what commits later is placed later.
+Reading an outbox by `id > cursor` loses late commits, and ordering by transaction id inverts facts of one aggregate.
+Moving rows under one locked head row does neither: what is visible is moved, what commits later is placed later.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 class Relay:
     """Moves the outbox into the log. Any number may run; the one that gets the head row moves.
 
-    `db` is of the role ameide_relay. Intents of the queues `elsewhere` are left to their forwarder; all others become rows
-    of PostgreSQL queues in the moving transaction.
+    `db` is of the role ameide_relay. Intents of the queues `elsewhere` are left to their forwarder; all others become
+    rows of PostgreSQL queues in the moving transaction.
     """
 
     def __init__(self, db: Database, wakeups: Wakeups, *, batch: int = 500, elsewhere: Collection[str] = ()) -> None:

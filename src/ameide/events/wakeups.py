@@ -1,8 +1,8 @@
 """Wake-ups: nobody waits for a poll, nobody depends on a bell.
 
 Inside a process an asyncio event rings. Between processes a notifier sends at most one NOTIFY per channel every 10 ms,
-on a connection of its own, never inside a business transaction (that would serialise commits). A lost notification costs
-one poll, so every waiter polls as well, with jitter.
+on a connection of its own, never inside a business transaction (that would serialise commits). A lost notification
+costs one poll: every waiter polls as well, with jitter.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -37,9 +37,11 @@ class Bell:
         self._rung.set()
 
     async def wait(self, seconds: float) -> bool:
-        """Until rung, or about `seconds` (a quarter more or less, so that waiters don't march in step); True when rung."""
+        """Until rung, or about `seconds` (a quarter more or less: waiters must not march in step); True when rung."""
         try:
-            await asyncio.wait_for(self._rung.wait(), seconds * random.uniform(0.75, 1.25))  # noqa: S311 - spreads load, guards nothing
+            # Spreads load and guards nothing.
+            jitter = random.uniform(0.75, 1.25)  # noqa: S311
+            await asyncio.wait_for(self._rung.wait(), seconds * jitter)
         except TimeoutError:
             return False
         self._rung.clear()
@@ -66,7 +68,7 @@ class Wakeups:
             bell.ring()
 
     @contextmanager
-    def bell(self, *channels: Channel) -> Iterator[Bell]:
+    def bell(self, *channels: Channel) -> Generator[Bell]:
         """A bell that rings for these channels. Take it before looking at the state that you would wait for."""
         bell = Bell()
         for channel in channels:
@@ -78,7 +80,7 @@ class Wakeups:
                 self._bells[channel].discard(bell)
 
     async def connect(self, dsn: str) -> None:
-        """Exchange wake-ups with other processes for ever; reconnects, and rings everything here after each reconnection."""
+        """Exchange wake-ups with other processes for ever; after each (re)connection everything here is rung once."""
         while True:
             try:
                 async with await Line.open(dsn) as speaking, await Line.open(dsn) as listening:

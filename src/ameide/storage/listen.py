@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
@@ -14,7 +14,7 @@ from ameide.errors import Unreachable
 
 
 @asynccontextmanager
-async def _reported() -> AsyncIterator[None]:
+async def _reported() -> AsyncGenerator[None]:
     try:
         yield
     except psycopg.OperationalError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from ameide.errors import Refused
@@ -53,7 +53,7 @@ class PostgresFactStream:
         await self._held.aclose()
 
     @asynccontextmanager
-    async def _active(self) -> AsyncIterator[Transaction]:
+    async def _active(self) -> AsyncGenerator[Transaction]:
         if self._tx is None:
             raise Refused(
                 "the stream is not active", remedy="Call activate first; it may have been lost with the connection"
@@ -87,7 +87,7 @@ class PostgresIntentQueue:
         self._db = db
 
     @asynccontextmanager
-    async def receive(self, queues: Sequence[str]) -> AsyncIterator[Delivery | None]:
+    async def receive(self, queues: Sequence[str]) -> AsyncGenerator[Delivery | None]:
         """See `IntentQueue.receive`."""
         async with self._db.transaction(None) as tx:
             await tx.execute(_SQL["as_gateway"])
