@@ -29,7 +29,7 @@ State = Repository | Policy | Change | Run | Gate | Release | Promotion | Princi
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a state lies: its kind and id, its parent for look-ups, its status, and when the sweeper must look at it."""
+    """Where a state lies: kind, id, its parent for look-ups, its status, when the sweeper must look at it."""
 
     kind: str
     id: str

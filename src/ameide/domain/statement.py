@@ -1,4 +1,4 @@
-"""States facts: the only place that writes the outbox. Called by the service and the sweeper, inside their transaction."""
+"""States facts: the only place that writes the outbox. Service and sweeper call it in their transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The generated clients with a bearer token, short timeouts and our errors. Everybody reaches the Domain through them."""
+"""The generated clients with a bearer token, short timeouts and our errors. The only way to the Domain."""
 
 from __future__ import annotations
 
@@ -31,7 +31,11 @@ class _Caller:
         self._header = f"Bearer {token}"
 
     async def intercept_unary(
-        self, call_next: Callable[[REQ, RequestContext], Awaitable[RES]], request: REQ, ctx: RequestContext, /
+        self,
+        call_next: Callable[[REQ, RequestContext[REQ, RES]], Awaitable[RES]],
+        request: REQ,
+        ctx: RequestContext[REQ, RES],
+        /,
     ) -> RES:
         ctx.request_headers["authorization"] = self._header
         try:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from connectrpc.errors import ConnectError
 from connectrpc.request import RequestContext
@@ -34,7 +34,7 @@ class Caller:
     traceparent: str = ""
 
     def need(self, *roles: str) -> None:
-        """Raises PermissionDenied unless the principal has one of the roles. Admin does not imply executor or process."""
+        """Raises PermissionDenied unless the principal has one of the roles. Admin is neither executor nor process."""
         if not self.roles.intersection(roles) and not (
             "admin" in self.roles and not {"executor", "process"} >= set(roles)
         ):
@@ -63,7 +63,11 @@ class Door:
         self._authenticate = authenticate
 
     async def intercept_unary(
-        self, call_next: Callable[[REQ, RequestContext], Awaitable[RES]], request: REQ, ctx: RequestContext, /
+        self,
+        call_next: Callable[[REQ, RequestContext[REQ, RES]], Awaitable[RES]],
+        request: REQ,
+        ctx: RequestContext[REQ, RES],
+        /,
     ) -> RES:
         header = ctx.request_headers.get("authorization") or ""
         try:
@@ -71,8 +75,9 @@ class Door:
             if scheme.lower() != "bearer" or not token:
                 raise Unauthenticated("no bearer token", remedy="Set AMEIDE_TOKEN or AMEIDE_TOKEN_FILE")
             caller = await self._authenticate(token.strip())
-            if isinstance(request, Message):
-                validation.check(request)
+            message: object = request
+            if isinstance(message, Message):
+                validation.check(cast("Message[Any]", message))
             reset = _caller.set(caller)
             try:
                 with bound(tenant_id=caller.tenant_id, principal_id=caller.principal_id, method=ctx.method.name):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString
 
@@ -43,7 +43,7 @@ class Transaction:
         return await cursor.fetchall()
 
     @asynccontextmanager
-    async def savepoint(self) -> AsyncIterator[None]:
+    async def savepoint(self) -> AsyncGenerator[None]:
         """A nested transaction: an error inside rolls back to here only."""
         async with self._connection.transaction():
             yield
@@ -57,12 +57,13 @@ class Database:
         kwargs: dict[str, Any] = {"row_factory": dict_row, "autocommit": True}
         self._pool: AsyncConnectionPool[psycopg.AsyncConnection[DictRow]] = AsyncConnectionPool(
             dsn,
+            connection_class=psycopg.AsyncConnection[DictRow],
             min_size=min_size,
             max_size=max_size,
             timeout=timeout,
             open=False,
             kwargs=kwargs,
-            check=AsyncConnectionPool.check_connection,
+            check=_alive,
         )
 
     @property
@@ -85,7 +86,7 @@ class Database:
         await self._pool.close()
 
     @asynccontextmanager
-    async def transaction(self, tenant: str | None) -> AsyncIterator[Transaction]:
+    async def transaction(self, tenant: str | None) -> AsyncGenerator[Transaction]:
         """One transaction in the context of a tenant; None sets none, which under the app role sees no tenant row."""
         try:
             async with self._pool.connection() as connection, connection.transaction():
@@ -98,6 +99,11 @@ class Database:
             ) from error
         except psycopg.OperationalError as error:
             raise Unreachable(f"the database connection failed ({type(error).__name__})", remedy="Try again") from error
+
+
+async def _alive(connection: psycopg.AsyncConnection[DictRow]) -> None:
+    # One empty round trip spares the caller an error after a restart of the server.
+    await connection.execute("")
 
 
 UniqueViolation = psycopg.errors.UniqueViolation

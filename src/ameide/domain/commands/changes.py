@@ -1,0 +1,138 @@
+"""Handlers of repositories, policies, changes and runs."""
+
+from __future__ import annotations
+
+from ameide.contracts.ids import new_id
+from ameide.domain.commands.work import cancel_open_work
+from ameide.domain.decisions import change as changes
+from ameide.domain.decisions import repository as repositories
+from ameide.domain.decisions import run as runs
+from ameide.domain.decisions.gate import void, voidable
+from ameide.domain.unit import Unit
+from ameide.errors import Refused
+from ameide_core_proto.transformation.governance.v1.command_service_pb import (
+    AdoptPolicyRequest,
+    AdoptPolicyResponse,
+    CancelChangeRequest,
+    CancelChangeResponse,
+    CloseChangeRequest,
+    CloseChangeResponse,
+    CloseRunRequest,
+    CloseRunResponse,
+    OpenChangeRequest,
+    OpenChangeResponse,
+    RegisterRepositoryRequest,
+    RegisterRepositoryResponse,
+    StartRunRequest,
+    StartRunResponse,
+)
+from ameide_core_proto.transformation.governance.v1.governance_pb import (
+    Change,
+    ChangeStatus,
+    Gate,
+    Repository,
+    Run,
+    RunStatus,
+)
+from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
+from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact, ArtifactKind
+
+
+async def register_repository(unit: Unit, command: RegisterRepositoryRequest) -> RegisterRepositoryResponse:
+    """A repository and its first policy."""
+    registered, adopted = repositories.register(command, unit.tenant_id, unit.timestamp)
+    unit.record(registered, adopted)
+    return RegisterRepositoryResponse(repository=registered.repository)
+
+
+async def adopt_policy(unit: Unit, command: AdoptPolicyRequest) -> AdoptPolicyResponse:
+    """A new version of a policy."""
+    await unit.read("repository", command.repository_id, Repository)
+    adopted = repositories.adopt(await unit.lock("policy", command.repository_id, Policy), command)
+    unit.record(adopted)
+    return AdoptPolicyResponse(policy=adopted.policy)
+
+
+async def open_change(unit: Unit, command: OpenChangeRequest) -> OpenChangeResponse:
+    """A change on a registered repository."""
+    repository = await unit.read("repository", command.repository_id, Repository)
+    policy = await unit.read("policy", command.repository_id, Policy)
+    fact = changes.open_change(command, new_id("chg"), repository, policy, unit.actor, unit.timestamp)
+    unit.record(fact)
+    return OpenChangeResponse(change=fact.change)
+
+
+async def cancel_change(unit: Unit, command: CancelChangeRequest) -> CancelChangeResponse:
+    """The change, the request to its run, its open gates and its open work, in one transaction."""
+    change = await unit.lock("change", command.change_id, Change)
+    fact = changes.cancel(change, command.reason)
+    unit.record(fact)
+    if change.open_run_id:
+        run = await unit.lock("run", change.open_run_id, Run)
+        if not run.cancel_requested:
+            unit.record(runs.request_cancel(run))
+        await void_gates(unit, change.open_run_id, "the change was canceled")
+    await cancel_open_work(unit, change.change_id)
+    return CancelChangeResponse(change=fact.change)
+
+
+async def close_change(unit: Unit, command: CloseChangeRequest) -> CloseChangeResponse:
+    """A change without an open run."""
+    fact = changes.close(await unit.lock("change", command.change_id, Change))
+    unit.record(fact)
+    return CloseChangeResponse(change=fact.change)
+
+
+async def start_run(unit: Unit, command: StartRunRequest) -> StartRunResponse:
+    """The next run of a change, with its input stored."""
+    change = await unit.lock("change", command.change_id, Change)
+    repository = await unit.read("repository", change.repository_id, Repository)
+    policy = await unit.read("policy", change.repository_id, Policy)
+    requirement = await _requirement(unit, change, command.artifact_id)
+    fact = runs.start(change, repository, policy, requirement, command.coder, unit.timestamp)
+    assert fact.run is not None
+    change.last_run_number = fact.run.number
+    change.open_run_id = fact.run.process_instance_id
+    await unit.keep(change)
+    unit.record(fact)
+    return StartRunResponse(run=fact.run)
+
+
+async def close_run(unit: Unit, command: CloseRunRequest) -> CloseRunResponse:
+    """Ends a run; one that delivered closes its change with it."""
+    known = await unit.read("run", command.process_instance_id, Run)
+    change = await unit.lock("change", known.change_id, Change)
+    run = await unit.lock("run", command.process_instance_id, Run)
+    fact = runs.close(run, command.status, command.outcome, unit.timestamp)
+    if fact is None:
+        return CloseRunResponse(run=run)
+    unit.record(fact)
+    await void_gates(unit, run.process_instance_id, "the run ended")
+    if change.open_run_id == run.process_instance_id:
+        change.open_run_id = ""
+        finished = command.status == RunStatus.COMPLETED and command.outcome in runs.FINISHING_OUTCOMES
+        if finished and change.status == ChangeStatus.OPEN:
+            unit.record(changes.close(change))
+        else:
+            await unit.keep(change)
+    return CloseRunResponse(run=fact.run)
+
+
+async def void_gates(unit: Unit, process_instance_id: str, reason: str) -> None:
+    """Takes back every gate of a run that still can be."""
+    for gate in voidable(await unit.lock_children("gate", process_instance_id, Gate)):
+        unit.record(void(gate, reason))
+
+
+async def _requirement(unit: Unit, change: Change, artifact_id: str) -> Artifact:
+    if artifact_id:
+        return await unit.lock("artifact", artifact_id, Artifact)
+    found = await unit.lock_children("artifact", change.change_id, Artifact)
+    requirements = [artifact for artifact in found if artifact.kind == ArtifactKind.REQUIREMENT]
+    if not requirements:
+        raise Refused(
+            f"change {change.change_id} has no requirement",
+            remedy="Propose and submit one first",
+            reason="NO_REQUIREMENT",
+        )
+    return requirements[-1]

@@ -1,0 +1,115 @@
+"""Artifacts: proposed, revised, submitted."""
+
+from __future__ import annotations
+
+from connectrpc.request import RequestContext
+
+from ameide.contracts.ids import new_id
+from ameide.domain.decisions import artifact as decisions
+from ameide.domain.decisions import change as change_decisions
+from ameide.domain.decisions.gate import void, voidable
+from ameide.domain.service import Service
+from ameide.domain.unit import Unit
+from ameide.rpc.interceptors import Caller, current_caller
+from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Gate
+from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind
+from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact, ArtifactContent
+from ameide_core_proto.transformation.knowledge.v1.command_service_connect import KnowledgeCommandService
+from ameide_core_proto.transformation.knowledge.v1.command_service_pb import (
+    ProposeArtifactRequest,
+    ProposeArtifactResponse,
+    ReviseArtifactRequest,
+    ReviseArtifactResponse,
+    SubmitArtifactRequest,
+    SubmitArtifactResponse,
+)
+
+AUTHORS = ("requester", "operator")
+
+
+class KnowledgeCommands(KnowledgeCommandService):
+    """The door for artifacts. Approval comes with the gate, never from here."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def propose_artifact(
+        self, request: ProposeArtifactRequest, _ctx: RequestContext[ProposeArtifactRequest, ProposeArtifactResponse]
+    ) -> ProposeArtifactResponse:
+        return await self._service.execute(
+            _author(), "ProposeArtifact", request, ProposeArtifactResponse, propose_artifact
+        )
+
+    async def revise_artifact(
+        self, request: ReviseArtifactRequest, _ctx: RequestContext[ReviseArtifactRequest, ReviseArtifactResponse]
+    ) -> ReviseArtifactResponse:
+        return await self._service.execute(
+            _author(), "ReviseArtifact", request, ReviseArtifactResponse, revise_artifact
+        )
+
+    async def submit_artifact(
+        self, request: SubmitArtifactRequest, _ctx: RequestContext[SubmitArtifactRequest, SubmitArtifactResponse]
+    ) -> SubmitArtifactResponse:
+        return await self._service.execute(
+            _author(), "SubmitArtifact", request, SubmitArtifactResponse, submit_artifact
+        )
+
+
+def _author() -> Caller:
+    caller = current_caller()
+    caller.need(*AUTHORS)
+    return caller
+
+
+async def propose_artifact(unit: Unit, command: ProposeArtifactRequest) -> ProposeArtifactResponse:
+    """A first version on an open change."""
+    change = await _lock_open_change(unit, command.change_id)
+    fact = decisions.propose(
+        new_id("art"),
+        change.change_id,
+        command.kind,
+        command.content or ArtifactContent(),
+        unit.scope(change.repository_id),
+        unit.actor,
+        unit.timestamp,
+    )
+    unit.record(fact)
+    return ProposeArtifactResponse(artifact=fact.artifact)
+
+
+async def revise_artifact(unit: Unit, command: ReviseArtifactRequest) -> ReviseArtifactResponse:
+    """A further version; the former is kept aside, and gates bound to it are voided in the same transaction."""
+    known = await unit.read("artifact", command.artifact_id, Artifact)
+    change = await _lock_open_change(unit, known.change_id)
+    artifact = await unit.lock("artifact", command.artifact_id, Artifact)
+    fact = decisions.revise(
+        artifact, command.expected_number, command.content or ArtifactContent(), unit.actor, unit.timestamp
+    )
+    await unit.keep(
+        decisions.superseded(artifact), kind="artifact_version", id=f"{artifact.artifact_id}@{command.expected_number}"
+    )
+    unit.record(fact)
+    if change.open_run_id:
+        gates = await unit.lock_children("gate", change.open_run_id, Gate)
+        for gate in voidable(gates):
+            bound = gate.subject.artifact_id if gate.subject else ""
+            if gate.kind == GateKind.REQUIREMENT_STABILIZED and bound == artifact.artifact_id:
+                unit.record(void(gate, f"{artifact.artifact_id} was revised"))
+    return ReviseArtifactResponse(artifact=fact.artifact)
+
+
+async def submit_artifact(unit: Unit, command: SubmitArtifactRequest) -> SubmitArtifactResponse:
+    """Draft to proposed: from here a gate may approve it."""
+    known = await unit.read("artifact", command.artifact_id, Artifact)
+    await _lock_open_change(unit, known.change_id)
+    artifact = await unit.lock("artifact", command.artifact_id, Artifact)
+    fact = decisions.submit(artifact, command.expected_number)
+    unit.record(fact)
+    return SubmitArtifactResponse(artifact=fact.artifact)
+
+
+async def _lock_open_change(unit: Unit, change_id: str) -> Change:
+    change = await unit.lock("change", change_id, Change)
+    change_decisions.need_open(change)
+    unit.process_instance_id = change.open_run_id
+    return change

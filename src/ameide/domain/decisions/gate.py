@@ -1,0 +1,195 @@
+"""Gates: Domain records, bound to the hash of what the person saw, passed once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import timedelta
+
+from protobuf import Message
+from protobuf.wkt import Timestamp
+
+from ameide.contracts.subjects import subject_hash
+from ameide.errors import InvalidArgument, PermissionDenied, Refused
+from ameide_core_proto.common.v1.metadata_pb import Actor
+from ameide_core_proto.transformation.governance.v1.command_service_pb import DecideGateRequest, OpenGateRequest
+from ameide_core_proto.transformation.governance.v1.facts_pb import (
+    GateDecided,
+    GateExpired,
+    GateOpened,
+    GateVoided,
+    GateVoteRecorded,
+)
+from ameide_core_proto.transformation.governance.v1.governance_pb import (
+    Change,
+    Gate,
+    GateStatus,
+    GateVerdict,
+    GateVote,
+    Run,
+)
+from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind, GateRule, Policy
+
+PASSED = (GateStatus.APPROVED, GateStatus.OVERRIDDEN)
+OVERRIDE_ROLES = frozenset({"operator", "admin"})
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """Who decides, as the Domain knows the principal."""
+
+    actor: Actor
+    kind: str
+    roles: frozenset[str]
+
+
+def rule_for(policy: Policy, kind: GateKind) -> GateRule:
+    """The policy's rule for a kind; one that lets only an admin decide when the policy has none."""
+    for rule in policy.gates:
+        if rule.kind == kind:
+            return rule
+    return GateRule(kind=kind, required=False, decider_roles=["admin"], quorum=1)
+
+
+def open_gate(command: OpenGateRequest, gate_id: str, run: Run, policy: Policy, now: Timestamp) -> GateOpened:
+    """A gate on a subject. Raises InvalidArgument when the hash is not the subject's."""
+    assert command.subject is not None
+    expected = subject_hash(command.kind, command.subject)
+    if command.subject_hash != expected:
+        raise InvalidArgument(
+            "is not the hash of the subject", field="subject_hash", remedy="Use contracts.subjects.subject_hash"
+        )
+    rule = rule_for(policy, command.kind)
+    expires = None
+    if rule.expires_after_seconds:
+        expires = Timestamp.from_datetime(now.to_datetime() + timedelta(seconds=rule.expires_after_seconds))
+    return GateOpened(
+        gate=Gate(
+            scope=run.scope,
+            gate_id=gate_id,
+            change_id=run.change_id,
+            process_instance_id=run.process_instance_id,
+            kind=command.kind,
+            status=GateStatus.OPEN,
+            subject=command.subject,
+            subject_hash=expected,
+            opened_at=now,
+            expires_at=expires,
+            quorum=max(rule.quorum, 1),
+            version=1,
+        )
+    )
+
+
+def decide(
+    gate: Gate, change: Change, policy: Policy, command: DecideGateRequest, voice: Voice, now: Timestamp
+) -> list[Message]:
+    """One voice; the last one needed decides. Authority is read from the policy in force."""
+    _need_open(gate)
+    if command.subject_hash != gate.subject_hash:
+        raise Refused(
+            "the gate binds another subject than the one you saw",
+            field="subject_hash",
+            remedy="Look at the gate again with `ameide gate show`",
+            reason="SUBJECT_CHANGED",
+        )
+    _admit(gate, change, rule_for(policy, gate.kind), command.verdict, voice)
+    if command.verdict in (GateVerdict.REJECT, GateVerdict.OVERRIDE) and not command.comment.strip():
+        raise InvalidArgument(
+            f"is required to {command.verdict.name.lower()}", field="comment", remedy="Say why, with --comment"
+        )
+    voted = _next(gate)
+    voted.votes.append(
+        GateVote(
+            actor=voice.actor, verdict=command.verdict, comment=command.comment, at=now, policy_version=policy.version
+        )
+    )
+    facts: list[Message] = [GateVoteRecorded(gate=voted)]
+    status = _outcome(voted, command.verdict)
+    if status is not None:
+        decided = _next(voted)
+        decided.status = status
+        decided.decided_at = now
+        decided.decided_by = voice.actor
+        decided.comment = command.comment
+        decided.parameters = command.parameters
+        facts.append(GateDecided(gate=decided))
+    return facts
+
+
+def void(gate: Gate, reason: str) -> GateVoided:
+    """Takes back a gate, open or passed, whose subject changed. Refused once its pass was used."""
+    if gate.status not in (GateStatus.OPEN, *PASSED):
+        raise Refused(
+            f"gate {gate.gate_id} is {gate.status.name.lower()}", remedy="Nothing to void", reason="GATE_CLOSED"
+        )
+    if gate.consumed_by:
+        raise Refused(
+            f"gate {gate.gate_id} was used by {gate.consumed_by}",
+            remedy="Undo its effect with a new change",
+            reason="GATE_CONSUMED",
+        )
+    changed = _next(gate)
+    changed.status = GateStatus.VOIDED
+    changed.void_reason = reason
+    return GateVoided(gate=changed)
+
+
+def expire(gate: Gate) -> GateExpired:
+    """By the sweeper, when nobody decided in time."""
+    _need_open(gate)
+    changed = _next(gate)
+    changed.status = GateStatus.EXPIRED
+    return GateExpired(gate=changed)
+
+
+def voidable(gates: Iterable[Gate]) -> list[Gate]:
+    """Those that can still be taken back."""
+    return [gate for gate in gates if gate.status in (GateStatus.OPEN, *PASSED) and not gate.consumed_by]
+
+
+def _need_open(gate: Gate) -> None:
+    if gate.status != GateStatus.OPEN:
+        raise Refused(
+            f"gate {gate.gate_id} is {gate.status.name.lower()}",
+            remedy="`ameide gate list` shows the open ones",
+            reason="GATE_CLOSED",
+        )
+
+
+def _admit(gate: Gate, change: Change, rule: GateRule, verdict: GateVerdict, voice: Voice) -> None:
+    if not voice.roles.intersection(rule.decider_roles):
+        raise PermissionDenied(
+            f"the policy lets only {', '.join(rule.decider_roles)} decide {gate.kind.name}",
+            remedy="Ask one of them",
+            reason="NOT_A_DECIDER",
+        )
+    if verdict == GateVerdict.OVERRIDE and not voice.roles & OVERRIDE_ROLES:
+        raise PermissionDenied("only an operator or admin may override", remedy="Ask one", reason="NOT_A_DECIDER")
+    requester = change.requester.principal_id if change.requester else ""
+    if voice.actor.principal_id == requester and not rule.requester_may_decide:
+        raise PermissionDenied(
+            "who asked for the change may not decide on it", remedy="Ask a second principal", reason="SELF_APPROVAL"
+        )
+    if voice.kind != "PERSON" and not rule.agents_may_decide:
+        raise PermissionDenied(
+            "the policy lets only people decide here", remedy="Ask a person", reason="AGENT_NOT_ADMITTED"
+        )
+    if any(vote.actor and vote.actor.principal_id == voice.actor.principal_id for vote in gate.votes):
+        raise Refused("you have voted on this gate", remedy="Another principal must", reason="ALREADY_VOTED")
+
+
+def _outcome(gate: Gate, verdict: GateVerdict) -> GateStatus | None:
+    if verdict == GateVerdict.REJECT:
+        return GateStatus.REJECTED
+    if verdict == GateVerdict.OVERRIDE:
+        return GateStatus.OVERRIDDEN
+    approvals = sum(vote.verdict == GateVerdict.APPROVE for vote in gate.votes)
+    return GateStatus.APPROVED if approvals >= gate.quorum else None
+
+
+def _next(gate: Gate) -> Gate:
+    changed = deepcopy(gate)
+    changed.version += 1
+    return changed

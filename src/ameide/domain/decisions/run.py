@@ -1,0 +1,97 @@
+"""Runs of a change: requested, asked to cancel, closed. Trying again is run n + 1."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+from protobuf.wkt import Timestamp
+
+from ameide.contracts.ids import process_instance_id
+from ameide.domain.decisions.change import need_open
+from ameide.errors import Refused
+from ameide_core_proto.common.v1.metadata_pb import Scope
+from ameide_core_proto.transformation.governance.v1.facts_pb import RunCancelRequested, RunClosed, RunRequested
+from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Repository, Run, RunInput, RunStatus
+from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
+from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact, ArtifactKind, ArtifactStatus
+
+WORKFLOW_TYPE = "r2r.governance.v1"
+TASK_QUEUE = "ameide-r2r"
+# A run that ended like this leaves nothing to do: its change closes with it.
+FINISHING_OUTCOMES = frozenset({"delivered", "merged"})
+
+
+def start(
+    change: Change, repository: Repository, policy: Policy, requirement: Artifact, coder: str, now: Timestamp
+) -> RunRequested:
+    """The next run, with all that its workflow is started with."""
+    need_open(change)
+    if change.open_run_id:
+        raise Refused(
+            f"run {change.open_run_id} is open", remedy="Wait for it, or cancel the change", reason="RUN_OPEN"
+        )
+    current = requirement.current
+    if requirement.kind != ArtifactKind.REQUIREMENT or requirement.change_id != change.change_id or current is None:
+        raise Refused(
+            "the artifact is no requirement of this change", field="artifact_id", reason="NOT_ITS_REQUIREMENT"
+        )
+    if current.status not in (ArtifactStatus.PROPOSED, ArtifactStatus.APPROVED):
+        raise Refused(
+            f"the requirement is {current.status.name.lower()}",
+            remedy="Submit it with SubmitArtifact first",
+            reason="REQUIREMENT_NOT_SUBMITTED",
+        )
+    tenant_id = change.scope.tenant_id if change.scope else ""
+    number = change.last_run_number + 1
+    instance = process_instance_id(tenant_id, change.change_id, number)
+    scope = Scope(tenant_id=tenant_id, repository_id=repository.repository_id)
+    return RunRequested(
+        run=Run(
+            scope=scope,
+            process_instance_id=instance,
+            change_id=change.change_id,
+            number=number,
+            status=RunStatus.OPEN,
+            workflow_type=WORKFLOW_TYPE,
+            task_queue=TASK_QUEUE,
+            input=RunInput(
+                scope=scope,
+                process_instance_id=instance,
+                change_id=change.change_id,
+                run_number=number,
+                repository=repository,
+                policy=policy,
+                requirement=requirement,
+                coder=coder or policy.coder,
+            ),
+            requested_at=now,
+            version=1,
+        )
+    )
+
+
+def need_open_run(run: Run) -> None:
+    """Raises Refused unless the run is open."""
+    if run.status != RunStatus.OPEN:
+        raise Refused(f"run {run.process_instance_id} is closed", remedy="Start run n + 1", reason="RUN_CLOSED")
+
+
+def request_cancel(run: Run) -> RunCancelRequested:
+    """Asks the process to wind down."""
+    need_open_run(run)
+    changed = deepcopy(run)
+    changed.version += 1
+    changed.cancel_requested = True
+    return RunCancelRequested(run=changed)
+
+
+def close(run: Run, status: RunStatus, outcome: str, now: Timestamp) -> RunClosed | None:
+    """Ends the run; None when it is closed already, which a process that repeats itself may say."""
+    if run.status != RunStatus.OPEN:
+        return None
+    changed = deepcopy(run)
+    changed.version += 1
+    changed.status = status
+    changed.outcome = outcome
+    changed.closed_at = now
+    return RunClosed(run=changed)
