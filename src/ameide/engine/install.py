@@ -4,15 +4,18 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from ameide.engine.build import GoBuild
+from ameide.engine.build import compile_programs
 from ameide.engine.files import read_json, sole_holder, write_whole
 
 VERSION = "1.32.2"
 """The release of ``go.temporal.io/server``; ``temporal_build/go.mod`` requires it and its ``go.sum`` pins the bytes."""
+
+Build = Callable[[Path, Sequence[str], Path, Callable[[str], None]], None]
+"""How programs are built: the working folder with its ``module``, the packages, the folder for the result, progress."""
 
 _PROGRAMS = ("go.temporal.io/server/cmd/server", "go.temporal.io/server/cmd/tools/sql")
 
@@ -20,7 +23,8 @@ _PROGRAMS = ("go.temporal.io/server/cmd/server", "go.temporal.io/server/cmd/tool
 class TemporalInstall:
     """``<cache>/temporal-<version>``: ``server``, ``sql`` and a manifest with their sizes and SHA-256."""
 
-    def __init__(self, cache_dir: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, cache_dir: Path, say: Callable[[str], None], build: Build = compile_programs) -> None:
+        self._build_programs = build
         self.folder = cache_dir / f"temporal-{VERSION}"
         self.server = self.folder / "server"
         self.sql = self.folder / "sql"
@@ -61,8 +65,7 @@ class TemporalInstall:
         with as_file(files("ameide.engine") / "temporal_build") as source:
             shutil.copytree(source, module)
         result.mkdir()
-        go = GoBuild(self._building, self._say)
-        go.build(_PROGRAMS, go.packages(_PROGRAMS), result)
+        self._build_programs(self._building, _PROGRAMS, result, self._say)
         built = [result / Path(program).name for program in _PROGRAMS]
         manifest = {
             "version": VERSION,

@@ -25,6 +25,7 @@ RETENTION = timedelta(days=30)
 """How long Temporal keeps the history of a closed run. The record of what happened is the log, not this."""
 
 _PAUSE = 0.1
+_REFUSALS = (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED)
 
 
 def register_apart(address: str, namespace: str, search_attributes: Sequence[str]) -> None:
@@ -57,9 +58,10 @@ async def register(
         try:
             await _register_once(client, namespace, search_attributes)
             return
-        except RPCError as error:
-            # A namespace is known to every service of the server only after its next refresh.
-            refused = error.status in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED)
+        except (RPCError, RuntimeError) as error:
+            # The SDK says RuntimeError when it cannot connect. All services of the server know a namespace only after
+            # their next refresh.
+            refused = isinstance(error, RPCError) and error.status in _REFUSALS
             if refused or time.monotonic() > deadline:
                 raise StartError(
                     f"Temporal at {address} did not register namespace {namespace} and its Keyword search attributes"
