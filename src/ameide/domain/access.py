@@ -89,7 +89,7 @@ class Access(AccessService):
 
         return await self._service.perform(_admin(), request.scope, handler)
 
-    async def who_am_i(self, request: pb.WhoAmIRequest, _ctx: RequestContext[Any, Any]) -> pb.WhoAmIResponse:
+    async def who_am_i(self, _request: pb.WhoAmIRequest, _ctx: RequestContext[Any, Any]) -> pb.WhoAmIResponse:
         caller = current_caller()
 
         async def handler(unit: Unit) -> pb.WhoAmIResponse:
@@ -141,7 +141,7 @@ async def bootstrap(
     roles: Sequence[str],
     queues: Sequence[str],
 ) -> str:
-    """Admit a principal of a fresh installation and issue its first token; for who holds the database, not for callers."""
+    """Admit a principal of a fresh installation and issue its first token: for who holds the database, not callers."""
     caller = Caller(tenant_id, "bootstrap", PrincipalKind.SERVICE.name, frozenset({"admin"}))
     command = pb.AdmitPrincipalRequest(
         client_request_id=f"bootstrap/{principal_id}/{','.join(sorted(roles))}",
