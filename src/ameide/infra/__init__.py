@@ -1,1 +1,4 @@
-"""Infra: how delegated work runs. Executors claim work, run it in a workspace, leave evidence and report the outcome."""
+"""Infra.
+
+How delegated work runs. Executors claim work, run it in a workspace, leave evidence and report the outcome.
+"""

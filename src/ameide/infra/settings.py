@@ -60,8 +60,8 @@ class ExecutorSettings:
     """How one executor runs.
 
     `credentials` maps a credential reference of a repository to ``user:password`` or a bare token; `object_store` is
-    ``file:///folder`` or ``s3://bucket/prefix``; `registry` is the folder of OCI layouts, `forge` the folder of local remotes.
-    `python` and `search_path` name programs that the children can execute (see `ameide.infra.toolchain`).
+    ``file:///folder`` or ``s3://bucket/prefix``; `registry` is the folder of OCI layouts, `forge` the folder of local
+    remotes. `python` and `search_path` name programs that the children can execute (see `ameide.infra.toolchain`).
     """
 
     address: str

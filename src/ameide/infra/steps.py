@@ -1,9 +1,9 @@
 """What a step of delegated work gets and gives back; every tool run and every coder speaks these words.
 
-A step is one async function per action. It changes nothing but its workspace, the remotes it was asked to push to, and the
-evidence it adds. It returns a `WorkResult` for a success and raises `StepFailed` for a failure that it understands; any other
-exception becomes `WorkFailed(INTERNAL)`. When the work is canceled or the lease is lost the step's task is cancelled: the
-child is killed by `run` on the way out, so a step needs no clean-up of its own.
+A step is one async function per action. It changes nothing but its workspace, the remotes it was asked to push to,
+and the evidence it adds. It returns a `WorkResult` for a success and raises `StepFailed` for a failure that it
+understands; any other exception becomes `WorkFailed(INTERNAL)`. When the work is canceled or the lease is lost the
+step's task is cancelled: the child is killed by `run` on the way out, so a step needs no clean-up of its own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,14 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ameide_core_proto.transformation.work.v1.work_pb import FailureCode, Finding, Outputs, WorkRequest, WorkResult
+from ameide_core_proto.transformation.work.v1.work_pb import (
+    FailureCode,
+    Finding,
+    Outputs,
+    Usage,
+    WorkRequest,
+    WorkResult,
+)
 
 if TYPE_CHECKING:
     from ameide.infra.evidence import EvidenceWriter
@@ -25,7 +32,10 @@ if TYPE_CHECKING:
 
 
 class Profile(Enum):
-    """Which environment a child gets; see `ameide.infra.environment`. All of them run unprivileged, none sees a token."""
+    """Which environment a child gets.
+
+    See `ameide.infra.environment`. All of them run unprivileged, none sees a token.
+    """
 
     TOOL = "tool"
     CODER = "coder"
@@ -34,7 +44,10 @@ class Profile(Enum):
 
 @dataclass(frozen=True)
 class CommandResult:
-    """How a child ended. `exit_code` is negative for a signal, `log` holds all of its output (stdout and stderr together)."""
+    """How a child ended.
+
+    `exit_code` is negative for a signal, `log` holds all of its output (stdout and stderr together).
+    """
 
     exit_code: int
     output_tail: str
@@ -44,10 +57,12 @@ class CommandResult:
 
 
 class RunCommand(Protocol):
-    """Runs one child inside the workspace: own session, unprivileged, allowlisted environment, limits, killed with its descendants.
+    """Runs one child inside the workspace: own session, unprivileged, allowlisted environment, limits, killed with
+    its descendants.
 
-    `cwd` must lie in the workspace. `env` adds to the profile's environment. `timeout` is in seconds; when it passes, the child
-    is killed and the result says `timed_out`. A program that isn't found raises `StepFailed(TOOL_FAILED)` naming it.
+    `cwd` must lie in the workspace. `env` adds to the profile's environment. `timeout` is in seconds; when it passes,
+    the child is killed and the result says `timed_out`. A program that isn't found raises `StepFailed(TOOL_FAILED)`
+    naming it.
     """
 
     async def __call__(
@@ -63,7 +78,10 @@ class RunCommand(Protocol):
 
 
 class StepFailed(Exception):
-    """A failure that the step understands. `summary` says what and names the remedy; findings go to the next one who acts."""
+    """A failure that the step understands.
+
+    `summary` says what and names the remedy; findings go to the next one who acts.
+    """
 
     def __init__(
         self,
@@ -84,7 +102,10 @@ class StepFailed(Exception):
 
 @dataclass(frozen=True)
 class StepContext:
-    """Everything a step may touch. `git` is the executor's own: its git folder lies where no child can reach it."""
+    """Everything a step may touch. `git` is the executor's own: its git folder lies where no child can reach it.
+
+    `spend` takes what the work has used so far in all; the next heartbeat reports it.
+    """
 
     work: WorkRequest
     workspace: Workspace
@@ -94,6 +115,7 @@ class StepContext:
     settings: ExecutorSettings
     git: Git
     store: ObjectStore
+    spend: Callable[[Usage], None]
 
 
 Step = Callable[[StepContext], Awaitable[WorkResult]]

@@ -1,0 +1,105 @@
+"""Getting a repository into a workspace.
+
+Trusted git folder outside, working tree and a plain ``.git`` of its own for the child.
+"""
+
+from __future__ import annotations
+
+import shutil
+
+from ameide.infra.git import Git, GitFailed
+from ameide.infra.settings import ExecutorSettings
+from ameide.infra.steps import StepContext, StepFailed
+from ameide_core_proto.transformation.work.v1.work_pb import FailureCode
+
+_GIT_NETWORK = {"SSL_CERT_FILE": "GIT_SSL_CAINFO", "SSL_CERT_DIR": "GIT_SSL_CAPATH"}
+_PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy")
+
+
+def network(settings: ExecutorSettings) -> dict[str, str]:
+    """Proxy and CA variables for the executor's own git, from the operator's settings."""
+    operator = settings.operator_environment
+    proxies = {name: operator[name] for name in _PROXIES if name in operator}
+    return proxies | {git: operator[name] for name, git in _GIT_NETWORK.items() if name in operator}
+
+
+def credential(settings: ExecutorSettings, reference: str) -> str:
+    """The credential behind a reference.
+
+    Empty for none. Raises `StepFailed(MISSING_CREDENTIALS)` when this executor has none.
+    """
+    if not reference:
+        return ""
+    if reference not in settings.credentials:
+        raise StepFailed(
+            FailureCode.MISSING_CREDENTIALS,
+            f"credential_ref: this executor knows no credential {reference!r}. Put it into a file of that name "
+            f"in the executor's"
+            " credentials folder (AMEIDE_CREDENTIALS_DIR) and request the work again.",
+        )
+    return settings.credentials[reference]
+
+
+async def check_out(ctx: StepContext, commit_sha: str) -> str:
+    """Fetch the work's repository, make the working tree that commit (empty: the default branch's head), and give it
+    to the child.
+
+    Returns the full commit id. Raises `StepFailed` with CHECKOUT_FAILED or MISSING_CREDENTIALS.
+    """
+    try:
+        await ctx.git.open()
+        await ctx.git.fetch()
+        sha = commit_sha or await ctx.git.remote_head(await ctx.git.default_branch())
+        if not await ctx.git.exists(sha):
+            # A commit that no branch holds any more may still be served by its id.
+            await ctx.git.fetch(sha)
+        sha = await ctx.git.resolve(sha)
+        await ctx.git.checkout(sha)
+        await _give_own_git(ctx, sha)
+    except GitFailed as error:
+        raise StepFailed(
+            FailureCode.CHECKOUT_FAILED,
+            f"repo_url: cannot check out {commit_sha or 'the default branch'}: {error}. `ameide repo check` "
+            f"tests the rights.",
+        ) from error
+    ctx.log(f"checked out {sha}")
+    return sha
+
+
+async def open_repository(ctx: StepContext, url: str, name: str) -> Git:
+    """Another repository, such as the gitops one.
+
+    Fetched, its git folder and its working tree (empty) both out of a child's reach.
+    """
+    folder = ctx.workspace.private / "repositories" / name
+    tree = folder / "tree"
+    tree.mkdir(parents=True)
+    git = Git(folder / "git", tree, url, ctx.git.credential, ctx.git.network, ctx.git.guard)
+    try:
+        await git.open()
+        await git.fetch()
+    except GitFailed as error:
+        raise StepFailed(
+            FailureCode.CHECKOUT_FAILED, f"cannot fetch {name}: {error}. `ameide repo check` tests the rights."
+        ) from error
+    return git
+
+
+async def _give_own_git(ctx: StepContext, sha: str) -> None:
+    """A clone for the child: it may do with it what it likes, nobody reads it back."""
+    target = ctx.workspace.tree / ".git"
+    if target.is_symlink() or target.is_file():
+        target.unlink()
+    shutil.rmtree(target, ignore_errors=True)
+    staging = ctx.workspace.private / "child.git"
+    shutil.rmtree(staging, ignore_errors=True)
+    await ctx.git.git("clone", "--quiet", "--bare", "--no-local", "--template=", str(ctx.git.folder), str(staging))
+    own = Git(staging, ctx.workspace.tree, guard=ctx.git.guard)
+    (staging / "config.global").write_text("")
+    await own.git("config", "core.bare", "false")
+    await own.git("config", "--remove-section", "remote.origin", check=False)
+    await own.git("update-ref", "--no-deref", "HEAD", sha)
+    await own.git("read-tree", sha)
+    (staging / "config.global").unlink()
+    shutil.move(staging, target)
+    ctx.workspace.give_to_child()

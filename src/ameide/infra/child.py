@@ -1,0 +1,171 @@
+"""Runs the children of one work, each under its warden, and knows which processes were ended for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ameide.infra import warden
+from ameide.infra.clock import now
+from ameide.infra.environment import environment
+from ameide.infra.live_log import LiveLog
+from ameide.infra.settings import ExecutorSettings
+from ameide.infra.steps import CommandResult, Profile, StepFailed
+from ameide.infra.workspace import Workspace, WorkspaceRefused
+from ameide_core_proto.transformation.work.v1.work_pb import FailureCode
+
+LIMITS = {"RLIMIT_CORE": 0, "RLIMIT_FSIZE": 4 << 30}
+PROCESSES = 1024
+"""Bound on the processes of the children's user; set only where that user is ours alone."""
+
+_TAIL = 16 * 1024
+_ENDING = 20.0
+
+
+@dataclass
+class Children:
+    """`RunCommand` for one workspace. `reaped` lists the pids that had to be killed, in the order met."""
+
+    workspace: Workspace
+    settings: ExecutorSettings
+    live: LiveLog
+    reaped: list[int] = field(default_factory=list[int])
+    logs: list[Path] = field(default_factory=list[Path])
+
+    async def __call__(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        profile: Profile = Profile.TOOL,
+        stdin: bytes = b"",
+    ) -> CommandResult:
+        """Run one child to its end; see `RunCommand`. Cancelled, it kills the child and all that came from it first."""
+        if not cwd.is_relative_to(self.workspace.root) or ".." in cwd.parts:
+            raise WorkspaceRefused(f"{cwd} leaves the workspace", remedy="Run the command inside it.")
+        whole = environment(profile, self.workspace, self.settings, env or {})
+        if shutil.which(argv[0], path=whole["PATH"]) is None and not cwd.joinpath(argv[0]).exists():
+            raise StepFailed(
+                FailureCode.TOOL_FAILED,
+                f"{argv[0]}: no such program for the work's user. Install it on the executor's machine, or "
+                f"correct the command in ameide.yaml.",
+                exit_code=127,
+            )
+        return await self._run(self._order(argv, cwd, whole, stdin), timeout)
+
+    def _order(self, argv: Sequence[str], cwd: Path, env: dict[str, str], stdin: bytes) -> warden.Order:
+        user = self.workspace.user
+        number = len(self.logs) + 1
+        source = ""
+        if stdin:
+            source = str(self.workspace.private / f"stdin-{number}")
+            Path(source).write_bytes(stdin)
+        self.logs.append(self.workspace.private / f"output-{number}.log")
+        return {
+            "argv": list(argv),
+            "cwd": str(cwd),
+            "env": env,
+            "stdin": source,
+            "uid": user.uid if user else None,
+            "gid": user.gid if user else None,
+            "limits": {**LIMITS, "RLIMIT_NPROC": PROCESSES} if user else LIMITS,
+        }
+
+    async def _run(self, order: warden.Order, timeout: float | None) -> CommandResult:
+        started, log = now(), self.logs[-1]
+        reading, writing = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-I",
+                warden.__file__,
+                str(writing),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                env={},
+                cwd="/",
+                pass_fds=(writing,),
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(json.dumps(order).encode() + b"\n")
+        pump = asyncio.create_task(self._pump(process.stdout, log))
+        timed_out = False
+        try:
+            try:
+                async with asyncio.timeout(timeout):
+                    await process.wait()
+            except TimeoutError:
+                timed_out = True
+        finally:
+            # Whatever ends the wait, the warden is told and has left nothing alive when it exits.
+            await asyncio.shield(_end(process, pump))
+            report = _read_report(reading)
+            self.reaped += report.reaped
+        if report.error:
+            raise StepFailed(
+                FailureCode.TOOL_FAILED,
+                f"{order['argv'][0]}: cannot be started as the work's user ({report.error})",
+                exit_code=126,
+            )
+        return CommandResult(report.exit_code, _tail(log), log, now() - started, timed_out)
+
+    async def _pump(self, output: asyncio.StreamReader, log: Path) -> None:
+        with log.open("wb") as file:
+            while data := await output.read(65536):
+                file.write(data)
+                file.flush()
+                self.live.output(data)
+
+
+@dataclass
+class _Report:
+    exit_code: int = -9
+    error: str = ""
+    reaped: list[int] = field(default_factory=list[int])
+
+
+async def _end(process: asyncio.subprocess.Process, pump: asyncio.Task[None]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        async with asyncio.timeout(_ENDING):
+            await process.wait()
+            await pump
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        pump.cancel()
+
+
+def _read_report(reading: int) -> _Report:
+    report = _Report()
+    with os.fdopen(reading, "rb") as lines:
+        for line in lines:
+            said = json.loads(line)
+            report.exit_code = said.get("exit_code", report.exit_code)
+            report.error = said.get("error", report.error)
+            report.reaped += said.get("reaped", [])
+    return report
+
+
+def _tail(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - _TAIL))
+        return file.read().decode("utf-8", "replace")

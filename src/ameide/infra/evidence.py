@@ -1,0 +1,146 @@
+"""Evidence of an attempt.
+
+What a step leaves behind, redacted, then hashed, then stored once under the attempt's own prefix.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from protobuf.wkt import Timestamp
+
+from ameide.contracts.ids import new_id
+from ameide.errors import NotFound
+from ameide.infra.object_store import SCHEME, ObjectStore
+from ameide.infra.redaction import Redactor
+from ameide_core_proto.transformation.work.v1.work_pb import CheckResult, EvidenceArtifact, EvidenceBundle, WorkRequest
+
+_TEXT = (
+    "text/",
+    "application/json",
+    "application/xml",
+    "application/x-ndjson",
+    "application/yaml",
+    "application/x-patch",
+)
+_ARTIFACTS, _CHECKS, _ARGUMENTS = 50, 5000, 100
+
+
+def is_text(media_type: str) -> bool:
+    """Whether artifacts of this type are redacted."""
+    return media_type.startswith(_TEXT) or media_type.endswith(("+json", "+xml"))
+
+
+class EvidenceWriter:
+    """Collects what a step adds. Nothing is stored before `store`, and only what the accepted outcome lists exists.
+
+    `read` gives the bytes of a file a child may have touched; see `Workspace.read_file`.
+    """
+
+    def __init__(
+        self,
+        work: WorkRequest,
+        attempt: int,
+        claim_id: str,
+        redactor: Redactor,
+        read: Callable[[Path], bytes] = Path.read_bytes,
+    ) -> None:
+        tenant = work.scope.tenant_id if work.scope else ""
+        self._prefix = f"{SCHEME}work/{tenant or 'default'}/{work.work_request_id}/{attempt}-{claim_id}/"
+        self._work, self._attempt, self._redactor, self._read = work, attempt, redactor, read
+        self._data: dict[str, bytes] = {}
+        self._artifacts: dict[str, EvidenceArtifact] = {}
+        self._checks: list[CheckResult] = []
+        self._tool = ("", "", list[str](), 0)
+        self._started = datetime.now(UTC)
+        self._id = new_id("evd")
+
+    def add_bytes(self, name: str, data: bytes, media_type: str) -> EvidenceArtifact:
+        """Add an artifact; text is redacted first. The same name again replaces it. `name` is one path segment."""
+        if is_text(media_type):
+            data = self._redactor.data(data)
+        self._data[name] = data
+        self._artifacts[name] = EvidenceArtifact(
+            name=name,
+            uri=self._prefix + name,
+            sha256=hashlib.sha256(data).hexdigest(),
+            bytes=len(data),
+            media_type=media_type,
+        )
+        return self._artifacts[name]
+
+    def add_text(self, name: str, text: str, media_type: str = "text/plain") -> EvidenceArtifact:
+        """Add text, redacted."""
+        return self.add_bytes(name, text.encode("utf-8", "surrogateescape"), media_type)
+
+    def add_file(self, name: str, path: Path, media_type: str) -> EvidenceArtifact:
+        """Add a file as it is now. Raises `FileNotFoundError`, and refuses links and devices in a workspace."""
+        return self.add_bytes(name, self._read(path), media_type)
+
+    def add_check(self, check: CheckResult) -> None:
+        """Add the result of one check, such as a test."""
+        message = self._redactor.text(check.message)[:2000]
+        self._checks.append(
+            CheckResult(id=check.id[:512], status=check.status, message=message, duration_ms=check.duration_ms)
+        )
+
+    def describe(self, tool_name: str, tool_version: str, argv: Sequence[str], exit_code: int = 0) -> None:
+        """Name the tool that did the work, as it was called."""
+        called = [self._redactor.text(argument)[:1000] for argument in argv][:_ARGUMENTS]
+        self._tool = (tool_name[:128], tool_version[:128], called, exit_code)
+
+    async def store(self, store: ObjectStore, guard: Callable[[], None]) -> None:
+        """Store every artifact.
+
+        `guard` raises when the claim is gone. Raises `Unreachable` and what the store refuses.
+        """
+        for name in self._listed:
+            guard()
+            await store.put_if_absent(self._artifacts[name].uri, self._data[name])
+
+    def bundle(self, summary: str, *, stored: bool = True) -> EvidenceBundle:
+        """The bundle for the outcome; with `stored` False it lists no artifacts."""
+        tool_name, tool_version, argv, exit_code = self._tool
+        return EvidenceBundle(
+            evidence_bundle_id=self._id,
+            scope=self._work.scope,
+            work_request_id=self._work.work_request_id,
+            attempt=self._attempt,
+            tool_name=tool_name,
+            tool_version=tool_version,
+            argv=argv,
+            workdir=self._work.workdir,
+            started_at=Timestamp.from_datetime(self._started),
+            ended_at=Timestamp.from_datetime(datetime.now(UTC)),
+            exit_code=exit_code,
+            summary=self._redactor.text(summary)[:4096],
+            check_results=self._checks[:_CHECKS],
+            artifacts=[self._artifacts[name] for name in self._listed] if stored else [],
+        )
+
+    @property
+    def _listed(self) -> list[str]:
+        return list(self._artifacts)[:_ARTIFACTS]
+
+
+async def verify_bundle(bundle: EvidenceBundle, store: ObjectStore) -> list[str]:
+    """Read every artifact again and hash it.
+
+    What does not match, each line naming the object. Empty: all is as recorded.
+    """
+    mismatches: list[str] = []
+    for artifact in bundle.artifacts:
+        try:
+            data = await store.get(artifact.uri)
+        except NotFound:
+            mismatches.append(f"{artifact.uri}: the object is missing")
+            continue
+        found = hashlib.sha256(data).hexdigest()
+        if found != artifact.sha256:
+            mismatches.append(f"{artifact.uri}: sha256 is {found}, the evidence says {artifact.sha256}")
+        elif len(data) != artifact.bytes:
+            mismatches.append(f"{artifact.uri}: {len(data)} bytes, the evidence says {artifact.bytes}")
+    return mismatches

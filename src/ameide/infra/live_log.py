@@ -1,0 +1,62 @@
+"""What a watcher sees of a running work: the redacted end of its output, and whether it has gone silent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+from ameide.infra.clock import now
+from ameide.infra.redaction import Redactor
+
+_TAIL = 4000
+_LINE = 1000
+_FILE = 8 << 20
+
+
+class LiveLog:
+    """Keeps the last 4 KB, redacted line by line, and the first 8 MiB in `file`. `clock` gives seconds."""
+
+    def __init__(self, redactor: Redactor, file: Path, clock: Callable[[], float] = now) -> None:
+        self._redactor, self._clock = redactor, clock
+        self._file, self._written = file, 0
+        file.touch(mode=0o600)
+        self._tail = ""
+        self._partial = b""
+        self._heard = clock()
+        self._spoke = asyncio.Event()
+
+    def line(self, text: str) -> None:
+        """A line of the step itself."""
+        self._note()
+        shown = self._redactor.text(text[:_LINE]) + "\n"
+        self._tail = (self._tail + shown)[-_TAIL:]
+        if self._written < _FILE:
+            with self._file.open("a", encoding="utf-8", errors="replace") as file:
+                self._written += file.write(shown)
+
+    def output(self, data: bytes) -> None:
+        """Some output of a child; a line counts once it is whole."""
+        self._note()
+        *whole, self._partial = (self._partial + data).split(b"\n")
+        self._partial = self._partial[-_LINE:]
+        for part in whole[-200:]:
+            self.line(part.decode("utf-8", "replace"))
+
+    @property
+    def tail(self) -> str:
+        """The end of the log, at most 4096 bytes of UTF-8."""
+        return self._redactor.text(self._tail).encode()[-4096:].decode("utf-8", "ignore")
+
+    async def silent_until(self, bound: float) -> None:
+        """Return once there was no output for `bound` seconds."""
+        while (left := bound - (self._clock() - self._heard)) > 0:
+            self._spoke.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._spoke.wait()
+
+    def _note(self) -> None:
+        self._heard = self._clock()
+        self._spoke.set()

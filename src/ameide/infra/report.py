@@ -1,0 +1,70 @@
+"""Telling the Domain how an attempt ended: evidence first, then the outcome that lists it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from ameide.errors import AmeideError, Fenced, InvalidArgument
+from ameide.infra.claim import Claim
+from ameide.infra.evidence import EvidenceWriter
+from ameide.infra.object_store import ObjectStore
+from ameide.infra.outcome import Conclusion, presentable
+from ameide.infra.redaction import Redactor
+from ameide_core_proto.transformation.work.v1.work_pb import FailureCode, Usage
+
+logger = logging.getLogger(__name__)
+
+_RETRY = 0.5
+
+
+async def report(
+    claim: Claim, conclusion: Conclusion, evidence: EvidenceWriter, store: ObjectStore, redactor: Redactor, usage: Usage
+) -> None:
+    """Store the evidence and record the outcome. Raises `Fenced`.
+
+    A success whose evidence cannot be stored, or that the Domain's schema refuses, becomes an INTERNAL failure that
+    says so.
+    """
+    if conclusion.trace:
+        logger.error("a step broke", extra={"trace": redactor.text(conclusion.trace)})
+        evidence.add_text("error.txt", conclusion.trace)
+    stored = True
+    try:
+        await _store(claim, evidence, store)
+    except Fenced:
+        raise
+    except AmeideError as error:
+        stored = False
+        conclusion = Conclusion.failure(FailureCode.INTERNAL, f"The evidence could not be stored: {error}")
+    try:
+        await _record(claim, conclusion, evidence, redactor, usage, stored=stored)
+    except InvalidArgument as error:
+        refused = Conclusion.failure(FailureCode.INTERNAL, f"The Domain refused the outcome: {error}")
+        await _record(claim, refused, evidence, redactor, usage, stored=stored)
+    except Fenced:
+        raise
+    except AmeideError as error:
+        logger.error("the Domain refused the outcome", extra={"error": str(error), "outcome": conclusion.outcome.name})
+
+
+async def _store(claim: Claim, evidence: EvidenceWriter, store: ObjectStore) -> None:
+    while True:
+        try:
+            await evidence.store(store, claim.lease.check)
+            return
+        except AmeideError as error:
+            # Waiting longer than half a lease would only lose the claim.
+            if not error.retry or claim.lease.remaining < claim.lease.seconds / 2:
+                raise
+            logger.warning("evidence not stored, trying again", extra={"error": str(error)})
+            await asyncio.sleep(_RETRY)
+
+
+async def _record(
+    claim: Claim, conclusion: Conclusion, evidence: EvidenceWriter, redactor: Redactor, usage: Usage, *, stored: bool
+) -> None:
+    result = presentable(conclusion.result, redactor, usage)
+    bundle = evidence.bundle(result.summary, stored=stored)
+    result.evidence_bundle_id = bundle.evidence_bundle_id
+    await claim.record(conclusion.outcome, result, bundle)

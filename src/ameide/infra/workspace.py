@@ -1,0 +1,178 @@
+"""One folder per work. What a child can write is hostile afterwards; what decides lies where it cannot reach.
+
+::
+
+    <work_root>/<work>-<attempt>-<random>/   ours, others may pass through
+        private/   ours, 0700: the trusted git folders, logs, the child's standard input
+        tree/      the child's: working tree           home/  tmp/  out/   the child's: HOME, TMPDIR, results
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ameide.errors import AmeideError
+from ameide.infra.settings import UnprivilegedUser
+
+_LIMIT = 64 * 1024 * 1024
+
+
+class WorkspaceRefused(AmeideError):
+    """A file that a child left is not a plain file of its own inside the workspace.
+
+    Have the tool write a plain file.
+    """
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folders of one work; `user` is whom its children run as (None: as ourselves)."""
+
+    root: Path
+    user: UnprivilegedUser | None
+
+    @property
+    def tree(self) -> Path:
+        """The working tree."""
+        return self.root / "tree"
+
+    @property
+    def home(self) -> Path:
+        """HOME of the children."""
+        return self.root / "home"
+
+    @property
+    def tmp(self) -> Path:
+        """TMPDIR of the children."""
+        return self.root / "tmp"
+
+    @property
+    def out(self) -> Path:
+        """Where children leave results, such as a JUnit file."""
+        return self.root / "out"
+
+    @property
+    def private(self) -> Path:
+        """Ours alone."""
+        return self.root / "private"
+
+    def read_file(self, path: Path, limit: int = _LIMIT) -> bytes:
+        """The bytes of a plain file in the workspace, reached without following any link.
+
+        Raises `FileNotFoundError`, and `WorkspaceRefused` for links, devices, other owners' files, and more than
+        `limit` bytes.
+        """
+        relative = self._inside(path)
+        folder = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for part in relative.parts[:-1]:
+                inner = _open(part, os.O_DIRECTORY, folder, path)
+                os.close(folder)
+                folder = inner
+            file = _open(relative.name, os.O_NONBLOCK, folder, path)
+        finally:
+            os.close(folder)
+        with os.fdopen(file, "rb") as opened:
+            self._check(os.fstat(file), path, limit, owned=relative.parts[0] != "private")
+            return opened.read(limit)
+
+    def files(self, path: Path) -> Iterator[tuple[str, Path]]:
+        """Every plain file below a folder of the workspace.
+
+        Its path relative to it, and its whole path, sorted by folder.
+        """
+        self._inside(path)
+        for folder, folders, names in os.walk(path, followlinks=False):
+            folders.sort()
+            for name in sorted(names):
+                found = Path(folder) / name
+                if stat.S_ISREG(found.lstat().st_mode):
+                    yield found.relative_to(path).as_posix(), found
+
+    def give_to_child(self, path: Path | None = None) -> None:
+        """Hand a folder (default: the working tree) and all below it to the children's user; links are not followed."""
+        if self.user is None:
+            return
+        for _folder, _folders, names, descriptor in os.fwalk(path or self.tree, follow_symlinks=False):
+            os.fchown(descriptor, self.user.uid, self.user.gid)
+            for name in (*names, *_folders):
+                os.chown(name, self.user.uid, self.user.gid, dir_fd=descriptor, follow_symlinks=False)
+
+    def inspect_tree(self) -> list[str]:
+        """Paths in the working tree that must not be read back: devices, sockets, pipes, files of another owner."""
+        strange: list[str] = []
+        for folder, folders, names in os.walk(self.tree, followlinks=False):
+            if Path(folder) == self.tree and ".git" in folders:
+                folders.remove(".git")
+            for name in names:
+                status = (Path(folder) / name).lstat()
+                plain = stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)
+                if not plain or (self.user is not None and status.st_uid != self.user.uid):
+                    strange.append((Path(folder) / name).relative_to(self.tree).as_posix())
+        return strange
+
+    def remove(self) -> None:
+        """Delete everything, also folders that a child closed to itself."""
+
+        def open_up(_function: object, path: str, _error: object) -> None:
+            for closed in (Path(path).parent, Path(path)):
+                if closed.is_dir() and not closed.is_symlink():
+                    closed.chmod(0o700)
+            if Path(path).is_dir() and not Path(path).is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                Path(path).unlink(missing_ok=True)
+
+        if self.root.exists():
+            shutil.rmtree(self.root, onerror=open_up)
+
+    def _inside(self, path: Path) -> PurePosixPath:
+        whole = path if path.is_absolute() else self.tree / path
+        try:
+            relative = PurePosixPath(whole.relative_to(self.root).as_posix())
+        except ValueError:
+            relative = PurePosixPath("..")
+        if ".." in relative.parts or not relative.parts:
+            raise WorkspaceRefused(f"{path} leaves the workspace", remedy="Name a file inside it.")
+        return relative
+
+    def _check(self, status: os.stat_result, path: Path, limit: int, *, owned: bool) -> None:
+        if not stat.S_ISREG(status.st_mode):
+            raise WorkspaceRefused(f"{path} is not a plain file", remedy="Have the tool write a plain file.")
+        if owned and self.user is not None and status.st_uid != self.user.uid:
+            raise WorkspaceRefused(f"{path} belongs to another user", remedy="Have the tool write a file of its own.")
+        if status.st_size > limit:
+            raise WorkspaceRefused(
+                f"{path} has {status.st_size} bytes, more than {limit}", remedy="Have the tool write less."
+            )
+
+
+def _open(name: str, flags: int, folder: int, path: Path) -> int:
+    try:
+        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | flags, dir_fd=folder)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise WorkspaceRefused(
+            f"{path} is a link or not a folder ({error.strerror})", remedy="Have the tool write a plain file."
+        ) from error
+
+
+def create(work_root: Path, name: str, user: UnprivilegedUser | None) -> Workspace:
+    """A new, empty workspace below `work_root`, which is created when missing."""
+    work_root.mkdir(parents=True, exist_ok=True, mode=0o711)
+    workspace = Workspace(work_root / f"{name}-{secrets.token_hex(4)}", user)
+    workspace.root.mkdir(mode=0o711)
+    workspace.root.chmod(0o711)
+    workspace.private.mkdir(mode=0o700)
+    for folder in (workspace.tree, workspace.home, workspace.tmp, workspace.out):
+        folder.mkdir(mode=0o700)
+        if user is not None:
+            os.chown(folder, user.uid, user.gid)
+    return workspace
