@@ -25,7 +25,7 @@ $(READY): requirements/dev.txt pyproject.toml
 engines: $(READY)
 	@$(BIN)/python -m ameide.engine "$(AMEIDE_CACHE_DIR)"
 
-demo: engines
+demo: $(READY)
 	@$(BIN)/ameide demo
 
 test: engines
@@ -43,6 +43,7 @@ types: $(READY)
 
 imports: $(READY)
 	$(BIN)/lint-imports
+	@$(BIN)/python tools/check-writers
 
 schema: $(READY)
 	$(BIN)/buf lint

@@ -17,7 +17,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from ameide.engine.engine import Engine, Running
 from ameide.engine.errors import StartError
 from ameide.engine.namespace import SEARCH_ATTRIBUTES, register
-from ameide.engine.temporal_settings import PORTS
+from ameide.engine.temporal_settings import FRONTEND
 from tests.engine.conftest import Said
 
 CHANGE = SearchAttributeKey.for_keyword("AmeideChange")
@@ -98,14 +98,14 @@ async def test_a_running_workflow_survives_kill_and_move(own_engine: Engine, sai
     server.wait(10)
     await asyncio.to_thread(own_engine.stop)
     with socket.socket() as taken_database, socket.socket() as taken_frontend:
-        for other, name in ((taken_database, "postgres"), (taken_frontend, PORTS[0])):
+        for other, name in ((taken_database, "postgres"), (taken_frontend, FRONTEND)):
             other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             port = running.postgres.port if name == "postgres" else int(running.temporal_address.split(":")[1])
             other.bind(("127.0.0.1", port))
             other.listen()
         moved = await asyncio.to_thread(own_engine.start)
     assert moved.temporal_address != running.temporal_address
-    assert said.mentions(f"({PORTS[0]}) is in use")
+    assert said.mentions(f"({FRONTEND}) is in use")
 
     client = await Client.connect(moved.temporal_address, namespace=moved.namespace)
     handle = client.get_workflow_handle_for(Waiting.run, "waiting-chg-1")

@@ -11,7 +11,7 @@ import psutil
 from ameide.engine.account import elsewhere
 from ameide.engine.errors import StateError
 from ameide.engine.files import sole_holder
-from ameide.engine.install import VERSION, TemporalInstall
+from ameide.engine.install import TemporalInstall
 from ameide.engine.namespace import NAMESPACE, SEARCH_ATTRIBUTES, register_apart
 from ameide.engine.ports import Ports
 from ameide.engine.postgres import Postgres, PostgresAddress
@@ -48,16 +48,23 @@ class Engine:
 
     ``state_dir`` holds the data (below ``engine``), ``cache_dir`` the compiled Temporal server, for all state folders.
     ``temporal_address`` names a Temporal server that somebody else runs: then only PostgreSQL is started here.
+    Otherwise a ``temporal`` on the PATH serves while nothing is built, else the pinned server, built first if need be.
     ``say`` receives progress, one line each.
     """
 
     def __init__(
-        self, state_dir: Path, cache_dir: Path, say: Callable[[str], None], temporal_address: str | None = None
+        self,
+        state_dir: Path,
+        cache_dir: Path,
+        say: Callable[[str], None],
+        temporal_address: str | None = None,
+        namespace: str = NAMESPACE,
     ) -> None:
         self.home = state_dir.resolve() / "engine"
         self._say = say
         self._elsewhere = elsewhere(state_dir.resolve())
         self._external = temporal_address
+        self._namespace = namespace
         ports = Ports(self.home / "ports.json", say)
         self.install = TemporalInstall(cache_dir, say)
         self.postgres = Postgres(state_dir.resolve(), ports, Secrets(self.home / "secrets.json"), say)
@@ -65,7 +72,7 @@ class Engine:
 
     def ensure_installed(self) -> None:
         """Build the Temporal server unless it is cached or not needed; the first time takes minutes."""
-        if self._external is None:
+        if self._external is None and self.temporal.needs_build():
             self.install.ensure()
 
     def start_postgres(self) -> PostgresAddress:
@@ -84,13 +91,12 @@ class Engine:
         address = self.start_postgres()
         if self._external:
             self._say(f"Using the Temporal server at {self._external}.")
-            register_apart(self._external, NAMESPACE, search_attributes)
-            return Running(address, self._external, NAMESPACE)
+            register_apart(self._external, self._namespace, search_attributes)
+            return Running(address, self._external, self._namespace)
         with self._alone():
-            if self.temporal.start():
-                self._say(f"Temporal {VERSION} is up at {self.temporal.address()}.")
-            register_apart(self.temporal.address(), NAMESPACE, search_attributes)
-        return Running(address, self.temporal.address(), NAMESPACE)
+            self.temporal.start()
+            register_apart(self.temporal.address(), self._namespace, search_attributes)
+        return Running(address, self.temporal.address(), self._namespace)
 
     def stop(self) -> None:
         """Stop what was started for this state folder, and nothing else.

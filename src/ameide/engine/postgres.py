@@ -1,6 +1,5 @@
 """The embedded PostgreSQL 18 of a state folder: loopback only, a password for everybody, fsync on."""
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -149,10 +148,6 @@ class Postgres:
                 )
                 connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
         return replace(self.address(name), user=owner, password=password)
-
-    def purge(self) -> None:
-        """Delete the data of a stopped server."""
-        shutil.rmtree(self.cluster().home)
 
 
 def _pid_on_file(cluster: Cluster) -> int | None:

@@ -74,6 +74,15 @@ def launch(argv: Sequence[str | Path], log: Path, env: Mapping[str, str], cwd: P
     return process.pid
 
 
+def listens(process: psutil.Process, port: int) -> bool:
+    """Whether this very process, not just any, listens on the TCP port."""
+    try:
+        found = process.net_connections("tcp4")
+    except psutil.NoSuchProcess:
+        return False
+    return any(socket.status == psutil.CONN_LISTEN and socket.laddr.port == port for socket in found)
+
+
 def end(process: psutil.Process, grace: float) -> None:
     """Ask the process to end, wait ``grace`` seconds, then kill it. Returns when it is gone."""
     try:

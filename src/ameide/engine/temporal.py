@@ -1,8 +1,6 @@
 """The embedded Temporal server of a state folder."""
 
 import os
-import shutil
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +12,9 @@ from ameide.engine.files import tail, write_whole
 from ameide.engine.install import TemporalInstall
 from ameide.engine.ports import Ports
 from ameide.engine.postgres import Postgres
-from ameide.engine.processes import PidFile, end, launch
-from ameide.engine.temporal_schema import drop_partial_visibility, prepare
-from ameide.engine.temporal_settings import PORTS, dynamic, static
+from ameide.engine.processes import PidFile, end, launch, listens
+from ameide.engine.temporal_programs import BuiltServer, MachinesServer, Program, machines_temporal
+from ameide.engine.temporal_settings import FRONTEND
 
 _PATIENCE = 90  # seconds; it needs three on an idle machine
 _GRACE = 20
@@ -42,18 +40,27 @@ class Temporal:
 
     def address(self) -> str:
         """``host:port`` of the frontend, as recorded by the last start."""
-        port = self._ports.known().get(PORTS[0])
+        port = self._ports.known().get(FRONTEND)
         if port is None:
             raise StateError(f"No Temporal server was started in {self.home.parent} yet. Start it: ameide up")
         return f"127.0.0.1:{port}"
 
+    def needs_build(self) -> bool:
+        """Whether the pinned server has to be there: not when a ``temporal`` on the PATH serves this state folder."""
+        return machines_temporal(self.home, self._install) is None
+
     def start(self) -> bool:
-        """Bring the server up on the running PostgreSQL; False when it was up already. About three seconds."""
-        database = prepare(self._postgres, self._install.sql, self._say)
-        visibility, config = self.home / "visibility.db", self.home / "config.yaml"
-        dynamic_file = self.home / "dynamic.yaml"
+        """Bring the server up on the running PostgreSQL; False when it was up already. Under three seconds."""
+        found = machines_temporal(self.home, self._install)
+        program: Program = (
+            MachinesServer(self.home, found)
+            if found
+            else BuiltServer(self.home, self._install, self._postgres, self._say)
+        )
+        settings_file = self.home / "settings.yaml"
         if running := self.process():
-            if config.read_text(encoding="utf-8") == static(database, visibility, self._ports.known(), dynamic_file):
+            ports = self._ports.known()
+            if settings_file.read_text(encoding="utf-8") == program.settings(ports):
                 return False
             self._say("The database moved to another port; restarting the Temporal server.")
             end(running, _GRACE)
@@ -61,35 +68,31 @@ class Temporal:
             self._say("The Temporal server was not shut down in order the last time; it goes on from its database.")
         self._pid_file.forget()
         self.home.mkdir(parents=True, exist_ok=True)
-        drop_partial_visibility(visibility)
-        write_whole(dynamic_file, dynamic())
+        program.prepare()
         for last in (False, False, True):
-            ports = self._ports.claim(PORTS)
-            write_whole(config, static(database, visibility, ports, dynamic_file), mode=0o600)
-            if self._launch(config, ports, last):
+            ports = self._ports.claim(program.ports)
+            write_whole(settings_file, program.settings(ports), mode=0o600)
+            if self._launch(program.command(ports, settings_file), ports[FRONTEND], last):
+                self._say(f"Temporal ({program.name}) is up at {self.address()}.")
                 return True
         raise AssertionError("unreachable: the last launch returns True or raises")
 
-    def _launch(self, config: Path, ports: dict[str, int], last: bool) -> bool:
+    def _launch(self, command: list[str], port: int, last: bool) -> bool:
         """False if a port was lost between choosing and binding it, unless this was the ``last`` try."""
         before = len(tail(self.log, 1_000_000))
-        command = [self._install.server, "--config-file", config, "--allow-no-auth", "start"]
-        pid = launch(command, self.log, env={"PATH": os.defpath}, cwd=self.home)
-        recorded = self._pid_file.record(pid)
+        recorded = self._pid_file.record(launch(command, self.log, env={"PATH": os.defpath}, cwd=self.home))
         deadline = time.monotonic() + _PATIENCE
-        while not _listens(ports[PORTS[0]]):
-            process = recorded.process()
-            if process and time.monotonic() < deadline:
-                time.sleep(0.1)
-                continue
-            said = tail(self.log, 1_000_000)[before:]
-            if process:
+        while process := recorded.process():
+            if listens(process, port):
+                return True
+            if time.monotonic() > deadline:
                 end(process, _GRACE)
-            self._pid_file.forget()
-            if "address already in use" in said and not last:
-                return False
-            raise StartError(f"The Temporal server did not start. The end of {self.log}:\n{said[-3000:]}")
-        return True
+            time.sleep(0.05)
+        self._pid_file.forget()
+        said = tail(self.log, 1_000_000)[before:]
+        if "address already in use" in said and not last:
+            return False
+        raise StartError(f"The Temporal server did not start. The end of {self.log}:\n{said[-3000:]}")
 
     def stop(self) -> bool:
         """Stop the server; running workflows go on after the next start. False when it was not running."""
@@ -98,15 +101,3 @@ class Temporal:
             end(process, _GRACE)
         self._pid_file.forget()
         return process is not None
-
-    def purge(self) -> None:
-        """Delete the configuration, visibility file and log of a stopped server; its executions lie in PostgreSQL."""
-        shutil.rmtree(self.home, ignore_errors=True)
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True

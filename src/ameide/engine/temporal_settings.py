@@ -6,6 +6,9 @@ import yaml
 
 from ameide.engine.postgres import PostgresAddress
 
+FRONTEND = "temporal-frontend"
+"""Name of the port that clients use."""
+
 SERVICES = ("frontend", "history", "matching", "worker")
 PORTS = tuple(f"temporal-{service}{kind}" for service in SERVICES for kind in ("", "-membership"))
 """Names of the loopback ports it needs: an RPC and a membership port for each service."""
@@ -43,7 +46,7 @@ def static(database: PostgresAddress, visibility: Path, ports: dict[str, int], d
         "maxConns": 4,
         "maxIdleConns": 4,
     }
-    frontend = f"127.0.0.1:{ports['temporal-frontend']}"
+    frontend = f"127.0.0.1:{ports[FRONTEND]}"
     return yaml.safe_dump(
         {
             "log": {"stdout": True, "level": "warn", "format": "json"},
