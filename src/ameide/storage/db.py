@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, LiteralString
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -109,3 +110,8 @@ async def _alive(connection: psycopg.AsyncConnection[DictRow]) -> None:
 UniqueViolation = psycopg.errors.UniqueViolation
 # What a row's own content does, and no repetition cures.
 BadData = (psycopg.DataError, psycopg.IntegrityError)
+
+
+def password_of(dsn: str) -> str:
+    """The password inside a connection string, or nothing."""
+    return str(conninfo_to_dict(dsn).get("password") or "")
