@@ -14,8 +14,8 @@ from ameide.storage.db import Database
 class Consumer:
     """Reads a fact stream in order and sets aside what it cannot process.
 
-    A loop: `next_batch`; each message is parked when `is_parked(key)`, else acted upon, else parked with the error; then
-    `acknowledge`. The key is the caller's choice and must name the tenant; it may be coarser than the message's own.
+    A loop: `next_batch`; each message is parked when `is_parked(key)`, else acted upon, else parked with the error;
+    then `acknowledge`. The key is the caller's choice and must name the tenant; it may be coarser than the message's.
     """
 
     def __init__(self, stream: FactStream, db: Database, name: str) -> None:
@@ -28,11 +28,18 @@ class Consumer:
         self._returned: set[int] = set()
         self._again: set[int] = set()
 
-    async def next_batch(self, limit: int = 100) -> list[LoggedMessage]:
-        """The next messages in order: released ones before newer ones. Empty when idle or standing by.
+    async def next_batch(self, limit: int = 100, *, wait: float = 1.0) -> list[LoggedMessage]:
+        """The next messages in order: released ones before newer ones. What was not acknowledged comes again.
 
-        What the last batch left unacknowledged is delivered again. Raises Unreachable.
+        Waits up to about `wait` seconds for a first one; empty when idle or standing by. Raises Unreachable.
         """
+        batch = await self._next(limit)
+        if not batch and wait:
+            await self._stream.wait(wait)
+            batch = await self._next(limit)
+        return batch
+
+    async def _next(self, limit: int) -> list[LoggedMessage]:
         if not await self._stream.activate():
             return []
         async with self._db.transaction(None) as tx:

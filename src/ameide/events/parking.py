@@ -7,6 +7,7 @@ messages of a key are released or none, which is why releasing waits for the con
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from ameide.events.log import wait_for_cursor
 from ameide.events.messages import LoggedMessage
@@ -23,6 +24,21 @@ class Keys:
 
     stuck: frozenset[str]
     released: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A message that waits aside, for people."""
+
+    consumer: str
+    key: str
+    position: int
+    message_id: str
+    name: str
+    error: str
+    parked_at: datetime
+    # Released, and not delivered again yet.
+    redriven: bool
 
 
 class Parking:
@@ -62,6 +78,12 @@ class Parking:
         # NUL is the one character that PostgreSQL's text cannot hold.
         text = error.replace("\0", "\ufffd")[:_MAX_ERROR]
         await tx.execute(_SQL["park"], {**message.columns, **own, "error": text})
+
+
+async def list_parked(db: Database) -> list[Parked]:
+    """All parked messages that the role of `db` sees, in order of consumer and position."""
+    async with db.transaction(None) as tx:
+        return [Parked(**row) for row in await tx.fetch_all(_SQL["list_parked"])]
 
 
 async def redrive(db: Database, consumer: str, key: str) -> int:

@@ -28,6 +28,10 @@ class FactStream(Protocol):
         """Everything up to the position has had its effect. Durable at the latest with `release`."""
         ...
 
+    async def wait(self, seconds: float) -> None:
+        """Return when something may have arrived, or after about `seconds`."""
+        ...
+
     async def release(self) -> None:
         """Let others be active, keeping what was acknowledged."""
         ...

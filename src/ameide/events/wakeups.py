@@ -67,12 +67,17 @@ class Wakeups:
         for bell in self._bells[channel]:
             bell.ring()
 
-    @contextmanager
-    def bell(self, *channels: Channel) -> Generator[Bell]:
-        """A bell that rings for these channels. Take it before looking at the state that you would wait for."""
+    def subscribe(self, *channels: Channel) -> Bell:
+        """A bell that rings for these channels as long as the process lives."""
         bell = Bell()
         for channel in channels:
             self._bells[channel].add(bell)
+        return bell
+
+    @contextmanager
+    def bell(self, *channels: Channel) -> Generator[Bell]:
+        """The same for a while. Take it before looking at the state that you would wait for."""
+        bell = self.subscribe(*channels)
         try:
             yield bell
         finally:

@@ -9,6 +9,7 @@ from ameide.errors import Refused
 from ameide.events.log import advance_cursor, lock_cursor, read
 from ameide.events.messages import LoggedMessage
 from ameide.events.ports import Delivery, Invitation
+from ameide.events.wakeups import Wakeups
 from ameide.storage.db import Database, Transaction
 from ameide.storage.sql import load
 
@@ -18,9 +19,10 @@ _SQL = load("events")
 class PostgresFactStream:
     """A place in the log. The transaction of a batch holds the consumer's cursor row, so other replicas stand by."""
 
-    def __init__(self, db: Database, consumer: str) -> None:
+    def __init__(self, db: Database, consumer: str, wakeups: Wakeups) -> None:
         self._db = db
         self._consumer = consumer
+        self._bell = wakeups.subscribe("log")
         self._held = AsyncExitStack()
         self._tx: Transaction | None = None
         self._position = 0
@@ -46,6 +48,10 @@ class PostgresFactStream:
         async with self._active() as tx:
             await advance_cursor(tx, self._consumer, position)
             self._position = position
+
+    async def wait(self, seconds: float) -> None:
+        """See `FactStream.wait`."""
+        await self._bell.wait(seconds)
 
     async def release(self) -> None:
         """See `FactStream.release`."""

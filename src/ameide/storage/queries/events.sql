@@ -65,6 +65,10 @@ FROM ameide.log WHERE position > %(after)s ORDER BY position LIMIT %(limit)s
 SELECT key, bool_or(NOT redriven) AS stuck, bool_or(redriven) AS released
 FROM ameide.parked WHERE consumer = %(consumer)s GROUP BY key
 
+-- name: list_parked
+-- What people must look at.
+SELECT consumer, key, position, message_id, name, error, parked_at, redriven FROM ameide.parked ORDER BY consumer, position
+
 -- name: released
 -- Messages that a person released, in order, before anything newer.
 SELECT position, tenant_id, topic, kind, key, message_id, name, aggregate_type, aggregate_id, aggregate_version,

@@ -1,0 +1,97 @@
+"""The audit trail, single facts with their whole message, and how the event column is doing."""
+
+from __future__ import annotations
+
+from protobuf.wkt import Timestamp
+
+from ameide.contracts import facts as wire
+from ameide.contracts import topics
+from ameide.storage.db import Row
+from ameide.storage.sql import load
+from ameide.views import paging
+from ameide.views.reading import Reading, not_found
+from ameide_core_proto.common.v1.metadata_pb import Actor, AggregateRef
+from ameide_core_proto.common.v1.reading_pb import CitationKind, Page
+from ameide_core_proto.transformation.governance.v1.query_service_pb import (
+    AuditEntry,
+    ConsumerState,
+    GetFactResponse,
+    GetStatusResponse,
+    QueueState,
+)
+
+_SQL = load("views")
+
+
+async def audit(reading: Reading, change_id: str, principal_id: str, page: Page | None) -> tuple[list[AuditEntry], str]:
+    """Facts, newest first, of a change, of a principal (acting, or acted for), or all; and the next page's token."""
+    size = paging.size_of(page)
+    parameters = {
+        "topics": list(topics.FACT_TOPICS),
+        "before": paging.before(page),
+        "change": change_id,
+        "principal": principal_id,
+        "limit": size + 1,
+    }
+    rows = await reading.tx.fetch_all(_SQL["audit"], parameters)
+    token = paging.encode(rows[size - 1]["position"]) if len(rows) > size else ""
+    return [_entry(reading, row) for row in rows[:size]], token
+
+
+async def fact(reading: Reading, message_id: str) -> GetFactResponse:
+    """One message, whole, as ProtoJSON. Raises NotFound."""
+    row = await reading.tx.fetch_one(_SQL["get_fact"], {"id": message_id})
+    if row is None:
+        raise not_found("fact", message_id)
+    opened = (
+        wire.open_intent(row["payload"])
+        if row["topic"] in topics.QUEUES
+        else wire.open_payload(row["topic"], row["payload"]).message
+    )
+    return GetFactResponse(entry=_entry(reading, row), body_json=opened.to_json())
+
+
+async def status(reading: Reading) -> GetStatusResponse:
+    """The log, what waits before it, who reads it how far, and what waits for a person. Counts are the tenant's own."""
+    heads = await reading.tx.fetch_one(_SQL["heads"])
+    counts = await reading.tx.fetch_one(_SQL["open_counts"])
+    assert heads is not None
+    assert counts is not None
+    head: int = heads["head"]
+    queues = await reading.tx.fetch_all(_SQL["queues"])
+    consumers = await reading.tx.fetch_all(_SQL["consumers"])
+    return GetStatusResponse(
+        log_position=head,
+        outbox_pending=heads["pending"],
+        outbox_oldest_age_seconds=max(0.0, heads["oldest"]),
+        parked_messages=heads["parked"],
+        queues=[
+            QueueState(queue=row["queue"], ready=row["ready"], oldest_age_seconds=max(0.0, row["oldest"]))
+            for row in queues
+        ],
+        consumers=[
+            ConsumerState(consumer=row["name"], position=row["position"], lag=max(0, head - row["position"]))
+            for row in consumers
+        ],
+        open_gates=counts["gates"],
+        open_runs=counts["runs"],
+    )
+
+
+def _entry(reading: Reading, row: Row) -> AuditEntry:
+    of_process = row["topic"] == topics.PROCESS_FACTS
+    kind = CitationKind.PROCESS_FACT if of_process else CitationKind.DOMAIN_FACT
+    reading.cite(kind, row["message_id"], row["position"])
+    return AuditEntry(
+        log_position=row["position"],
+        message_id=row["message_id"],
+        topic=row["topic"],
+        name=row["name"],
+        occurred_at=Timestamp.from_datetime(row["occurred_at"]),
+        actor=Actor(principal_id=row["actor"], on_behalf_of=row["on_behalf_of"]),
+        aggregate=AggregateRef(type=row["aggregate_type"], id=row["aggregate_id"], version=row["aggregate_version"]),
+        change_id=row["change_id"],
+        process_instance_id=row["process_instance_id"],
+        causation_id=row["causation_id"],
+        text=row["text"],
+    )
