@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -11,6 +12,9 @@ from obstore.exceptions import AlreadyExistsError
 from obstore.store import LocalStore, S3Store
 
 from ameide.errors import Conflict, InvalidArgument, NotFound, Unreachable
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config
 
 SCHEME = "store:"
 
@@ -40,7 +44,9 @@ class ObjectStore:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._store: LocalStore | S3Store = LocalStore(folder)
         elif parts.scheme == "s3" and parts.netloc:
-            self._store = S3Store(parts.netloc, prefix=parts.path.strip("/") or None, **dict(options or {}))  # pyright: ignore[reportArgumentType]
+            self._store = S3Store(
+                parts.netloc, prefix=parts.path.strip("/") or None, config=cast("S3Config", dict(options or {}))
+            )
         else:
             raise InvalidArgument(
                 f"{location!r} is not an object store",

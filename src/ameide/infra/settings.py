@@ -46,6 +46,16 @@ OPERATOR_VARIABLES = (
 )
 """Variables of the operator that a verify child gets besides its own; the coder's child gets none of them."""
 
+STORE_VARIABLES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ALLOW_HTTP",
+)
+"""Standard variables of an S3 object store."""
+
 
 @dataclass(frozen=True)
 class UnprivilegedUser:

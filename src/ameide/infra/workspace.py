@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -103,6 +104,21 @@ class Workspace:
             os.fchown(descriptor, self.user.uid, self.user.gid)
             for name in (*names, *_folders):
                 os.chown(name, self.user.uid, self.user.gid, dir_fd=descriptor, follow_symlinks=False)
+
+    def write_for_child(self, name: str, data: bytes) -> Path:
+        """A new file for the children in their TMPDIR; whatever lay there under that name is replaced, not followed."""
+        folder = os.open(self.tmp, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=folder)
+            file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+            with os.fdopen(file, "wb") as opened:
+                opened.write(data)
+                if self.user is not None:
+                    os.fchown(file, self.user.uid, self.user.gid)
+        finally:
+            os.close(folder)
+        return self.tmp / name
 
     def inspect_tree(self) -> list[str]:
         """Paths in the working tree that must not be read back: devices, sockets, pipes, files of another owner."""

@@ -1,0 +1,55 @@
+"""The coder `command`.
+
+Any program of the operator. It reads the prompt on standard input and changes the working tree.
+"""
+
+from __future__ import annotations
+
+from ameide.infra.coders.port import CoderReport, CoderTask
+from ameide.infra.steps import Profile, StepFailed
+from ameide_core_proto.transformation.work.v1.work_pb import FailureCode
+
+
+class Command:
+    """Runs the executor's AMEIDE_CODER_COMMAND in the working tree.
+
+    The prompt is also in the file that AMEIDE_PROMPT_FILE names; ``{prompt_file}`` and ``{workspace}`` in the command
+    line are replaced; AMEIDE_ITERATION and AMEIDE_WORK_REQUEST_ID tell which try it is.
+    """
+
+    async def run(self, task: CoderTask) -> CoderReport:
+        """Run the program as the work's user; another exit code than 0 is a failure."""
+        template = task.settings.coder_command
+        if not template:
+            raise StepFailed(
+                FailureCode.TOOL_FAILED,
+                "command: AMEIDE_CODER_COMMAND is not set on this executor. Set it to the coder's command line, "
+                "or choose"
+                " another coder in the policy.",
+            )
+        file = task.workspace.write_for_child("prompt.md", task.prompt.encode())
+        places = {"{prompt_file}": str(file), "{workspace}": str(task.workspace.tree)}
+        argv = tuple(_filled(argument, places) for argument in template)
+        environment = {
+            "AMEIDE_PROMPT_FILE": str(file),
+            "AMEIDE_ITERATION": str(task.iteration),
+            "AMEIDE_WORK_REQUEST_ID": task.work.work_request_id,
+        }
+        result = await task.run(
+            argv, cwd=task.workspace.tree, env=environment, profile=Profile.CODER, stdin=task.prompt.encode()
+        )
+        if result.exit_code:
+            raise StepFailed(
+                FailureCode.TOOL_FAILED,
+                f"command: {argv[0]} ended with exit code {result.exit_code}: {result.output_tail.strip()[-1500:]}",
+                exit_code=result.exit_code,
+            )
+        return CoderReport(
+            "command", "", argv, result, f"{argv[0]} ended well.", transcripts=(("coder.log", result.log),)
+        )
+
+
+def _filled(argument: str, places: dict[str, str]) -> str:
+    for place, value in places.items():
+        argument = argument.replace(place, value)
+    return argument

@@ -1,0 +1,50 @@
+"""The port that every coder implements: a prompt in, a changed working tree out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from ameide.infra.settings import ExecutorSettings
+from ameide.infra.steps import CommandResult, RunCommand
+from ameide.infra.workspace import Workspace
+from ameide_core_proto.transformation.work.v1.work_pb import Usage, WorkRequest
+
+
+@dataclass(frozen=True)
+class CoderTask:
+    """What a coder gets. It runs its program by `run` with the CODER profile, and touches nothing but the workspace."""
+
+    work: WorkRequest
+    prompt: str
+    workspace: Workspace
+    run: RunCommand
+    settings: ExecutorSettings
+    log: Callable[[str], None]
+    spend: Callable[[Usage], None]
+
+    @property
+    def iteration(self) -> int:
+        """Which try this is, from 1."""
+        return max(1, self.work.inputs.iteration if self.work.inputs else 1)
+
+
+@dataclass(frozen=True)
+class CoderReport:
+    """What a coder says of its try; the executor looks at the working tree itself."""
+
+    tool_name: str
+    tool_version: str
+    argv: tuple[str, ...]
+    result: CommandResult
+    summary: str
+    usage: Usage = field(default_factory=Usage)
+    transcripts: tuple[tuple[str, Path], ...] = ()
+
+
+class Coder(Protocol):
+    """Changes the working tree once. Raises `StepFailed` when it could not try at all or its program failed."""
+
+    async def run(self, task: CoderTask) -> CoderReport: ...

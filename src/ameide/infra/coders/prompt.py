@@ -1,0 +1,39 @@
+"""The prompt of a coder: the requirement, its numbered criteria, and what failed before."""
+
+from __future__ import annotations
+
+from ameide_core_proto.transformation.work.v1.work_pb import Finding, PathRules, WorkInputs, WorkRequest
+
+
+def prompt(work: WorkRequest) -> str:
+    """Markdown with everything that a coder is told."""
+    inputs = work.inputs or WorkInputs()
+    parts = [
+        f"# {inputs.requirement_title or 'Requirement'}",
+        inputs.requirement_text,
+        _numbered("Acceptance criteria", inputs.acceptance_criteria),
+        _findings(inputs.findings),
+        _rules(work.path_rules or PathRules()),
+        f"This is iteration {max(1, inputs.iteration)}. Change the files in the working tree; do not commit or push.",
+    ]
+    return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
+
+
+def _numbered(title: str, lines: list[str]) -> str:
+    return f"## {title}\n\n" + "\n".join(f"{n}. {line}" for n, line in enumerate(lines, 1)) if lines else ""
+
+
+def _findings(findings: list[Finding]) -> str:
+    return "## What failed before; fix all of it\n\n" + "\n".join(map(_finding, findings)) if findings else ""
+
+
+def _finding(finding: Finding) -> str:
+    where = f" ({finding.location})" if finding.location else ""
+    lines = [f"- `{finding.id}`{where}: {finding.what_failed}", finding.why_it_matters, *finding.fix_steps]
+    return "\n  ".join(line for line in lines if line)
+
+
+def _rules(rules: PathRules) -> str:
+    denied = f"Do not change: {', '.join(rules.denied)}." if rules.denied else ""
+    allowed = f"Change only: {', '.join(rules.allowed)}." if rules.allowed else ""
+    return f"## Paths\n\n{allowed} {denied}" if allowed or denied else ""

@@ -1,0 +1,164 @@
+"""The step for agent work: a coder changes the working tree, the executor judges, commits and pushes what it did.
+
+The coder is hostile by assumption. It sees no credential and no git folder of ours; which paths it may write comes
+with the work, from the policy; what it changed is read from the tree that the trusted git staged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from ameide.infra.checkout import check_out
+from ameide.infra.coders.choice import coder_named
+from ameide.infra.coders.port import Coder, CoderReport, CoderTask
+from ameide.infra.coders.prompt import prompt
+from ameide.infra.git import CODER, GitFailed, LeaseRefused
+from ameide.infra.path_rules import violations
+from ameide.infra.steps import Step, StepContext, StepFailed
+from ameide_core_proto.transformation.work.v1.work_pb import (
+    ActionKind,
+    FailureCode,
+    Finding,
+    FindingClass,
+    Outputs,
+    PathRules,
+    WhereToFix,
+    WorkInputs,
+    WorkResult,
+)
+
+WORK_TRAILER, CHANGE_TRAILER = "Ameide-Work", "Ameide-Change"
+
+Regenerate = Callable[[StepContext], Awaitable[object]]
+"""Runs code generation again when its inputs changed in the working tree; a tool run's function."""
+
+
+def coding(regenerate: Regenerate, choose: Callable[[str], Coder] = coder_named) -> Step:
+    """The step for AGENT_WORK PUBLISH."""
+
+    async def step(ctx: StepContext) -> WorkResult:
+        if ctx.work.action_kind is not ActionKind.PUBLISH:
+            raise StepFailed(
+                FailureCode.TOOL_FAILED,
+                f"action_kind: coders do PUBLISH, not {ActionKind(ctx.work.action_kind).name}. Request it as a "
+                f"tool run.",
+            )
+        coder = choose(ctx.work.coder)
+        start = await check_out(ctx, ctx.work.commit_sha)
+        if commit := await _pushed_before(ctx, start):
+            ctx.log(f"an earlier attempt of this work already pushed {commit}")
+            return await _result(ctx, commit, "An earlier attempt of this work already pushed its commit.")
+        report = await coder.run(
+            CoderTask(ctx.work, prompt(ctx.work), ctx.workspace, ctx.run, ctx.settings, ctx.log, ctx.spend)
+        )
+        _keep(ctx, report)
+        await _judge(ctx, start, await _staged(ctx), ctx.work.path_rules or PathRules())
+        await regenerate(ctx)
+        commit = await _commit(ctx, start, report)
+        # What generation wrote is not the coder's own, but no path that is denied may change by that way either.
+        await _judge(ctx, start, commit, PathRules(denied=(ctx.work.path_rules or PathRules()).denied))
+        await _push(ctx, commit)
+        result = await _result(ctx, commit, report.summary)
+        result.usage = report.usage
+        return result
+
+    return step
+
+
+async def _pushed_before(ctx: StepContext, start: str) -> str:
+    """The commit that a lost attempt of this work left on the branch; empty when there is none."""
+    inputs = ctx.work.inputs or WorkInputs()
+    head = await ctx.git.remote_head(inputs.branch)
+    if not head or head == inputs.expected_branch_sha or not await ctx.git.is_ancestor(start, head):
+        return ""
+    found = await ctx.git.find_trailer(head, WORK_TRAILER, ctx.work.work_request_id, since=start)
+    return found if found == head else ""
+
+
+def _keep(ctx: StepContext, report: CoderReport) -> None:
+    ctx.evidence.describe(report.tool_name, report.tool_version, report.argv, report.result.exit_code)
+    ctx.evidence.add_text("prompt.md", prompt(ctx.work), "text/markdown")
+    for name, path in report.transcripts:
+        ctx.evidence.add_bytes(name, path.read_bytes(), "text/plain")
+
+
+async def _staged(ctx: StepContext) -> str:
+    if strange := ctx.workspace.inspect_tree():
+        raise StepFailed(
+            FailureCode.POLICY_VIOLATION,
+            f"The coder left what is not a plain file of its own: {', '.join(strange[:5])}.",
+            findings=[
+                _finding(FindingClass.POLICY_VIOLATION, f"path:{path}", f"{path} is no plain file") for path in strange
+            ],
+        )
+    try:
+        await ctx.git.add_all()
+    except GitFailed as error:
+        raise StepFailed(FailureCode.TOOL_FAILED, f"The working tree cannot be staged: {error}") from error
+    return (await ctx.git.git("write-tree")).text
+
+
+async def _judge(ctx: StepContext, start: str, head: str, rules: PathRules) -> None:
+    changes = await ctx.git.changed_paths(start, head)
+    ctx.evidence.add_bytes("change.patch", await ctx.git.diff(start, head), "text/x-patch")
+    if not changes:
+        what = "The coder changed nothing."
+        finding = _finding(FindingClass.GUARDRAIL_BUG_SUSPECTED, "no_change", what)
+        raise StepFailed(FailureCode.TOOL_FAILED, f"{what} Look at its transcript in the evidence.", findings=[finding])
+    if findings := await violations(ctx.git, head, changes, rules):
+        paths = ", ".join(finding.location for finding in findings[:5])
+        raise StepFailed(
+            FailureCode.POLICY_VIOLATION,
+            f"The coder changed what it may not: {paths}. Nothing was pushed.",
+            findings=findings,
+        )
+
+
+async def _commit(ctx: StepContext, start: str, report: CoderReport) -> str:
+    inputs = ctx.work.inputs or WorkInputs()
+    await ctx.git.git("update-ref", "--no-deref", "HEAD", start)
+    return await ctx.git.commit_all(
+        f"{inputs.requirement_title or 'Implement the requirement'}\n\n{report.summary}",
+        {CHANGE_TRAILER: ctx.work.change_id, WORK_TRAILER: ctx.work.work_request_id},
+        author=CODER,
+    )
+
+
+async def _push(ctx: StepContext, commit: str) -> None:
+    inputs = ctx.work.inputs or WorkInputs()
+    try:
+        await ctx.git.push_with_lease(commit, inputs.branch, inputs.expected_branch_sha)
+    except LeaseRefused as error:
+        finding = _finding(FindingClass.MERGE_CONFLICT, "branch_moved", str(error))
+        raise StepFailed(FailureCode.CONFLICT, f"Somebody pushed meanwhile: {error}.", findings=[finding]) from error
+    except GitFailed as error:
+        raise StepFailed(
+            FailureCode.CHECKOUT_FAILED, f"repo_url: {error}. `ameide repo check` tests the right to push."
+        ) from error
+    ctx.log(f"pushed {commit} to {inputs.branch}")
+
+
+async def _result(ctx: StepContext, commit: str, summary: str) -> WorkResult:
+    base = ctx.work.base_sha or ctx.work.commit_sha
+    changes = await ctx.git.changed_paths(base, commit)
+    return WorkResult(
+        summary=summary,
+        outputs=Outputs(
+            commit_sha=commit,
+            branch=(ctx.work.inputs or WorkInputs()).branch,
+            base_sha=base,
+            diff_hash=await ctx.git.diff_hash(base, commit),
+            changed_paths=[change.path for change in changes],
+        ),
+    )
+
+
+def _finding(kind: FindingClass, identity: str, what: str) -> Finding:
+    return Finding(
+        class_=kind,
+        id=identity[:512],
+        what_failed=what,
+        why_it_matters="Only a change that is there, plain and pushed can be verified.",
+        where_to_fix=WhereToFix.IMPLEMENTATION,
+        location=identity.removeprefix("path:")[:512] if identity.startswith("path:") else "",
+    )

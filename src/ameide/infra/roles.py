@@ -1,0 +1,89 @@
+"""The two executors of a pool.
+
+Who writes a change, and who judges it. They are two principals and, as root, two users.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from enum import Enum
+from pathlib import Path
+
+from ameide.config import Settings
+from ameide.infra.settings import AUTHOR_QUEUES, VERIFIER_QUEUES, ExecutorSettings, UnprivilegedUser
+from ameide.infra.toolchain import prepare
+
+
+class Role(Enum):
+    """Author serves the agent and generate queues.
+
+    Green counts only from the verifier, who serves verify and publish.
+    """
+
+    AUTHOR = "author"
+    VERIFIER = "verifier"
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """The work queues it serves."""
+        return AUTHOR_QUEUES if self is Role.AUTHOR else VERIFIER_QUEUES
+
+    def token(self, settings: Settings) -> str:
+        """Its token, of its own principal."""
+        return settings.author_token if self is Role.AUTHOR else settings.verifier_token
+
+    def slots(self, settings: Settings) -> int:
+        """How many works it runs at a time."""
+        return settings.author_slots if self is Role.AUTHOR else settings.verifier_slots
+
+    def user(self, settings: Settings) -> UnprivilegedUser | None:
+        """Whom its children run as; None when we are not root and cannot become anybody else."""
+        if os.geteuid() != 0:
+            return None
+        uid = settings.author_uid if self is Role.AUTHOR else settings.verifier_uid
+        return UnprivilegedUser(uid, uid)
+
+
+def executor_settings(
+    settings: Settings,
+    role: Role,
+    *,
+    token: str,
+    work_root: Path,
+    operator: Mapping[str, str],
+    store: Mapping[str, str],
+    say: Callable[[str], None],
+) -> ExecutorSettings:
+    """What the executor of a role runs with. `operator` and `store` are the operator's variables that `settings` names.
+
+    Raises `ToolchainUnavailable` when the children could execute no Python.
+    """
+    user = role.user(settings)
+    toolchain = prepare(user, say, python=settings.child_python)
+    return ExecutorSettings(
+        address=settings.address,
+        token=token,
+        name=role.value,
+        queues=role.queues,
+        work_root=work_root,
+        object_store=settings.object_store,
+        registry=str(settings.registry_root),
+        forge=str(settings.forge_root),
+        python=toolchain.python,
+        search_path=toolchain.search_path,
+        user=user,
+        slots=role.slots(settings),
+        credentials=credentials(settings.credentials_dir),
+        operator_environment=operator,
+        store_options={name.lower(): value for name, value in store.items()},
+        coder_command=settings.coder_command,
+        coder_patches=settings.patches_dir,
+    )
+
+
+def credentials(folder: Path) -> dict[str, str]:
+    """Credentials by reference: one file each in the credentials folder."""
+    if not folder.is_dir():
+        return {}
+    return {file.name: file.read_text(encoding="utf-8").strip() for file in sorted(folder.iterdir()) if file.is_file()}
