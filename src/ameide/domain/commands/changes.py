@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ameide.contracts.ids import new_id
-from ameide.domain.commands.work import cancel_open_work
+from ameide.domain.commands.work_requests import cancel_open_work
 from ameide.domain.decisions import change as changes
 from ameide.domain.decisions import repository as repositories
 from ameide.domain.decisions import run as runs

@@ -1,0 +1,175 @@
+"""What executors say: claim, heartbeat, outcome, release. Each carries its own idempotency in the claim's row."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ameide.domain.commands import work_rows
+from ameide.domain.decisions import verification, work_claim, work_outcome
+from ameide.domain.decisions.work import Claim, waiting_from
+from ameide.domain.decisions.work_claim import Lease
+from ameide.domain.unit import Unit
+from ameide.storage import sql
+from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
+from ameide_core_proto.transformation.work.v1.command_service_pb import (
+    ClaimAnswer,
+    RecordWorkHeartbeatRequest,
+    RecordWorkHeartbeatResponse,
+    RecordWorkOutcomeRequest,
+    RecordWorkOutcomeResponse,
+    RecordWorkStartedResponse,
+    ReleaseWorkRequest,
+    ReleaseWorkResponse,
+    WorkOutcome,
+)
+from ameide_core_proto.transformation.work.v1.work_pb import Usage, WorkRequest
+
+EXECUTOR = "executor"
+# Seconds that a claim holds without a heartbeat.
+LEASE_SECONDS = 30.0
+_SQL = sql.load("work")
+
+
+async def record_work_started(
+    unit: Unit, work_request_id: str, claim_id: str, lease_seconds: float = LEASE_SECONDS
+) -> RecordWorkStartedResponse:
+    """Answer a claim: RUN for the first, and for that same claim again; DECLINED_… for others. Uses up the invitation.
+
+    Raises PermissionDenied when the token doesn't serve the work's queue.
+    """
+    unit.caller.need(EXECUTOR)
+    work = await work_rows.lock(unit, work_request_id)
+    response = await answer_claim(unit, work, claim_id, lease_seconds)
+    await work_rows.remove_invitation(unit, work_request_id)
+    return response
+
+
+async def answer_claim(unit: Unit, work: WorkRequest, claim_id: str, lease_seconds: float) -> RecordWorkStartedResponse:
+    """Answer a claim of a locked work whose invitation the caller uses up."""
+    work_claim.need_queue(work.queue, unit.caller.queues)
+    principal_id = unit.caller.principal_id
+    current = await work_rows.claim_of(unit, work.work_request_id, work.attempt)
+    answer = work_claim.answer(work, current, claim_id, principal_id)
+    if answer != ClaimAnswer.RUN:
+        return RecordWorkStartedResponse(answer=answer)
+    if current is not None and current.ended_at is None:
+        _, lease = await _extend(unit, work.work_request_id, work.attempt, claim_id, lease_seconds)
+        return _run(work, lease, unit.now)
+    fact = work_claim.start(work, principal_id, unit.timestamp)
+    started = fact.work
+    assert started is not None
+    lease = work_claim.lease_for(started, unit.now, lease_seconds)
+    await work_rows.save(unit, started)
+    await work_rows.insert_claim(unit, started, claim_id, lease)
+    unit.record(fact)
+    return _run(started, lease, unit.now)
+
+
+async def record_work_heartbeat(
+    unit: Unit, command: RecordWorkHeartbeatRequest, lease_seconds: float = LEASE_SECONDS
+) -> RecordWorkHeartbeatResponse:
+    """Extend the lease, late as well as in time: only the sweeper ends it. Raises Fenced when this is not the claim."""
+    unit.caller.need(EXECUTOR)
+    cancel_requested, lease = await _extend(
+        unit,
+        command.work_request_id,
+        command.attempt,
+        command.claim_id,
+        lease_seconds,
+        usage=command.usage,
+        log_tail=command.log_tail,
+    )
+    return RecordWorkHeartbeatResponse(cancel_requested=cancel_requested, lease_seconds=lease.seconds(unit.now))
+
+
+async def record_work_outcome(unit: Unit, command: RecordWorkOutcomeRequest) -> RecordWorkOutcomeResponse:
+    """The first outcome of the current claim ends the work; the same again is a replay, another a Conflict.
+
+    Raises Fenced when this is not the claim, InvalidArgument without its evidence, Refused(SELF_GRADING).
+    """
+    unit.caller.need(EXECUTOR)
+    principal_id = unit.caller.principal_id
+    work = await work_rows.lock(unit, command.work_request_id)
+    claim = await work_rows.claim_of(unit, command.work_request_id, command.attempt)
+    if work_outcome.is_replay(work, claim, command, principal_id):
+        return RecordWorkOutcomeResponse(work=work, idempotent_replay=True)
+    claim = work_claim.need_current(work, claim, command.attempt, command.claim_id, principal_id)
+    if command.outcome == WorkOutcome.SUCCESS:
+        await _need_independent(unit, work)
+    fact = work_outcome.end(work, claim, command, principal_id, unit.timestamp)
+    ended = fact.work
+    assert ended is not None
+    assert ended.result is not None
+    await work_rows.save(unit, ended)
+    await work_rows.end_claim(unit, ended, ended.status.name.lower(), ended.result.usage or Usage())
+    await work_rows.remove_invitation(unit, work.work_request_id)
+    unit.record(fact)
+    return RecordWorkOutcomeResponse(work=ended)
+
+
+async def release_work(unit: Unit, command: ReleaseWorkRequest) -> ReleaseWorkResponse:
+    """Give the claim back: requested again without spending a lost claim; canceled if that was asked for."""
+    unit.caller.need(EXECUTOR)
+    work = await work_rows.lock(unit, command.work_request_id)
+    claim = await work_rows.claim_of(unit, command.work_request_id, command.attempt)
+    claim = work_claim.need_current(work, claim, command.attempt, command.claim_id, unit.caller.principal_id)
+    await work_rows.end_claim(unit, work, "released", claim.usage)
+    return ReleaseWorkResponse(work=await _give_back(unit, work, claim))
+
+
+async def _give_back(unit: Unit, work: WorkRequest, claim: Claim) -> WorkRequest:
+    if work.cancel_requested:
+        fact = work_outcome.cancel_unclaimed(work, "canceled; its executor gave it back", claim.usage, unit.timestamp)
+        assert fact.work is not None
+        await work_rows.save(unit, fact.work)
+        unit.record(fact)
+        return fact.work
+    again = work_outcome.back(work, lost=False)
+    await work_rows.save_and_invite(unit, again, waiting_from(again, unit.now))
+    return again
+
+
+async def _extend(
+    unit: Unit,
+    work_request_id: str,
+    attempt: int,
+    claim_id: str,
+    lease_seconds: float,
+    *,
+    usage: Usage | None = None,
+    log_tail: str = "",
+) -> tuple[bool, Lease]:
+    row = await unit.tx.fetch_one(
+        _SQL["extend"],
+        {
+            "tenant_id": unit.tenant_id,
+            "work_request_id": work_request_id,
+            "attempt": attempt,
+            "claim_id": claim_id,
+            "principal_id": unit.caller.principal_id,
+            "lease_seconds": lease_seconds,
+            "usage": usage.to_binary() if usage is not None else None,
+            "log_tail": log_tail or None,
+        },
+    )
+    if row is None:
+        raise work_claim.fenced(work_request_id, attempt)
+    return row["cancel_requested"], Lease(row["lease_until"], row["run_until"])
+
+
+async def _need_independent(unit: Unit, work: WorkRequest) -> None:
+    if not work.change_id or work.scope is None:
+        return
+    verification.need_independent(
+        work,
+        unit.caller.principal_id,
+        await unit.read("policy", work.scope.repository_id, Policy),
+        await work_rows.of_change(unit, work.change_id),
+        await work_rows.claims_of_change(unit, work.change_id),
+    )
+
+
+def _run(work: WorkRequest, lease: Lease, now: datetime) -> RecordWorkStartedResponse:
+    return RecordWorkStartedResponse(
+        answer=ClaimAnswer.RUN, attempt=work.attempt, lease_seconds=lease.seconds(now), work=work
+    )

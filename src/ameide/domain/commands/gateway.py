@@ -1,0 +1,90 @@
+"""The gateway serves PostgreSQL queues to executors: they hold a token and no database credential (contracts 8)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ameide.domain.commands import claims, work_rows
+from ameide.domain.decisions.work_claim import need_queue
+from ameide.domain.service import Service
+from ameide.domain.unit import Unit
+from ameide.events.wakeups import Wakeups
+from ameide.rpc.interceptors import Caller
+from ameide.storage import sql
+from ameide_core_proto.transformation.work.v1.command_service_pb import (
+    ClaimAnswer,
+    PollWorkRequest,
+    PollWorkResponse,
+    RecordWorkStartedResponse,
+)
+
+POLL_SECONDS = 1.0
+# The pause after an invitation whose work somebody else is just deciding on.
+BUSY_SECONDS = 0.05
+_SQL = sql.load("work")
+
+
+class _Busy(Exception):
+    """The work of the oldest invitation is locked; its invitation goes back with the transaction."""
+
+
+class Gateway:
+    """Long polls: an invitation is taken and its work claimed in one transaction, or neither."""
+
+    def __init__(self, service: Service, wakeups: Wakeups, *, lease_seconds: float = claims.LEASE_SECONDS) -> None:
+        self._service = service
+        self._wakeups = wakeups
+        self._lease_seconds = lease_seconds
+
+    async def poll(self, caller: Caller, request: PollWorkRequest) -> PollWorkResponse:
+        """The claim's RUN if it is current, else the oldest invitation of these queues, claimed; NONE after the wait.
+
+        Raises PermissionDenied when the token doesn't serve one of the queues.
+        """
+        caller.need(claims.EXECUTOR)
+        for queue in request.queues:
+            need_queue(queue, caller.queues)
+        loop = asyncio.get_running_loop()
+        arrived = loop.time()
+        deadline = arrived + request.wait_seconds
+        with self._wakeups.bell("queue") as bell:
+            while True:
+                pause = POLL_SECONDS
+                try:
+                    response = await self._service.perform(caller, None, lambda unit: self._next(unit, request))
+                except _Busy:
+                    response, pause = None, BUSY_SECONDS
+                if response is not None and response.answer == ClaimAnswer.RUN:
+                    return PollWorkResponse(
+                        answer=response.answer,
+                        attempt=response.attempt,
+                        # Executors count from when they sent the call, so the time it waited here comes on top.
+                        lease_seconds=response.lease_seconds + int(loop.time() - arrived),
+                        work=response.work,
+                    )
+                if response is not None:
+                    continue
+                left = deadline - loop.time()
+                if left <= 0:
+                    return PollWorkResponse(answer=ClaimAnswer.NONE)
+                await bell.wait(min(pause, left))
+
+    async def _next(self, unit: Unit, request: PollWorkRequest) -> RecordWorkStartedResponse | None:
+        """The answer to one claim, or None when no invitation is waiting. A declined one is used up like any other."""
+        await unit.tx.execute(_SQL["one_poll_at_a_time"], (f"{unit.tenant_id}:{request.claim_id}",))
+        running = await unit.tx.fetch_one(
+            _SQL["running_claim"], (unit.tenant_id, request.claim_id, unit.caller.principal_id)
+        )
+        if running is not None:
+            return await claims.record_work_started(
+                unit, running["work_request_id"], request.claim_id, self._lease_seconds
+            )
+        await unit.tx.execute(_SQL["as_gateway"])
+        taken = await unit.tx.fetch_one(_SQL["take_invitation"], (unit.tenant_id, list(request.queues)))
+        await unit.tx.execute(_SQL["as_application"])
+        if taken is None:
+            return None
+        work = await work_rows.lock_unless_busy(unit, taken["work_request_id"])
+        if work is None:
+            raise _Busy
+        return await claims.answer_claim(unit, work, request.claim_id, self._lease_seconds)

@@ -1,0 +1,90 @@
+"""The door for delegated work: who may say what. Requests run once per key; claims carry their own idempotency."""
+
+from __future__ import annotations
+
+from connectrpc.request import RequestContext
+
+from ameide.domain.commands import claims, work_requests
+from ameide.domain.commands.gateway import Gateway
+from ameide.domain.service import Service
+from ameide.domain.unit import Unit
+from ameide.events.wakeups import Wakeups
+from ameide.rpc.interceptors import Caller, current_caller
+from ameide_core_proto.transformation.work.v1 import command_service_pb as pb
+from ameide_core_proto.transformation.work.v1.command_service_connect import WorkCommandService
+
+
+class WorkCommands(WorkCommandService):
+    """`lease_seconds` is how long a claim holds without a heartbeat."""
+
+    def __init__(self, service: Service, wakeups: Wakeups, *, lease_seconds: float = claims.LEASE_SECONDS) -> None:
+        self._service = service
+        self._lease_seconds = lease_seconds
+        self._gateway = Gateway(service, wakeups, lease_seconds=lease_seconds)
+
+    async def request_work(
+        self, request: pb.RequestWorkRequest, _ctx: RequestContext[pb.RequestWorkRequest, pb.RequestWorkResponse]
+    ) -> pb.RequestWorkResponse:
+        caller = _caller(*work_requests.MAY_REQUEST)
+        return await self._service.execute(
+            caller, "RequestWork", request, pb.RequestWorkResponse, work_requests.request_work
+        )
+
+    async def cancel_work(
+        self, request: pb.CancelWorkRequest, _ctx: RequestContext[pb.CancelWorkRequest, pb.CancelWorkResponse]
+    ) -> pb.CancelWorkResponse:
+        caller = _caller(*work_requests.MAY_REQUEST)
+        return await self._service.execute(
+            caller, "CancelWork", request, pb.CancelWorkResponse, work_requests.cancel_work
+        )
+
+    async def poll_work(
+        self, request: pb.PollWorkRequest, _ctx: RequestContext[pb.PollWorkRequest, pb.PollWorkResponse]
+    ) -> pb.PollWorkResponse:
+        return await self._gateway.poll(_caller(claims.EXECUTOR), request)
+
+    async def record_work_started(
+        self,
+        request: pb.RecordWorkStartedRequest,
+        _ctx: RequestContext[pb.RecordWorkStartedRequest, pb.RecordWorkStartedResponse],
+    ) -> pb.RecordWorkStartedResponse:
+        async def handler(unit: Unit) -> pb.RecordWorkStartedResponse:
+            return await claims.record_work_started(
+                unit, request.work_request_id, request.claim_id, self._lease_seconds
+            )
+
+        return await self._service.perform(_caller(claims.EXECUTOR), request.scope, handler)
+
+    async def record_work_heartbeat(
+        self,
+        request: pb.RecordWorkHeartbeatRequest,
+        _ctx: RequestContext[pb.RecordWorkHeartbeatRequest, pb.RecordWorkHeartbeatResponse],
+    ) -> pb.RecordWorkHeartbeatResponse:
+        async def handler(unit: Unit) -> pb.RecordWorkHeartbeatResponse:
+            return await claims.record_work_heartbeat(unit, request, self._lease_seconds)
+
+        return await self._service.perform(_caller(claims.EXECUTOR), request.scope, handler)
+
+    async def record_work_outcome(
+        self,
+        request: pb.RecordWorkOutcomeRequest,
+        _ctx: RequestContext[pb.RecordWorkOutcomeRequest, pb.RecordWorkOutcomeResponse],
+    ) -> pb.RecordWorkOutcomeResponse:
+        async def handler(unit: Unit) -> pb.RecordWorkOutcomeResponse:
+            return await claims.record_work_outcome(unit, request)
+
+        return await self._service.perform(_caller(claims.EXECUTOR), request.scope, handler)
+
+    async def release_work(
+        self, request: pb.ReleaseWorkRequest, _ctx: RequestContext[pb.ReleaseWorkRequest, pb.ReleaseWorkResponse]
+    ) -> pb.ReleaseWorkResponse:
+        async def handler(unit: Unit) -> pb.ReleaseWorkResponse:
+            return await claims.release_work(unit, request)
+
+        return await self._service.perform(_caller(claims.EXECUTOR), request.scope, handler)
+
+
+def _caller(*roles: str) -> Caller:
+    caller = current_caller()
+    caller.need(*roles)
+    return caller

@@ -1,0 +1,99 @@
+"""RequestWork and CancelWork: what others than executors say about delegated work."""
+
+from __future__ import annotations
+
+from ameide.contracts.ids import new_id
+from ameide.domain.commands import work_rows
+from ameide.domain.decisions import work_outcome, work_request
+from ameide.domain.decisions.work import ENDED, waiting_from
+from ameide.domain.decisions.work_request import Grounds
+from ameide.domain.unit import Unit
+from ameide.errors import Refused
+from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Gate, Release, Repository, Run
+from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
+from ameide_core_proto.transformation.work.v1.command_service_pb import (
+    CancelWorkRequest,
+    CancelWorkResponse,
+    RequestWorkRequest,
+    RequestWorkResponse,
+)
+from ameide_core_proto.transformation.work.v1.facts_pb import WorkRequested
+from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, Usage, WorkRequest, WorkStatus
+
+MAY_REQUEST = ("process", "operator", "requester")
+
+
+async def request_work(unit: Unit, command: RequestWorkRequest) -> RequestWorkResponse:
+    """One row, one fact, one intent. With the change locked no work slips past its cancel, its gates or its budget."""
+    unit.caller.need(*MAY_REQUEST)
+    grounds = await _grounds(unit, command)
+    if command.action_kind == ActionKind.DEPLOY:
+        await _need_released(unit, command)
+    facts = work_request.request(command, new_id("wrk"), grounds, unit.caller.principal_id, unit.timestamp)
+    unit.record(*facts)
+    work = next(fact.work for fact in facts if isinstance(fact, WorkRequested))
+    assert work is not None
+    await work_rows.insert(unit, work, waiting_from(work, unit.now))
+    return RequestWorkResponse(work=work)
+
+
+async def cancel_work(unit: Unit, command: CancelWorkRequest) -> CancelWorkResponse:
+    """At once when nobody runs it; otherwise its executor is told and says the outcome. An ended work stays ended."""
+    unit.caller.need(*MAY_REQUEST)
+    work = await work_rows.lock(unit, command.work_request_id)
+    return CancelWorkResponse(work=await _cancel(unit, work, command.reason or "canceled on request"))
+
+
+async def cancel_open_work(unit: Unit, change_id: str) -> list[WorkRequest]:
+    """Cancel everything that a change has open. The caller has locked the change."""
+    return [
+        await _cancel(unit, work, "its change was canceled")
+        for work in await work_rows.lock_open_of_change(unit, change_id)
+    ]
+
+
+async def _cancel(unit: Unit, work: WorkRequest, summary: str) -> WorkRequest:
+    if work.status in ENDED or (work.status == WorkStatus.STARTED and work.cancel_requested):
+        return work
+    if work.status == WorkStatus.STARTED:
+        asked = work_outcome.ask_to_cancel(work)
+        await work_rows.save(unit, asked)
+        return asked
+    fact = work_outcome.cancel_unclaimed(work, summary, Usage(), unit.timestamp)
+    assert fact.work is not None
+    await work_rows.save(unit, fact.work)
+    await work_rows.remove_invitation(unit, work.work_request_id)
+    unit.record(fact)
+    return fact.work
+
+
+async def _grounds(unit: Unit, command: RequestWorkRequest) -> Grounds:
+    run = await unit.read("run", command.process_instance_id, Run) if command.process_instance_id else None
+    change_id = run.change_id if run else command.change_id
+    change = await unit.lock("change", change_id, Change) if change_id else None
+    if run is not None:
+        # Again under the change's lock: a cancel or a close may just have been committed.
+        run = await unit.read("run", run.process_instance_id, Run)
+    return Grounds(
+        repository=await unit.read("repository", command.repository_id, Repository),
+        policy=await unit.read("policy", command.repository_id, Policy),
+        change=change,
+        run=run,
+        gates=await unit.lock_children("gate", run.process_instance_id, Gate) if run else [],
+        works=await work_rows.of_change(unit, change_id) if change_id else [],
+        claims=await work_rows.claims_of_change(unit, change_id) if change_id else [],
+    )
+
+
+async def _need_released(unit: Unit, command: RequestWorkRequest) -> None:
+    """A release that is named must be the one whose digest is copied."""
+    if command.inputs is None or not command.inputs.release_id:
+        return
+    release = await unit.read("release", command.inputs.release_id, Release)
+    if release.image_ref != command.inputs.image_ref:
+        raise Refused(
+            f"release {release.release_id} is {release.image_ref}",
+            field="inputs.image_ref",
+            remedy="Deploy the image of the release",
+            reason="RELEASE_MISMATCH",
+        )

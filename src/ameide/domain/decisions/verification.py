@@ -1,0 +1,83 @@
+"""What counts as verified and as built. Green counts only from a principal that is not the author's (contracts 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ameide.domain.decisions.work import Claim, inputs_of, is_agent_publish
+from ameide.errors import Refused
+from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
+from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, Outputs, WorkRequest, WorkResult, WorkStatus
+
+
+def authors_of(process_instance_id: str, works: Sequence[WorkRequest], claims: Sequence[Claim]) -> frozenset[str]:
+    """The principals whose executors ran the coder in this run, lost claims included: they may have pushed."""
+    written = {
+        work.work_request_id
+        for work in works
+        if is_agent_publish(work) and work.process_instance_id == process_instance_id
+    }
+    return frozenset(claim.principal_id for claim in claims if claim.work_request_id in written)
+
+
+def need_independent(
+    work: WorkRequest, principal_id: str, policy: Policy, works: Sequence[WorkRequest], claims: Sequence[Claim]
+) -> None:
+    """Raises Refused(SELF_GRADING) when an author would call its own work green."""
+    if work.action_kind != ActionKind.VERIFY or not policy.independent_verification or not work.process_instance_id:
+        return
+    if principal_id in authors_of(work.process_instance_id, works, claims):
+        raise Refused(
+            f"{principal_id} wrote code in this run and can't verify it",
+            field="outcome",
+            remedy="Release the work, and give verify queues to an executor with another principal",
+            reason="SELF_GRADING",
+        )
+
+
+def need_verified(
+    work: WorkRequest, policy: Policy, works: Sequence[WorkRequest], claims: Sequence[Claim]
+) -> WorkRequest:
+    """The newest green verification of exactly this candidate in this run. Raises Refused(NOT_VERIFIED)."""
+    candidate = inputs_of(work).candidate_sha
+    authors = (
+        authors_of(work.process_instance_id, works, claims) if policy.independent_verification else frozenset[str]()
+    )
+    green = [
+        verify
+        for verify in _succeeded(ActionKind.VERIFY, work, works)
+        if verify.commit_sha == candidate and verify.executor_principal_id not in authors
+    ]
+    if not green:
+        raise Refused(
+            f"candidate {candidate} was not verified in this run by an independent executor",
+            field="inputs.candidate_sha",
+            remedy="Request VERIFY at that commit first",
+            reason="NOT_VERIFIED",
+        )
+    return max(green, key=lambda verify: verify.work_request_id)
+
+
+def need_built(work: WorkRequest, works: Sequence[WorkRequest]) -> None:
+    """Raises Refused(NOT_BUILT) unless a BUILD of this run made that digest from that commit."""
+    digest = inputs_of(work).build_digest
+    for build in _succeeded(ActionKind.BUILD, work, works):
+        outputs = (build.result or WorkResult()).outputs or Outputs()
+        if build.commit_sha == work.commit_sha and outputs.build_digest == digest:
+            return
+    raise Refused(
+        f"no BUILD of this run made {digest} from {work.commit_sha}",
+        field="inputs.build_digest",
+        remedy="Request BUILD at that commit first, and publish what it made",
+        reason="NOT_BUILT",
+    )
+
+
+def _succeeded(action: ActionKind, work: WorkRequest, works: Sequence[WorkRequest]) -> list[WorkRequest]:
+    return [
+        other
+        for other in works
+        if other.action_kind == action
+        and other.status == WorkStatus.SUCCEEDED
+        and other.process_instance_id == work.process_instance_id
+    ]

@@ -1,0 +1,146 @@
+"""Requesting work: whether a step may be delegated now, and what the executor is told. Authority comes from policy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+from protobuf import Message
+from protobuf.wkt import Timestamp
+
+from ameide.contracts.routing import route
+from ameide.domain.decisions import change as changes
+from ameide.domain.decisions import gate_pass, run, work_budget, work_rules
+from ameide.domain.decisions.work import FALLBACK_TIMEOUTS, Claim
+from ameide.errors import InvalidArgument, Refused
+from ameide_core_proto.common.v1.metadata_pb import Actor, Scope
+from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Gate, Repository, Run
+from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
+from ameide_core_proto.transformation.work.v1.command_service_pb import RequestWorkRequest
+from ameide_core_proto.transformation.work.v1.facts_pb import WorkRequested
+from ameide_core_proto.transformation.work.v1.work_pb import (
+    Budget,
+    RequestedBy,
+    TimeoutPolicy,
+    WorkInputs,
+    WorkKind,
+    WorkRequest,
+    WorkStatus,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """All that the decision rests on. `policy` is the one in force; the run's snapshot lies in the run."""
+
+    repository: Repository
+    policy: Policy
+    change: Change | None = None
+    run: Run | None = None
+    # Gates of the run, works and claims of the change.
+    gates: Sequence[Gate] = field(default_factory=list[Gate])
+    works: Sequence[WorkRequest] = field(default_factory=list[WorkRequest])
+    claims: Sequence[Claim] = field(default_factory=list[Claim])
+
+
+def request(
+    command: RequestWorkRequest, work_request_id: str, grounds: Grounds, principal_id: str, now: Timestamp
+) -> list[Message]:
+    """The new work, and the gate that it uses up.
+
+    Raises Refused (CHANGE_CANCELED, CHANGE_CLOSED, RUN_CLOSED, RUN_REQUIRED, NOT_VERIFIED, NOT_BUILT, GATE_…,
+    BUDGET_EXHAUSTED) or InvalidArgument; each names the remedy.
+    """
+    _need_open(command, grounds)
+    work = _fill(command, work_request_id, grounds, principal_id, now)
+    work_rules.check(work, grounds.repository, grounds.run)
+    consumed = gate_pass.check(work, grounds.run, grounds.policy, grounds.gates, grounds.works, grounds.claims)
+    work.budget = work_budget.reserve(
+        work, grounds.policy, grounds.change, grounds.gates, grounds.works, grounds.claims
+    )
+    facts: list[Message] = [consumed] if consumed else []
+    return [*facts, WorkRequested(work=work)]
+
+
+def _need_open(command: RequestWorkRequest, grounds: Grounds) -> None:
+    if grounds.change is not None:
+        changes.need_open(grounds.change)
+        if grounds.change.repository_id != command.repository_id:
+            raise InvalidArgument(
+                f"change {grounds.change.change_id} is on {grounds.change.repository_id}",
+                field="repository_id",
+                remedy="Use the repository of the change",
+            )
+    if grounds.run is not None:
+        run.need_open_run(grounds.run)
+        if grounds.run.cancel_requested:
+            raise Refused(
+                f"run {grounds.run.process_instance_id} is being canceled",
+                remedy="Start run n + 1 once it has ended",
+                reason="RUN_CLOSED",
+            )
+        if command.change_id and command.change_id != grounds.run.change_id:
+            raise InvalidArgument(
+                f"the run belongs to {grounds.run.change_id}", field="change_id", remedy="Use the change of the run"
+            )
+
+
+def _fill(
+    command: RequestWorkRequest, work_request_id: str, grounds: Grounds, principal_id: str, now: Timestamp
+) -> WorkRequest:
+    repository, policy = grounds.repository, grounds.policy
+    agent = command.work_kind == WorkKind.AGENT_WORK
+    change_id = grounds.change.change_id if grounds.change else ""
+    inputs = deepcopy(command.inputs) if command.inputs else WorkInputs()
+    inputs.change_id = change_id
+    asked = command.requested_by or RequestedBy()
+    behalf = asked.actor.on_behalf_of if asked.actor else ""
+    snapshot = grounds.run.input if grounds.run else None
+    return WorkRequest(
+        scope=Scope(
+            tenant_id=repository.scope.tenant_id if repository.scope else "", repository_id=repository.repository_id
+        ),
+        work_request_id=work_request_id,
+        client_request_id=command.client_request_id,
+        process_instance_id=command.process_instance_id,
+        change_id=change_id,
+        work_kind=command.work_kind,
+        action_kind=command.action_kind,
+        requested_by=RequestedBy(
+            activity_id=asked.activity_id, actor=Actor(principal_id=principal_id, on_behalf_of=behalf)
+        ),
+        repo_url=repository.url,
+        credential_ref=repository.credential_ref,
+        base_sha=command.base_sha,
+        commit_sha=command.commit_sha,
+        workdir=command.workdir or repository.workdir,
+        inputs=inputs,
+        verification_suite_ref=command.verification_suite_ref,
+        timeout_policy=_timeouts(command.timeout_policy, policy.agent_timeouts if agent else policy.tool_timeouts),
+        lost_claim_retries=command.lost_claim_retries or (policy.bounds.lost_claim_retries if policy.bounds else 0),
+        budget=command.budget or Budget(),
+        status=WorkStatus.REQUESTED,
+        dispatch=1,
+        requested_at=now,
+        gate_pass=command.gate_pass,
+        queue=route(command.work_kind, command.action_kind, command.verification_suite_ref),
+        path_rules=policy.paths,
+        coder=(command.coder or (snapshot.coder if snapshot else "") or policy.coder) if agent else "",
+        version=1,
+    )
+
+
+def _timeouts(asked: TimeoutPolicy | None, allowed: TimeoutPolicy | None) -> TimeoutPolicy:
+    """A command may tighten what the policy allows, never widen it."""
+    asked, allowed = asked or TimeoutPolicy(), allowed or TimeoutPolicy()
+
+    def tighter(name: str) -> int:
+        limit = int(getattr(allowed, name)) or int(getattr(FALLBACK_TIMEOUTS, name))
+        return min(int(getattr(asked, name)) or limit, limit)
+
+    return TimeoutPolicy(
+        claim_by_seconds=tighter("claim_by_seconds"),
+        run_for_seconds=tighter("run_for_seconds"),
+        silent_for_seconds=tighter("silent_for_seconds"),
+    )

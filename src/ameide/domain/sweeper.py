@@ -1,0 +1,115 @@
+"""The sweeper: what time decides. It alone ends leases, by the database's clock, each in a transaction of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from ameide.contracts.ids import new_message_id
+from ameide.domain.commands import work_rows
+from ameide.domain.decisions import gate as gates
+from ameide.domain.decisions import work_lapse
+from ameide.domain.decisions.work import Waiting, waiting_from, waiting_longer
+from ameide.domain.statement import state_facts
+from ameide.domain.unit import Unit
+from ameide.errors import Unreachable
+from ameide.events.wakeups import Wakeups
+from ameide.rpc.interceptors import Caller
+from ameide.storage import sql
+from ameide.storage.db import Database, Row, Transaction
+from ameide_core_proto.transformation.governance.v1.governance_pb import Gate
+from ameide_core_proto.transformation.work.v1.facts_pb import WorkCanceled, WorkFailed
+from ameide_core_proto.transformation.work.v1.work_pb import Usage, WorkRequest
+
+PRINCIPAL = "sweeper"
+INTERVAL_SECONDS = 1.0
+RETRY_SECONDS = 2.0
+_SQL = sql.load("work")
+log = logging.getLogger(__name__)
+
+
+class Sweeper:
+    """Any number may run; the one that gets the cursor row sweeps. `database` is of the role ameide_sweeper."""
+
+    def __init__(self, database: Database, wakeups: Wakeups, *, interval: float = INTERVAL_SECONDS) -> None:
+        self._database = database
+        self._wakeups = wakeups
+        self._interval = interval
+
+    async def run(self) -> None:
+        """Sweep for ever; an unreachable database is waited for."""
+        while True:
+            pause = self._interval
+            try:
+                await self.sweep()
+            except Unreachable as error:
+                log.warning("the sweeper waits for the database", extra={"error": str(error)})
+                pause = RETRY_SECONDS
+            await asyncio.sleep(pause)
+
+    async def sweep(self) -> int:
+        """Deal with everything that is due; returns how much that was, 0 also when another replica is at it."""
+        done = 0
+        for step in (self._lost_claim, self._waiting_work, self._due_gate):
+            while await self._one(step):
+                done += 1
+        return done
+
+    async def _one(self, step: Callable[[Transaction, datetime], Awaitable[bool]]) -> bool:
+        async with self._database.transaction(None) as tx:
+            turn = await tx.fetch_one(_SQL["lock_sweep"])
+            if turn is None or not await step(tx, turn["now"]):
+                return False
+        self._wakeups.ring("outbox")
+        return True
+
+    async def _lost_claim(self, tx: Transaction, now: datetime) -> bool:
+        row = await tx.fetch_one(_SQL["next_lost"])
+        if row is None:
+            return False
+        unit, work = _unit(tx, row, now), WorkRequest.from_binary(row["state"])
+        usage = Usage.from_binary(row["usage"])
+        await work_rows.end_claim(unit, work, "lease_lost", usage)
+        await _settle(unit, work_lapse.lose_claim(work, usage, now), None)
+        return True
+
+    async def _waiting_work(self, tx: Transaction, now: datetime) -> bool:
+        row = await tx.fetch_one(_SQL["next_waiting"])
+        if row is None:
+            return False
+        unit, work = _unit(tx, row, now), WorkRequest.from_binary(row["state"])
+        deadline: datetime = row["claim_deadline"]
+        await _settle(unit, work_lapse.wait_on(work, deadline, now), waiting_longer(work, deadline, now))
+        return True
+
+    async def _due_gate(self, tx: Transaction, now: datetime) -> bool:
+        row = await tx.fetch_one(_SQL["next_due_gate"])
+        if row is None:
+            return False
+        unit, fact = _unit(tx, row, now), gates.expire(Gate.from_binary(row["state"]))
+        gate = fact.gate
+        assert gate is not None
+        await tx.execute(
+            _SQL["save_gate"], (gate.version, gate.status.name, gate.to_binary(), unit.tenant_id, gate.gate_id)
+        )
+        unit.record(fact)
+        await state_facts(unit)
+        return True
+
+
+async def _settle(unit: Unit, decided: WorkCanceled | WorkFailed | WorkRequest, waiting: Waiting | None) -> None:
+    if isinstance(decided, WorkRequest):
+        await work_rows.save_and_invite(unit, decided, waiting or waiting_from(decided, unit.now))
+    else:
+        assert decided.work is not None
+        await work_rows.save(unit, decided.work)
+        await work_rows.remove_invitation(unit, decided.work.work_request_id)
+        unit.record(decided)
+    await state_facts(unit)
+
+
+def _unit(tx: Transaction, row: Row, now: datetime) -> Unit:
+    caller = Caller(tenant_id=row["tenant_id"], principal_id=PRINCIPAL, kind="SERVICE", roles=frozenset())
+    return Unit(tx, caller, now, causation_id=new_message_id())

@@ -1,0 +1,128 @@
+-- name: insert
+-- The durable work. The invitation follows through the outbox.
+INSERT INTO ameide.work (
+    tenant_id, work_request_id, process_instance_id, change_id, queue, status, attempt, dispatch, lost_claims,
+    cancel_requested, announce_at, claim_deadline, version, state)
+VALUES (
+    %(tenant_id)s, %(work_request_id)s, %(process_instance_id)s, %(change_id)s, %(queue)s, %(status)s, %(attempt)s,
+    %(dispatch)s, %(lost_claims)s, %(cancel_requested)s, %(announce_at)s, %(claim_deadline)s, %(version)s, %(state)s)
+
+-- name: save
+-- The whole state is the message; the columns are what the sweeper and the heartbeat look at.
+UPDATE ameide.work SET
+    status = %(status)s, attempt = %(attempt)s, dispatch = %(dispatch)s, lost_claims = %(lost_claims)s,
+    cancel_requested = %(cancel_requested)s, announce_at = %(announce_at)s, claim_deadline = %(claim_deadline)s,
+    version = %(version)s, state = %(state)s
+WHERE tenant_id = %(tenant_id)s AND work_request_id = %(work_request_id)s
+
+-- name: lock
+-- Every decision about a work is made under its row's lock.
+SELECT state FROM ameide.work WHERE tenant_id = %s AND work_request_id = %s FOR UPDATE
+
+-- name: lock_unless_busy
+-- For whoever holds an invitation: waiting for the work here while its holder waits for the invitation would deadlock.
+SELECT state FROM ameide.work WHERE tenant_id = %s AND work_request_id = %s FOR UPDATE SKIP LOCKED
+
+-- name: lock_open_of_change
+-- In the order of ids, so that two of these can't deadlock.
+SELECT state FROM ameide.work
+WHERE tenant_id = %s AND change_id = %s AND status IN ('requested', 'started') ORDER BY work_request_id FOR UPDATE
+
+-- name: of_change
+-- What the change has done so far, for gates and budgets; the change is locked.
+SELECT state FROM ameide.work WHERE tenant_id = %s AND change_id = %s ORDER BY work_request_id
+
+-- name: claims_of_change
+-- Who claimed what and what it used, lost claims included.
+SELECT a.work_request_id, a.attempt, a.claim_id, a.principal_id, a.run_until, a.usage, a.ended_at, a.ended_by
+FROM ameide.attempt a JOIN ameide.work w USING (tenant_id, work_request_id)
+WHERE w.tenant_id = %s AND w.change_id = %s ORDER BY a.work_request_id, a.attempt
+
+-- name: claim
+-- The claim of one attempt; of the current attempt it is the lease.
+SELECT work_request_id, attempt, claim_id, principal_id, run_until, usage, ended_at, ended_by
+FROM ameide.attempt WHERE tenant_id = %s AND work_request_id = %s AND attempt = %s
+
+-- name: running_claim
+-- The work that this claim already runs: its answer was lost on the way.
+SELECT work_request_id FROM ameide.attempt
+WHERE tenant_id = %s AND ended_at IS NULL AND claim_id = %s AND principal_id = %s
+
+-- name: insert_claim
+-- Its wait counts from when the work last became free to claim.
+INSERT INTO ameide.attempt (
+    tenant_id, work_request_id, attempt, claim_id, principal_id, claimed_at, lease_until, run_until, last_heartbeat_at,
+    queue_wait_ms)
+SELECT %(tenant_id)s, %(work_request_id)s, %(attempt)s, %(claim_id)s, %(principal_id)s, %(now)s, %(lease_until)s,
+    %(run_until)s, %(now)s, greatest(0, round(extract(epoch FROM %(now)s::timestamptz - coalesce(
+        (SELECT max(ended_at) FROM ameide.attempt
+         WHERE tenant_id = %(tenant_id)s AND work_request_id = %(work_request_id)s), %(requested_at)s::timestamptz)) * 1000))
+
+-- name: extend
+-- Extends the lease of the running claim, past its end too as long as nobody swept it, but never past run_until.
+UPDATE ameide.attempt a SET
+    lease_until = least(clock_timestamp() + make_interval(secs => %(lease_seconds)s), a.run_until),
+    last_heartbeat_at = clock_timestamp(), heartbeats = a.heartbeats + 1,
+    usage = coalesce(%(usage)s, a.usage), log_tail = coalesce(%(log_tail)s, a.log_tail)
+FROM ameide.work w
+WHERE a.tenant_id = %(tenant_id)s AND a.work_request_id = %(work_request_id)s AND a.attempt = %(attempt)s
+    AND a.claim_id = %(claim_id)s AND a.principal_id = %(principal_id)s AND a.ended_at IS NULL
+    AND w.tenant_id = a.tenant_id AND w.work_request_id = a.work_request_id AND w.attempt = a.attempt
+RETURNING w.cancel_requested, a.lease_until, a.run_until
+
+-- name: end_claim
+-- Ends a claim; its pair is fenced from now on.
+UPDATE ameide.attempt SET ended_at = %(now)s, ended_by = %(ended_by)s, usage = %(usage)s
+WHERE tenant_id = %(tenant_id)s AND work_request_id = %(work_request_id)s AND attempt = %(attempt)s AND ended_at IS NULL
+
+-- name: remove_invitation
+-- Claim, cancel and end use up whatever invitation is waiting.
+DELETE FROM ameide.queue_item WHERE tenant_id = %s AND work_request_id = %s
+
+-- name: as_gateway
+-- Invitations are taken as the gateway, for the length of one transaction at most.
+SET LOCAL ROLE ameide_gateway
+
+-- name: as_application
+-- Everything else is done as the application, which row-level security binds to the tenant.
+SET LOCAL ROLE NONE
+
+-- name: one_poll_at_a_time
+-- Two polls with one claim_id must not take two works: the second waits and then repeats the first one's answer.
+SELECT pg_advisory_xact_lock(hashtextextended(%s, 5274))
+
+-- name: take_invitation
+-- The oldest one that nobody else is answering.
+WITH oldest AS MATERIALIZED (
+    SELECT tenant_id, work_request_id FROM ameide.queue_item
+    WHERE tenant_id = %s AND queue = ANY(%s) ORDER BY position LIMIT 1 FOR UPDATE SKIP LOCKED)
+DELETE FROM ameide.queue_item q USING oldest
+WHERE q.tenant_id = oldest.tenant_id AND q.work_request_id = oldest.work_request_id
+RETURNING q.work_request_id
+
+-- name: lock_sweep
+-- Whoever gets this row sweeps; replicas skip it and stay quiet.
+SELECT clock_timestamp() AS now FROM ameide.cursor WHERE name = 'sweeper' FOR UPDATE SKIP LOCKED
+
+-- name: next_lost
+-- A running claim whose lease has passed. The database's clock is the only one that counts.
+SELECT w.tenant_id, w.state, a.usage FROM ameide.attempt a
+JOIN ameide.work w ON w.tenant_id = a.tenant_id AND w.work_request_id = a.work_request_id AND w.attempt = a.attempt
+WHERE a.ended_at IS NULL AND a.lease_until <= clock_timestamp()
+ORDER BY a.lease_until LIMIT 1 FOR UPDATE OF w, a SKIP LOCKED
+
+-- name: next_waiting
+-- An unclaimed work whose next announcement, or whose end, is due.
+SELECT tenant_id, state, claim_deadline FROM ameide.work
+WHERE status = 'requested' AND (announce_at <= clock_timestamp() OR cancel_requested)
+ORDER BY announce_at LIMIT 1 FOR UPDATE SKIP LOCKED
+
+-- name: next_due_gate
+-- An open gate whose time is over.
+SELECT tenant_id, state FROM ameide.aggregate
+WHERE kind = 'gate' AND due_at <= clock_timestamp() ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+
+-- name: save_gate
+-- Its due time goes with its being open.
+UPDATE ameide.aggregate SET version = %s, status = %s, due_at = NULL, state = %s
+WHERE tenant_id = %s AND kind = 'gate' AND id = %s
