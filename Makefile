@@ -13,7 +13,7 @@ export AMEIDE_CACHE_DIR
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup engines demo test check style types imports schema generated generate lock wheel clean
+.PHONY: setup engines demo test check style types imports schema generated locked generate lock wheel clean
 
 setup: $(READY)
 	@:
@@ -31,7 +31,7 @@ demo: $(READY)
 test: engines
 	@$(BIN)/pytest
 
-check: style types imports schema generated
+check: style types imports schema generated locked
 	@echo "All checks passed."
 
 style: $(READY)
@@ -51,6 +51,9 @@ schema: $(READY)
 
 generated: $(READY)
 	@tools/check-generated
+
+locked: $(READY)
+	@$(BIN)/python tools/check-lock && echo "The locks satisfy pyproject.toml."
 
 generate: $(READY)
 	$(BIN)/buf generate

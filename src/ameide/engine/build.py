@@ -50,7 +50,13 @@ def _go(folder: Path, arguments: Sequence[str], doing: str, say: Callable[[str],
     with (
         listed.open("wb") as output,
         subprocess.Popen(
-            command, cwd=folder / "module", stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE, text=True
+            command,
+            cwd=folder / "module",
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+            close_fds=False,  # if we are killed, the compiler goes on, and so keeps the lock of the installation
         ) as process,
     ):
         assert process.stderr
