@@ -6,6 +6,7 @@ import socket
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,6 +55,21 @@ def test_a_second_start_leaves_the_server_alone(own_engine: Engine, said: Said) 
     own_engine.start_postgres()
     assert pid(own_engine) == server
     assert said.lines == lines
+
+
+def test_two_starts_at_once_start_one_server(own_engine: Engine, state_dir: Path, cache_dir: Path, said: Said) -> None:
+    engines = [own_engine, *(Engine(state_dir, cache_dir, said) for _ in range(3))]
+    with ThreadPoolExecutor(len(engines)) as threads:
+        addresses = set(threads.map(Engine.start_postgres, engines))
+    assert len(addresses) == 1
+    assert sum("is up at" in line for line in said.lines) == 1
+    assert said.mentions("Another ameide command starts or stops the engines")
+
+
+def test_asking_and_stopping_before_the_first_start_changes_nothing(own_engine: Engine, state_dir: Path) -> None:
+    assert [engine.pid for engine in own_engine.status()] == [None, None]
+    own_engine.stop()
+    assert list(state_dir.iterdir()) == []
 
 
 def test_it_outlives_the_program_that_started_it(own_engine: Engine, state_dir: Path, cache_dir: Path) -> None:

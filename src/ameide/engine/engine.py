@@ -103,6 +103,8 @@ class Engine:
 
         Data and running workflows stay for the next start.
         """
+        if not self.home.exists():
+            return
         with self._alone():
             if self.temporal.stop():
                 self._say("Temporal is stopped.")
@@ -110,7 +112,10 @@ class Engine:
                 self._say("PostgreSQL is stopped.")
 
     def status(self) -> tuple[EngineStatus, ...]:
-        """Both engines as they are now."""
+        """Both engines as they are now; changes nothing."""
+        if not self.home.exists():
+            never = self.home / "postgres" / "postgres.log"
+            return EngineStatus("postgres", None, None, never), EngineStatus("temporal", None, None, self.temporal.log)
         cluster = self.postgres.cluster()
         database, server = self.postgres.process(cluster), self.temporal.process()
         where = self.postgres.address() if database else None

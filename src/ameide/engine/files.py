@@ -42,8 +42,8 @@ def tail(path: Path, lines: int = 15) -> str:
 def sole_holder(path: Path, waiting: Callable[[], None]) -> Generator[None]:
     """Hold the lock file ``path`` against other processes; calls ``waiting`` once if somebody else has it.
 
-    The kernel drops the lock with its last holder, so a killed process leaves nothing to clean up. A child that is started
-    with ``close_fds=False`` holds it too: if it survives us, others wait for it.
+    The kernel drops the lock with its last holder, so a killed process leaves nothing to clean up. A child that is
+    started with ``close_fds=False`` holds it too: if it survives us, others wait for it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
