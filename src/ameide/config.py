@@ -129,11 +129,16 @@ _BELOW_STATE = {
 }
 
 
-def read(environment: Mapping[str, str] | None = None) -> Settings:
-    """The settings of this process. Raises InvalidArgument naming the variable or key that is wrong."""
+def read(
+    environment: Mapping[str, str] | None = None, *, state_dir: Path | None = None, file: Path | None = None
+) -> Settings:
+    """The settings of this process, with another state folder or settings file if one is given.
+
+    Raises InvalidArgument naming the variable or key that is wrong.
+    """
     env = os.environ if environment is None else environment
-    file = env.get(CONFIG_VARIABLE, "")
-    stored = _read_file(Path(file).expanduser()) if file else {}
+    file = file or (Path(env[CONFIG_VARIABLE]).expanduser() if env.get(CONFIG_VARIABLE) else None)
+    stored = _read_file(file) if file else {}
     known = {row.name for row in TABLE} | {f"{row.name}_file" for row in TABLE if row.secret}
     if unknown := sorted(stored.keys() - known):
         raise InvalidArgument(
@@ -146,6 +151,8 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         text, source = _look_up(entry, env, stored, file)
         if text is not None:
             values[entry.name] = _typed(entry, text, source)
+    if state_dir is not None:
+        values["state_dir"] = state_dir
     return _completed(Settings(**cast("dict[str, Any]", values)))
 
 
@@ -168,7 +175,7 @@ def _read_file(path: Path) -> dict[str, object]:
         ) from error
 
 
-def _look_up(entry: Entry, env: Mapping[str, str], stored: Mapping[str, object], file: str) -> tuple[str | None, str]:
+def _look_up(entry: Entry, env: Mapping[str, str], stored: Mapping[str, object], file: Path | None) -> tuple[str | None, str]:
     if entry.variable in env and env[entry.variable] != "":
         return env[entry.variable], entry.variable
     if entry.secret and env.get(f"{entry.variable}_FILE"):

@@ -1,0 +1,50 @@
+"""What becomes of an error: text or JSON on standard error, and an exit code that a script can act on."""
+
+from __future__ import annotations
+
+import json
+from typing import assert_never
+
+import click
+
+from ameide import errors
+
+DONE, FAILED, USAGE, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def exit_code_of(error: errors.AmeideError) -> int:
+    """2 for a malformed request, 3 for somebody who does not answer, 1 for everything that was refused."""
+    match error:
+        case errors.InvalidArgument():
+            return USAGE
+        case errors.Unreachable():
+            return UNREACHABLE
+        case _:
+            return FAILED
+
+
+def report(error: errors.AmeideError | click.ClickException, *, as_json: bool) -> None:
+    """Say it on standard error; as ``{"error": {code, message, field, remedy, reason}}`` when JSON was asked for."""
+    match error:
+        case errors.AmeideError():
+            said = {
+                "code": error.code,
+                "message": error.message,
+                "field": error.field,
+                "remedy": error.remedy,
+                "reason": error.reason,
+            }
+        case click.ClickException():
+            remedy = ""
+            if isinstance(error, click.UsageError) and error.ctx is not None:
+                remedy = f"`{error.ctx.command_path} --help` explains it"
+            said = {"code": "usage", "message": error.format_message(), "field": "", "remedy": remedy, "reason": ""}
+        case _:
+            assert_never(error)
+    if as_json:
+        click.echo(json.dumps({"error": said}, ensure_ascii=False), err=True)
+        return
+    head = f"{said['field']}: {said['message']}" if said["field"] else said["message"]
+    click.echo(click.style("error: ", fg="red") + head.rstrip("."), err=True)
+    if said["remedy"]:
+        click.echo(f"  {said['remedy'].rstrip('.')}.", err=True)

@@ -1,0 +1,145 @@
+"""`ameide up` and `ameide down`: this machine's control plane, started and stopped as a whole."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import click
+
+from ameide.cli.output import at_a_terminal, say
+from ameide.cli.processes import NAMES, Managed, wait_until_ready
+from ameide.cli.session import Session, pass_session
+from ameide.cli.starting import (
+    engine_of,
+    settings_files,
+    with_engines,
+    with_port,
+    with_schema_and_principals,
+    write_settings,
+)
+from ameide.cli.state import StateFolder
+from ameide.config import Settings
+from ameide.engine.files import sole_holder
+from ameide.errors import Refused
+
+# What the program makes in a state folder; a purge touches nothing else that may lie there.
+_OURS = (
+    "tokens",
+    "run",
+    "logs",
+    "objects",
+    "registry",
+    "remotes",
+    "work",
+    "demo",
+    "engine",
+    "secrets.json",
+    "engine.lock",
+    "up.lock",
+)
+
+
+@click.command()
+@pass_session
+def up(session: Session) -> None:
+    """Start the control plane on this machine: engines, control, worker, executor. Open runs go on."""
+    begun = time.monotonic()
+    state = session.state
+    state.prepare()
+    with sole_holder(state.root / "up.lock", lambda: say("Another ameide command starts or stops this; waiting.")):
+        address, started = bring_up(session.settings, state)
+    if not started:
+        click.echo(f"Already running at {address}. Nothing to do.")
+    else:
+        click.echo(f"Ready at {address} after {time.monotonic() - begun:.1f} s: {', '.join(started)} started.")
+        click.echo("Next: ameide status, or ameide repo add NAME URL")
+
+
+def bring_up(settings: Settings, state: StateFolder) -> tuple[str, list[str]]:
+    """Start what does not run, or runs with other settings; gives the address and the names of what was started."""
+    managed = {name: Managed(name, state) for name in NAMES}
+    for one in managed.values():
+        if one.left_behind():
+            say(f"The {one.name} process ended without `ameide down`; its pid file is stale. Starting it anew.")
+    settings = with_engines(settings, say)
+    settings = with_port(settings, _port_in_use(managed["control"], state), say)
+    files = settings_files(settings)
+    wanting = [name for name in NAMES if not managed[name].runs_with(files[name])]
+    if not wanting:
+        return settings.address, []
+    if "control" in wanting:
+        with_schema_and_principals(settings, say)
+    for name in wanting:
+        if managed[name].stop():
+            say(f"The settings of {name} changed; restarting it.")
+        write_settings(state.settings_of(name), files[name])
+    # Worker and executor talk to the control process, so it comes first; the two start together.
+    for group in ([n for n in wanting if n == "control"], [n for n in wanting if n != "control"]):
+        for name in group:
+            say(f"Starting {name}.")
+            managed[name].start()
+        wait_until_ready([managed[name] for name in group], say)
+    state.remember_address(settings.address)
+    return settings.address, wanting
+
+
+@click.command()
+@click.option("--purge", is_flag=True, help="Delete all data of this installation as well.")
+@click.option("--yes", is_flag=True, help="Do not ask before a purge.")
+@pass_session
+def down(session: Session, purge: bool, yes: bool) -> None:
+    """Stop what `ameide up` started, and nothing else. Data stays; open runs go on at the next start."""
+    state, settings = session.state, session.settings
+    if not state.root.exists():
+        click.echo(f"Nothing was started in {state.root}.")
+        return
+    engine = engine_of(settings, say)
+    doomed: list[Path] = []
+    if purge:
+        doomed = _doomed(state, engine.purge_paths())
+        click.echo("This deletes, for good:")
+        for path in doomed:
+            click.echo(f"  {path}")
+        if not yes:
+            if not at_a_terminal():
+                raise Refused("a purge was not confirmed", remedy="Say --yes, or run it at a terminal", field="--purge")
+            click.confirm("Delete all of this", abort=True)
+    with sole_holder(state.root / "up.lock", lambda: say("Another ameide command starts or stops this; waiting.")):
+        stopped = [name for name in reversed(NAMES) if Managed(name, state).stop()]
+        engine.stop()
+        if purge:
+            engine.purge()
+            for path in doomed:
+                _delete(path)
+    if purge:
+        _remove_if_empty(state.root)
+        click.echo("Deleted.")
+    else:
+        click.echo(f"Stopped: {', '.join(stopped)}." if stopped else "No process of this installation was running.")
+
+
+def _port_in_use(control: Managed, state: StateFolder) -> int | None:
+    if control.process() is None or not state.address():
+        return None
+    return int(state.address().rpartition(":")[2])
+
+
+def _doomed(state: StateFolder, of_engine: tuple[Path, ...]) -> list[Path]:
+    paths = [state.root / name for name in _OURS]
+    return [*(path for path in paths if path.exists()), *(path for path in of_engine if path not in paths)]
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        say(f"{folder} stays: it holds files that ameide did not make.")

@@ -1,0 +1,97 @@
+"""How answers look: JSON for programs, tables and plain lines for people, progress on standard error."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+from protobuf import Message
+from protobuf.wkt import Timestamp
+
+_COLOURS = {
+    "approved": "green",
+    "succeeded": "green",
+    "healthy": "green",
+    "completed": "green",
+    "open": "yellow",
+    "requested": "yellow",
+    "started": "yellow",
+    "proposed": "yellow",
+    "rejected": "red",
+    "failed": "red",
+    "unhealthy": "red",
+    "canceled": "red",
+}
+
+
+def emit_json(message: Message[Any]) -> None:
+    """ProtoJSON of an answer, every field present, so that its shape does not depend on its values."""
+    click.echo(json.dumps(json.loads(message.to_json(always_emit_implicit=True)), indent=2, ensure_ascii=False))
+
+
+def say(text: str) -> None:
+    """A line of progress, on standard error: standard output holds the answer alone."""
+    click.echo(text, err=True)
+
+
+def word(name: str) -> str:
+    """An enum's name as people write it."""
+    return name.lower().replace("_", " ")
+
+
+def coloured(text: str) -> str:
+    """A status in its colour; click drops the colour where there is no terminal."""
+    colour = _COLOURS.get(text)
+    return click.style(text, fg=colour) if colour else text
+
+
+def clock(stamp: Timestamp | None) -> str:
+    """Local time of day, with the date where it is not today's; empty when unset."""
+    if stamp is None:
+        return ""
+    moment = stamp.to_datetime().astimezone()
+    today = datetime.now().astimezone().date()
+    return moment.strftime("%H:%M:%S" if moment.date() == today else "%Y-%m-%d %H:%M:%S")
+
+
+def width() -> int:
+    """Columns to fill."""
+    return shutil.get_terminal_size((120, 40)).columns
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str = "Nothing here yet.") -> None:
+    """Rows under headers, aligned; the last column takes what it needs."""
+    lines = [list(row) for row in rows]
+    if not lines:
+        click.echo(empty)
+        return
+    plain = [[click.unstyle(cell) for cell in line] for line in lines]
+    widths = [max(len(header), *(len(line[n]) for line in plain)) for n, header in enumerate(headers)]
+    click.echo("  ".join(h.ljust(w) for h, w in zip(headers, widths, strict=True)).rstrip())
+    for line, bare in zip(lines, plain, strict=True):
+        cells = [cell + " " * (w - len(text)) for cell, text, w in zip(line, bare, widths, strict=True)]
+        click.echo("  ".join(cells).rstrip())
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> None:
+    """Names and values, one a line; empty values are left out."""
+    shown = [(name, value) for name, value in pairs if value]
+    edge = max((len(name) for name, _ in shown), default=0)
+    for name, value in shown:
+        click.echo(f"{name.ljust(edge)}  {value}")
+
+
+def heading(text: str) -> None:
+    """A line above a part of a longer answer."""
+    click.echo()
+    click.echo(click.style(text, bold=True))
+
+
+def at_a_terminal() -> bool:
+    """Whether a person reads the answer and can be asked."""
+    return sys.stdin.isatty() and sys.stdout.isatty()

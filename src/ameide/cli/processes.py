@@ -1,0 +1,138 @@
+"""The three processes of `ameide up`: sessions of their own, known by pid and start time, ready when they say so."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from ameide import config
+from ameide.cli.state import StateFolder
+from ameide.engine.files import tail
+from ameide.engine.processes import PidFile, end, launch
+from ameide.errors import Unreachable
+from ameide.infra.settings import OPERATOR_VARIABLES
+
+_BASE = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME", "TMPDIR")
+_ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "control": ("serve", "domain", "relay", "sweeper", "ingress", "projector"),
+    "worker": ("serve", "worker"),
+    "executor": ("executor", "pool"),
+}
+# What a process may have besides the base: the operator's ways to package indexes are for those that run tools.
+_PASSED = {"executor": (*OPERATOR_VARIABLES, "CODEX_HOME")}
+NAMES: tuple[str, ...] = tuple(_ARGUMENTS)
+_READY_WITHIN = 120.0
+_INTERVAL = 0.05
+# The executor gives its claims back first; see the drain of `ameide.infra.supervisor`.
+_GRACE = 60.0
+
+
+@dataclass(frozen=True)
+class Managed:
+    """One process of this state folder."""
+
+    name: str
+    state: StateFolder
+
+    @property
+    def log(self) -> Path:
+        """Where its output goes."""
+        return self.state.logs / f"{self.name}.log"
+
+    @property
+    def _pid_file(self) -> PidFile:
+        return PidFile(self.state.run / f"{self.name}.pid.json")
+
+    @property
+    def _ready_file(self) -> Path:
+        return self.state.run / f"{self.name}.ready"
+
+    def process(self) -> psutil.Process | None:
+        """The living process that was started for this state folder, if any."""
+        return self._pid_file.process()
+
+    def ready(self) -> bool:
+        """Whether it lives and has said that it works."""
+        process = self.process()
+        try:
+            return process is not None and int(self._ready_file.read_text(encoding="ascii")) == process.pid
+        except (OSError, ValueError):
+            return False
+
+    def runs_with(self, text: str) -> bool:
+        """Whether it is ready and was started with these settings."""
+        try:
+            return self.ready() and self.state.settings_of(self.name).read_text(encoding="utf-8") == text
+        except OSError:
+            return False
+
+    def left_behind(self) -> bool:
+        """Whether its pid file names a process that ended without `ameide down`."""
+        return self.process() is None and self._pid_file.read() is not None
+
+    def start(self) -> None:
+        """Launch it. Its settings file must be written."""
+        self._ready_file.unlink(missing_ok=True)
+        environment = config.passed_through((*_BASE, *_PASSED.get(self.name, ())))
+        environment[config.CONFIG_VARIABLE] = str(self.state.settings_of(self.name))
+        argv = [sys.executable, "-m", "ameide", *_ARGUMENTS[self.name], "--ready-file", str(self._ready_file)]
+        pid = launch(argv, self.log, environment, self.state.root)
+        try:
+            self._pid_file.record(pid)
+        except psutil.NoSuchProcess:
+            raise self._died() from None
+
+    def stop(self) -> bool:
+        """End it: gracefully, then not. False when it was not running."""
+        process = self.process()
+        if process is not None:
+            children = _descendants(process)
+            end(process, _GRACE)
+            _, alive = psutil.wait_procs(children, timeout=2)
+            for child in alive:
+                child.kill()
+        self._pid_file.forget()
+        self._ready_file.unlink(missing_ok=True)
+        return process is not None
+
+    def check(self) -> None:
+        """Raises Unreachable when it has ended."""
+        if self.process() is None:
+            raise self._died()
+
+    def _died(self) -> Unreachable:
+        return Unreachable(
+            f"the {self.name} process ended while it started. The end of {self.log}:\n{tail(self.log)}",
+            remedy="Remove the cause, then run `ameide up` again",
+        )
+
+
+def wait_until_ready(processes: Sequence[Managed], slow: Callable[[str], None]) -> None:
+    """Returns once all are ready; calls `slow` after each further five seconds. Raises Unreachable when one ends."""
+    begun, said = time.monotonic(), 5.0
+    while waiting := [managed for managed in processes if not managed.ready()]:
+        for managed in waiting:
+            managed.check()
+        passed = time.monotonic() - begun
+        names = ", ".join(managed.name for managed in waiting)
+        if passed > _READY_WITHIN:
+            raise Unreachable(
+                f"{names} did not become ready within {_READY_WITHIN:g} s",
+                remedy=f"Look into {waiting[0].log}; `ameide down` stops what runs",
+            )
+        if passed > said:
+            slow(f"Still starting after {passed:.0f} s: {names}.")
+            said += 5
+        time.sleep(_INTERVAL)
+
+
+def _descendants(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []

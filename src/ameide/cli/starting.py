@@ -1,0 +1,141 @@
+"""What `ameide up` prepares before the first process runs: engines, roles, schema, principals, settings files."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from urllib.parse import quote
+
+from ameide import app
+from ameide.cli.principals import PRINCIPALS
+from ameide.cli.state import StateFolder
+from ameide.config import Settings, to_toml
+from ameide.engine.engine import Engine
+from ameide.engine.files import write_whole
+from ameide.engine.ports import is_free
+from ameide.engine.postgres import PostgresAddress
+from ameide.engine.secret import Secrets
+from ameide.storage.migrate import ROLES
+
+Say = Callable[[str], None]
+Written = dict[str, Path | str | int | tuple[str, ...]]
+_PORTS_TRIED = 200
+_OF_CONTROL = (
+    "state_dir",
+    "tenant",
+    "address",
+    "listen_host",
+    "listen_port",
+    *(f"database_url_{role.removeprefix('ameide_')}" for role in ROLES),
+    "temporal_address",
+    "temporal_namespace",
+    "object_store",
+    "lease_seconds",
+    "log_level",
+)
+_OF_WORKER = ("state_dir", "tenant", "address", "temporal_address", "temporal_namespace", "log_level")
+# Neither a database nor Temporal: an executor knows the Domain, the object store, the registry and the forge.
+_OF_EXECUTOR = (
+    "state_dir",
+    "tenant",
+    "address",
+    "object_store",
+    "registry_root",
+    "forge_root",
+    "work_dir",
+    "credentials_dir",
+    "patches_dir",
+    "coder_command",
+    "author_uid",
+    "verifier_uid",
+    "author_slots",
+    "verifier_slots",
+    "child_python",
+    "log_level",
+)
+
+
+def engine_of(settings: Settings, say: Say) -> Engine:
+    """The embedded engines of this state folder."""
+    return Engine(settings.state_dir, settings.cache_dir, say, settings.temporal_address or None)
+
+
+def embedded_database(settings: Settings, say: Say) -> dict[str, str]:
+    """Start the embedded PostgreSQL alone; gives the `database_url_…` settings for it."""
+    return _urls(StateFolder(settings.state_dir), engine_of(settings, say).start_postgres())
+
+
+def with_engines(settings: Settings, say: Say) -> Settings:
+    """The settings, with the embedded engines started for whatever they leave open."""
+    if settings.database_url_app and settings.temporal_address:
+        say("Using the PostgreSQL and the Temporal server that the settings name.")
+        return settings
+    running = engine_of(settings, say).start()
+    settings = replace(settings, temporal_address=running.temporal_address, temporal_namespace=running.namespace)
+    if settings.database_url_app:
+        return settings
+    return replace(settings, **_urls(StateFolder(settings.state_dir), running.postgres))
+
+
+def with_schema_and_principals(settings: Settings, say: Say) -> None:
+    """Migrate, and admit the principals whose token isn't in the state folder yet."""
+    state = StateFolder(settings.state_dir)
+
+    async def prepare() -> None:
+        if settings.database_url_admin:
+            for name in await app.migrate(settings):
+                say(f"Schema: applied {name}.")
+        missing = [(p, queues) for p, queues in PRINCIPALS if state.token(p.principal_id) is None]
+        if missing:
+            for name, token in (await app.bootstrap(settings, missing)).items():
+                state.keep_token(name, token)
+            names = ", ".join(principal.principal_id for principal, _ in missing)
+            say(f"Admitted {names}; their tokens are in {state.tokens}.")
+
+    asyncio.run(prepare())
+
+
+def with_port(settings: Settings, in_use: int | None, say: Say) -> Settings:
+    """The settings with a port that is free, or that our own control process (`in_use`) has already."""
+    port = in_use or next(
+        (p for p in range(settings.listen_port, settings.listen_port + _PORTS_TRIED) if is_free(p)),
+        settings.listen_port,
+    )
+    if port != settings.listen_port and in_use is None:
+        say(f"Port {settings.listen_port} is taken by another program; using {port}.")
+    host = settings.listen_host if settings.listen_host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 -- a comparison
+    return replace(settings, listen_port=port, address=f"http://{host}:{port}")
+
+
+def settings_files(settings: Settings) -> dict[str, str]:
+    """The text of each process's settings file: it names what the process needs, and nothing else."""
+    tokens = StateFolder(settings.state_dir).tokens
+    process: Written = {"process_token_file": tokens / "process"}
+    executors: Written = {"author_token_file": tokens / "author", "verifier_token_file": tokens / "verifier"}
+    return {
+        "control": to_toml(_pick(settings, _OF_CONTROL) | process),
+        "worker": to_toml(_pick(settings, _OF_WORKER) | process),
+        "executor": to_toml(_pick(settings, _OF_EXECUTOR) | executors),
+    }
+
+
+def write_settings(path: Path, text: str) -> None:
+    """Store a settings file; it may hold passwords."""
+    write_whole(path, text, mode=0o600)
+
+
+def _pick(settings: Settings, names: tuple[str, ...]) -> Written:
+    known: Written = {row.name: getattr(settings, row.name) for row in fields(settings)}
+    return {name: known[name] for name in names if known[name] not in ("", ())}
+
+
+def _urls(state: StateFolder, postgres: PostgresAddress) -> dict[str, str]:
+    secrets = Secrets(state.secrets)
+    place = f"{postgres.host}:{postgres.port}/{postgres.dbname}"
+    urls = {"database_url_admin": postgres.conninfo}
+    for role in ROLES:
+        password = quote(secrets.ensure(role), safe="")
+        urls[f"database_url_{role.removeprefix('ameide_')}"] = f"postgresql://{role}:{password}@{place}"
+    return urls

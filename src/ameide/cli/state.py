@@ -1,0 +1,77 @@
+"""The files of one installation: where it answers, whose tokens it has, which processes it started."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ameide.engine.files import read_json, write_whole
+
+
+@dataclass(frozen=True)
+class StateFolder:
+    """Paths and small files below the state folder. Secrets are written 0600, folders that hold them 0700."""
+
+    root: Path
+
+    @property
+    def tokens(self) -> Path:
+        """One file a principal."""
+        return self.root / "tokens"
+
+    @property
+    def run(self) -> Path:
+        """Settings, pid files and readiness of the running processes."""
+        return self.root / "run"
+
+    @property
+    def logs(self) -> Path:
+        """One file a process."""
+        return self.root / "logs"
+
+    @property
+    def secrets(self) -> Path:
+        """Passwords of the database roles."""
+        return self.root / "secrets.json"
+
+    def settings_of(self, process: str) -> Path:
+        """The settings file that a process of `ameide up` is started with."""
+        return self.run / f"{process}.toml"
+
+    def prepare(self) -> None:
+        """Make the folders. The root can be passed by other accounts (PostgreSQL's, the children's), not listed."""
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o711)
+        for folder in (self.tokens, self.run, self.logs):
+            folder.mkdir(exist_ok=True, mode=0o700)
+            folder.chmod(0o700)
+
+    def address(self) -> str:
+        """URL where the control process answers, or empty."""
+        address = read_json(self.run / "address.json").get("address")
+        return address if isinstance(address, str) else ""
+
+    def remember_address(self, address: str) -> None:
+        """Record where the control process answers."""
+        write_whole(self.run / "address.json", json.dumps({"address": address}) + "\n", mode=0o600)
+
+    def token(self, principal: str) -> str | None:
+        """The principal's token, or None."""
+        # A name that is a path would read another file.
+        if Path(principal).name != principal:
+            return None
+        try:
+            return (self.tokens / principal).read_text(encoding="utf-8").strip()
+        except OSError:
+            return None
+
+    def keep_token(self, principal: str, token: str) -> None:
+        """Store the principal's token, readable by the owner only."""
+        write_whole(self.tokens / principal, token + "\n", mode=0o600)
+
+    def known_principals(self) -> list[str]:
+        """Principals that have a token here."""
+        try:
+            return sorted(file.name for file in self.tokens.iterdir() if not file.name.startswith("."))
+        except OSError:
+            return []
