@@ -1,0 +1,138 @@
+"""How messages and the carried state travel through Temporal.
+
+protobuf-py messages go as binary protobuf with their type in the payload's metadata, so a reader needs no type hint and
+one signal can carry any fact. Everything else (the carried state, plain values) goes as JSON; messages inside of it as
+ProtoJSON. Temporal's default converter knows neither: it recurses without end on a message.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any, cast
+
+from protobuf import Message
+from temporalio.api.common.v1 import Payload
+from temporalio.converter import (
+    AdvancedJSONEncoder,
+    BinaryNullPayloadConverter,
+    BinaryPlainPayloadConverter,
+    CompositePayloadConverter,
+    DataConverter,
+    EncodingPayloadConverter,
+    JSONPlainPayloadConverter,
+    JSONTypeConverter,
+)
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from ameide_core_proto.process.transformation.v1 import facts_pb as process_facts
+from ameide_core_proto.process.transformation.v1 import process_fact_service_pb
+from ameide_core_proto.transformation.governance.v1 import command_service_pb as governance_commands
+from ameide_core_proto.transformation.governance.v1 import facts_pb as governance_facts
+from ameide_core_proto.transformation.governance.v1 import governance_pb, policy_pb
+from ameide_core_proto.transformation.knowledge.v1 import artifact_pb
+from ameide_core_proto.transformation.knowledge.v1 import facts_pb as knowledge_facts
+from ameide_core_proto.transformation.work.v1 import command_service_pb as work_commands
+from ameide_core_proto.transformation.work.v1 import facts_pb as work_facts
+from ameide_core_proto.transformation.work.v1 import work_pb
+
+AnyMessage = Message[Any]
+
+PASSTHROUGH = ("protobuf", "protobuf_ext", "protovalidate", "ameide_core_proto", "ameide.contracts", "ameide.errors")
+"""Modules that the workflow sandbox shares instead of importing again. Re-importing a native extension fails, and a
+message class imported twice is two classes."""
+
+_VOCABULARY: tuple[ModuleType, ...] = (
+    process_facts,
+    process_fact_service_pb,
+    governance_commands,
+    governance_facts,
+    governance_pb,
+    policy_pb,
+    artifact_pb,
+    knowledge_facts,
+    work_commands,
+    work_facts,
+    work_pb,
+)
+
+
+def _message_types(modules: Iterable[ModuleType]) -> dict[str, type[AnyMessage]]:
+    found: dict[str, type[AnyMessage]] = {}
+    for module in modules:
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, Message) and value is not Message:
+                found[value.desc().type_name] = value
+    return found
+
+
+MESSAGE_TYPES = _message_types(_VOCABULARY)
+"""Full protobuf name to class, for every message that may cross the border to Temporal."""
+
+
+class MessagePayloadConverter(EncodingPayloadConverter):
+    """Binary protobuf with `messageType` in the metadata."""
+
+    @property
+    def encoding(self) -> str:
+        """The usual name of the encoding, so that Temporal's own tools show the type."""
+        return "binary/protobuf"
+
+    def to_payload(self, value: Any) -> Payload | None:
+        """None for what is no message, so that the next converter is asked."""
+        if not isinstance(value, Message):
+            return None
+        return Payload(
+            metadata={"encoding": self.encoding.encode(), "messageType": value.desc().type_name.encode()},
+            data=value.to_binary(),
+        )
+
+    def from_payload(self, payload: Payload, type_hint: type[Any] | None = None) -> AnyMessage:
+        """The metadata tells the type. Raises RuntimeError for one that this program does not know."""
+        del type_hint
+        name = payload.metadata["messageType"].decode()
+        kind = MESSAGE_TYPES.get(name)
+        if kind is None:
+            raise RuntimeError(f"Unknown message type {name}. Add its module to the vocabulary in process/converter.py")
+        return kind.from_binary(payload.data)
+
+
+class _StateEncoder(AdvancedJSONEncoder):
+    def default(self, o: Any) -> Any:
+        if isinstance(o, Message):
+            return json.loads(o.to_json())
+        if dataclasses.is_dataclass(o) and not isinstance(o, type):
+            # Field by field: dataclasses.asdict would descend into messages.
+            return {field.name: getattr(o, field.name) for field in dataclasses.fields(o)}
+        return super().default(o)
+
+
+class _StateDecoder(JSONTypeConverter):
+    def to_typed_value(self, hint: Any, value: Any) -> Any:
+        # The hint may be a union or a generic alias, too.
+        if not isinstance(hint, type) or not issubclass(hint, Message):
+            return JSONTypeConverter.Unhandled
+        return cast("type[AnyMessage]", hint).from_json(json.dumps(value))
+
+
+class ProcessPayloadConverter(CompositePayloadConverter):
+    """Nothing, bytes, our messages, and JSON for the rest; google.protobuf messages are not among our words."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            BinaryNullPayloadConverter(),
+            BinaryPlainPayloadConverter(),
+            MessagePayloadConverter(),
+            JSONPlainPayloadConverter(encoder=_StateEncoder, custom_type_converters=[_StateDecoder()]),
+        )
+
+
+DATA_CONVERTER = DataConverter(payload_converter_class=ProcessPayloadConverter)
+"""The one data converter of worker, ingress and replayer."""
+
+
+def sandbox() -> SandboxedWorkflowRunner:
+    """The runner of workflows: everything of ours is imported again per workflow, the vocabulary is shared."""
+    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSTHROUGH))

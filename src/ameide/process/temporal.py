@@ -1,0 +1,74 @@
+"""The way to the Temporal server, and what it must know before anything of ours runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from ameide.errors import AmeideError, Refused, Unreachable
+from ameide.process.converter import DATA_CONVERTER
+
+SEARCH_ATTRIBUTES: Sequence[str] = ("AmeideTenant", "AmeideChange", "AmeidePhase", "AmeideRepository")
+"""Keyword attributes that every run sets."""
+
+log = logging.getLogger(__name__)
+_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+async def connect(address: str, namespace: str) -> Client:
+    """A client that speaks our messages. Raises Unreachable."""
+    try:
+        return await Client.connect(address, namespace=namespace, data_converter=DATA_CONVERTER)
+    except (RuntimeError, RPCError) as error:
+        raise Unreachable(
+            f"Temporal at {address} does not answer", remedy="Start it with `ameide up`, or set TEMPORAL_ADDRESS"
+        ) from error
+
+
+async def connect_patiently(address: str, namespace: str) -> Client:
+    """A client, however long the server takes, once the namespace and the search attributes are there.
+
+    Raises Refused when the server answers and lacks them: nothing here registers them.
+    """
+    attempt = 0
+    while True:
+        try:
+            client = await connect(address, namespace)
+            await need_search_attributes(client)
+            return client
+        except Refused:
+            raise
+        except AmeideError as error:
+            log.warning("waiting for Temporal: %s", error)
+        await backoff(attempt)
+        attempt += 1
+
+
+async def need_search_attributes(client: Client) -> None:
+    """Raises Refused, naming what to register, when the namespace or a search attribute is missing."""
+    remedy = "Register it with `ameide up`, or with `temporal operator search-attribute create --type Keyword`"
+    try:
+        known = await client.operator_service.list_search_attributes(
+            ListSearchAttributesRequest(namespace=client.namespace)
+        )
+    except RPCError as error:
+        if error.status == RPCStatusCode.NOT_FOUND:
+            raise Refused(f"Temporal has no namespace {client.namespace}", remedy=remedy) from error
+        raise Unreachable(f"Temporal did not list its search attributes: {error}", remedy="Is it healthy?") from error
+    keyword = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+    missing = [name for name in SEARCH_ATTRIBUTES if known.custom_attributes.get(name) != keyword]
+    if missing:
+        raise Refused(
+            f"namespace {client.namespace} lacks the Keyword search attributes {', '.join(missing)}", remedy=remedy
+        )
+
+
+async def backoff(attempt: int) -> None:
+    """Pause before the attempt after this one (from 0): 0.2 seconds growing to 10."""
+    await asyncio.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])

@@ -1,0 +1,136 @@
+"""`r2r.governance.v1`: a requirement becomes a promoted release. The table is the course, read from top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from temporalio import workflow
+
+from ameide.process.steps import DOMAIN_FACT, WORKFLOW_TYPE
+from ameide.process.workflows import asides, implementation, merge, release, requirement
+from ameide.process.workflows.context import (
+    CancelAsked,
+    GateReturned,
+    HistoryFull,
+    Refusal,
+    RunContext,
+    RunEnded,
+)
+from ameide.process.workflows.delegation import Stuck
+from ameide.process.workflows.failures import ask_budget, ask_human
+from ameide.process.workflows.inbox import DomainFact
+from ameide.process.workflows.state import Ending, RunState, Step
+from ameide_core_proto.process.transformation.v1.facts_pb import Phase
+from ameide_core_proto.transformation.governance.v1.governance_pb import RunInput, RunStatus
+
+
+async def intake(run: RunContext) -> Step:
+    """The run begins."""
+    run.journal.started(WORKFLOW_TYPE)
+    return Step.REQUIREMENT
+
+
+COURSE: dict[Step, tuple[Phase | None, Callable[[RunContext], Awaitable[Step]]]] = {
+    Step.INTAKE: (Phase.INTAKE, intake),
+    # Requirement stabilized
+    Step.REQUIREMENT: (Phase.AWAITING_APPROVAL, requirement.requirement),
+    # Request work, iterate until green
+    Step.PREFLIGHT: (Phase.EXECUTION, implementation.preflight),
+    Step.SCAFFOLD: (Phase.EXECUTION, implementation.scaffold),
+    Step.GENERATE: (Phase.EXECUTION, implementation.generate),
+    Step.CODE: (Phase.EXECUTION, implementation.code),
+    Step.VERIFY: (Phase.EXECUTION, implementation.verify),
+    # Review, approve, merge what was verified
+    Step.ACCEPTANCE: (Phase.ACCEPTANCE, implementation.acceptance),
+    Step.PREPARE: (Phase.ACCEPTANCE, merge.prepare),
+    Step.VERIFY_CANDIDATE: (Phase.ACCEPTANCE, merge.verify_candidate),
+    Step.PUSH: (Phase.ACCEPTANCE, merge.push),
+    # Release
+    Step.READY_TO_RELEASE: (Phase.RELEASE, release.ready_to_release),
+    Step.BUILD: (Phase.RELEASE, release.build),
+    Step.PUBLISH: (Phase.RELEASE, release.publish),
+    Step.RELEASE: (Phase.RELEASE, release.release),
+    Step.PROMOTION: (Phase.RELEASE, release.promotion),
+    Step.DEPLOY: (Phase.RELEASE, release.deploy),
+    Step.ROLLOUT: (Phase.RELEASE, release.rollout),
+    Step.SMOKE: (Phase.RELEASE, release.smoke),
+    # Off the path, in whatever phase it was left
+    Step.ASK_HUMAN: (None, asides.ask_human),
+    Step.ASK_BUDGET: (None, asides.ask_budget),
+    Step.WIND_DOWN: (None, asides.wind_down),
+    Step.CLOSE: (Phase.TERMINAL, asides.close),
+}
+_NO_WAY_ON = (Step.ASK_HUMAN, Step.ASK_BUDGET, Step.WIND_DOWN)
+
+
+@workflow.defn(name=WORKFLOW_TYPE)
+class GovernanceRun:
+    """One run of a change. Its workflow id is the run's process instance id; it returns the run's outcome."""
+
+    @workflow.init
+    def __init__(self, run: RunInput, carried: RunState | None = None) -> None:
+        state = carried or RunState.at_start(run)
+        self._run = RunContext(run, state)
+        if carried is not None:
+            self._run.journal.turn_page()
+
+    @workflow.signal(name=DOMAIN_FACT)
+    def domain_fact(self, fact: DomainFact) -> None:
+        """A fact of this run, by ingress: any aggregator message of a domain fact topic."""
+        self._run.arrive(fact)
+
+    @workflow.run
+    async def run(self, run: RunInput, carried: RunState | None = None) -> str:
+        """Take the course up where the state stands, until it ends or its history is full."""
+        del carried  # the state that __init__ made of it goes on changing
+        state = self._run.state
+        while state.step != Step.CLOSED:
+            try:
+                await self._advance()
+            except HistoryFull:
+                await workflow.wait_condition(workflow.all_handlers_finished)
+                self._run.absorb()
+                workflow.continue_as_new(args=[run, state])
+        return state.ending.outcome if state.ending else ""
+
+    async def _advance(self) -> None:
+        """One step, and whatever interrupts it."""
+        state = self._run.state
+        before = state.step
+        try:
+            self._run.absorb()
+            self._run.interrupt()
+            phase, step = COURSE[before]
+            self._run.enter(phase)
+            state.step = await step(self._run)
+        except CancelAsked:
+            state.step = asides.canceled(self._run)
+        except GateReturned as voided:
+            state.step = asides.returned(self._run, voided.kind)
+        except RunEnded:
+            state.ending = state.ending or Ending(RunStatus.CANCELED, "closed")
+            state.step = Step.CLOSED
+        except Stuck as stuck:
+            state.ask = None
+            state.step = ask_human(self._run, str(stuck), [], resume=before)
+        except Refusal as refusal:
+            state.step = self._refused(refusal)
+        if state.step != before:
+            state.retries = 0
+
+    def _refused(self, refusal: Refusal) -> Step:
+        """The Domain said no to a command of the current step."""
+        state = self._run.state
+        if refusal.reason == "RUN_CLOSED" or state.step == Step.CLOSE:
+            state.ending = state.ending or Ending(RunStatus.FAILED, "closed")
+            return Step.CLOSED
+        if refusal.reason == "CHANGE_CANCELED" and state.ending is None:
+            return asides.canceled(self._run)
+        state.ask = None
+        state.wind_down = None
+        if state.step in _NO_WAY_ON:
+            state.ending = state.ending or Ending(RunStatus.FAILED, "failed")
+            return Step.CLOSE
+        if refusal.reason == "BUDGET_EXHAUSTED":
+            return ask_budget(self._run, refusal.message, resume=state.step)
+        return ask_human(self._run, f"{state.step}: {refusal.message}", [], resume=state.step)
