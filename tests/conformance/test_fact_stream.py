@@ -11,7 +11,7 @@ from tests.conformance.carriers import Carrier, fact
 async def _drain(consumer: Consumer, poison: str = "") -> list[LoggedMessage]:
     """Work like ingress does: park what waits or cannot be processed, acknowledge everything."""
     done: list[LoggedMessage] = []
-    while batch := await consumer.next_batch(3, wait=0):
+    while batch := await consumer.next_batch(3):
         for message in batch:
             if consumer.is_parked(message.key):
                 await consumer.park(message, message.key, "behind")
@@ -39,28 +39,28 @@ async def test_order_per_key_and_contiguous_positions(carrier: Carrier):
 async def test_the_message_arrives_whole(carrier: Carrier):
     sent = fact("a", 7, payload=bytes(range(256)))
     await carrier.publish(sent)
-    [got] = await carrier.consumer().next_batch(wait=0)
+    [got] = await carrier.consumer().next_batch()
     assert got.columns == {name: getattr(sent, name) for name in got.columns}
 
 
 async def test_what_was_not_acknowledged_comes_again_after_a_crash(carrier: Carrier):
     await carrier.publish(*(fact("a", version) for version in (1, 2, 3)))
     crashed = carrier.consumer()
-    first, *_ = await crashed.next_batch(wait=0)
+    first, *_ = await crashed.next_batch()
     await crashed.acknowledge(first.position)
     await crashed.release()
-    again = await carrier.consumer().next_batch(wait=0)
+    again = await carrier.consumer().next_batch()
     assert [message.aggregate_version for message in again] == [2, 3]
 
 
 async def test_a_member_stands_by_while_another_is_active(carrier: Carrier):
     await carrier.publish(fact("a", 1))
     active, standby = carrier.consumer(), carrier.consumer()
-    [message] = await active.next_batch(wait=0)
-    assert await standby.next_batch(wait=0) == []
+    [message] = await active.next_batch()
+    assert await standby.next_batch() == []
     await active.acknowledge(message.position)
     await carrier.publish(fact("a", 2))
-    [taken_over] = await standby.next_batch(wait=0)
+    [taken_over] = await standby.next_batch()
     assert taken_over.aggregate_version == 2
 
 
@@ -113,7 +113,7 @@ async def test_redriven_messages_left_unacknowledged_come_again(carrier: Carrier
     await _drain(carrier.consumer(), "poison")
     await carrier.redrive("acme:a")
     crashed = carrier.consumer()
-    first, *_ = await crashed.next_batch(wait=0)
+    first, *_ = await crashed.next_batch()
     await crashed.acknowledge(first.position)
     await crashed.release()
     assert _versions(await _drain(carrier.consumer()), "a") == [2]

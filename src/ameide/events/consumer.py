@@ -28,18 +28,11 @@ class Consumer:
         self._returned: set[int] = set()
         self._again: set[int] = set()
 
-    async def next_batch(self, limit: int = 100, *, wait: float = 1.0) -> list[LoggedMessage]:
-        """The next messages in order: released ones before newer ones. What was not acknowledged comes again.
+    async def next_batch(self, limit: int = 100) -> list[LoggedMessage]:
+        """The next messages in order: released ones before newer ones. Empty when idle or standing by.
 
-        Waits up to about `wait` seconds for a first one; empty when idle or standing by. Raises Unreachable.
+        What the last batch left unacknowledged is delivered again. Raises Unreachable.
         """
-        batch = await self._next(limit)
-        if not batch and wait:
-            await self._stream.wait(wait)
-            batch = await self._next(limit)
-        return batch
-
-    async def _next(self, limit: int) -> list[LoggedMessage]:
         if not await self._stream.activate():
             return []
         async with self._db.transaction(None) as tx:
@@ -78,9 +71,17 @@ class Consumer:
                 await self._parking.park(tx, message, key, error)
                 self._stuck |= {key}
 
+    async def wait(self, seconds: float) -> None:
+        """Return when there may be more, or after about `seconds`."""
+        await self._stream.wait(seconds)
+
     async def release(self) -> None:
         """Stop being the active one until the next batch, e.g. before a long pause; what was acknowledged stays so."""
         await self._stream.release()
+
+    async def wait(self, seconds: float) -> None:
+        """Until there may be more, at most about so long."""
+        await self._stream.wait(seconds)
 
     async def __aenter__(self) -> Self:
         return self
