@@ -15,12 +15,13 @@ from ameide.views.work_queries import WorkQueries
 from ameide_core_proto.transformation.governance.v1 import query_service_pb as q
 from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Gate, Promotion, Release, Repository
 from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind, Policy
+from ameide_core_proto.transformation.governance.v1.query_service_connect import GovernanceQueryService
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact
 
 __all__ = ["GovernanceQueries", "WorkQueries"]
 
 
-class GovernanceQueries:
+class GovernanceQueries(GovernanceQueryService):
     """Implements `GovernanceQueryService`. Each method reads in one transaction of the caller's tenant.
 
     `db` is of the application role; `wakeups` tell when the projector has moved on.

@@ -14,6 +14,7 @@ from ameide.views import paging
 from ameide.views.changes import evidence_of
 from ameide.views.reading import Filter, Reader, not_found
 from ameide_core_proto.common.v1.reading_pb import CitationKind
+from ameide_core_proto.transformation.work.v1.query_service_connect import WorkQueryService
 from ameide_core_proto.transformation.work.v1.query_service_pb import (
     GetEvidenceRequest,
     GetEvidenceResponse,
@@ -30,7 +31,7 @@ from ameide_core_proto.transformation.work.v1.work_pb import EvidenceBundle, Wor
 _SQL = load("views")
 
 
-class WorkQueries:
+class WorkQueries(WorkQueryService):
     """Implements `WorkQueryService`."""
 
     def __init__(self, db: Database, wakeups: Wakeups) -> None:

@@ -1,0 +1,266 @@
+"""The composition root: the only place that chooses implementations. A role is a loop; a process runs some of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Any
+
+import uvicorn
+from connectrpc.server import ConnectASGIApplication
+
+from ameide import config, logs
+from ameide.config import Settings
+from ameide.domain import access
+from ameide.domain.commands.governance import GovernanceCommands
+from ameide.domain.commands.knowledge import KnowledgeCommands
+from ameide.domain.commands.process_facts import ProcessFacts
+from ameide.domain.commands.work import WorkCommands
+from ameide.domain.server import Server
+from ameide.domain.service import Service
+from ameide.domain.sweeper import Sweeper
+from ameide.errors import AmeideError, InvalidArgument
+from ameide.events import parking
+from ameide.events.backends.postgres import PostgresFactStream
+from ameide.events.consumer import Consumer
+from ameide.events.parking import Parked
+from ameide.events.relay import Relay
+from ameide.events.wakeups import Wakeups
+from ameide.infra.object_store import ObjectStore
+from ameide.infra.runners.pool import run_pool
+from ameide.infra.settings import OPERATOR_VARIABLES, STORE_VARIABLES
+from ameide.process.ingress import Ingress
+from ameide.process.worker import run_worker
+from ameide.rpc.clients import Clients
+from ameide.rpc.interceptors import Caller, Door
+from ameide.storage import migrate as migrations
+from ameide.storage.db import Database, password_of
+from ameide.views.projector import Projector
+from ameide.views.server import GovernanceQueries, WorkQueries
+from ameide_core_proto.process.transformation.v1.process_fact_service_connect import ProcessFactServiceASGIApplication
+from ameide_core_proto.transformation.governance.v1.access_service_connect import AccessServiceASGIApplication
+from ameide_core_proto.transformation.governance.v1.command_service_connect import (
+    GovernanceCommandServiceASGIApplication,
+)
+from ameide_core_proto.transformation.governance.v1.governance_pb import Principal
+from ameide_core_proto.transformation.governance.v1.query_service_connect import GovernanceQueryServiceASGIApplication
+from ameide_core_proto.transformation.knowledge.v1.command_service_connect import (
+    KnowledgeCommandServiceASGIApplication,
+)
+from ameide_core_proto.transformation.work.v1.command_service_connect import WorkCommandServiceASGIApplication
+from ameide_core_proto.transformation.work.v1.query_service_connect import WorkQueryServiceASGIApplication
+
+ROLES = ("domain", "relay", "sweeper", "ingress", "projector", "worker")
+log = logging.getLogger(__name__)
+
+
+def serve(roles: Sequence[str], settings: Settings, on_ready: Callable[[], None]) -> None:
+    """Run the roles until SIGTERM or SIGINT; `on_ready` is called once all of them work.
+
+    Raises InvalidArgument for an unknown role or a missing setting, Unreachable when an engine does not answer.
+    """
+    unknown = sorted(set(roles) - set(ROLES))
+    if unknown or not roles:
+        raise InvalidArgument(f"unknown role {', '.join(unknown)}", field="ROLE", remedy=f"Choose of {' '.join(ROLES)}")
+    logs.configure(settings.log_level)
+    asyncio.run(_serve(frozenset(roles), settings, on_ready))
+
+
+async def _serve(roles: frozenset[str], settings: Settings, on_ready: Callable[[], None]) -> None:
+    stop = _stopped()
+    wakeups = Wakeups()
+    async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+        loops: list[asyncio.Task[None]] = []
+        started: list[asyncio.Task[Any]] = []
+
+        async def database(name: str) -> Database:
+            opened = Database(_need(settings, f"database_url_{name}"))
+            await opened.open()
+            stack.push_async_callback(opened.close)
+            return opened
+
+        if "domain" in roles:
+            app = await database("app")
+            await migrations.check_guard(app.dsn)
+            server = _Listener(_door(app, wakeups, settings), settings)
+            loops.append(tasks.create_task(server.serve()))
+            started.append(tasks.create_task(server.listening()))
+        if "relay" in roles:
+            loops.append(tasks.create_task(Relay(await database("relay"), wakeups).run()))
+        if "sweeper" in roles:
+            loops.append(tasks.create_task(Sweeper(await database("sweeper"), wakeups).run()))
+        if "projector" in roles:
+            loops.append(tasks.create_task(Projector(await database("projector"), wakeups).run()))
+        if roles & {"relay", "domain", "ingress", "projector", "sweeper"}:
+            loops.append(tasks.create_task(wakeups.connect(_need(settings, "database_url_app"))))
+        if roles & {"ingress", "worker"}:
+            clients = await stack.enter_async_context(
+                Clients(_need(settings, "address"), _need(settings, "process_token"))
+            )
+            if "ingress" in roles:
+                store = await database("ingress")
+                consumer = Consumer(PostgresFactStream(store, "ingress", wakeups), store, "ingress")
+                ingress = Ingress(consumer, clients, settings.temporal_address, settings.temporal_namespace)
+                loops.append(tasks.create_task(ingress.run()))
+            if "worker" in roles:
+                ready = asyncio.Event()
+                worker = run_worker(clients, settings.temporal_address, settings.temporal_namespace, ready)
+                loops.append(tasks.create_task(worker))
+                started.append(tasks.create_task(ready.wait()))
+        await asyncio.gather(*started)
+        log.info("ready", extra={"roles": sorted(roles)})
+        on_ready()
+        await stop.wait()
+        log.info("stopping", extra={"roles": sorted(roles)})
+        for loop in loops:
+            loop.cancel()
+
+
+def _door(database: Database, wakeups: Wakeups, settings: Settings) -> Server:
+    def wake() -> None:
+        wakeups.ring("outbox")
+
+    async def authenticate(token: str) -> Caller:
+        return await access.authenticate(database, token)
+
+    async def readiness() -> list[str]:
+        try:
+            async with database.transaction(None):
+                return []
+        except AmeideError as error:
+            return [str(error)]
+
+    door = (Door(authenticate),)
+    service = Service(database, wake)
+    services: list[ConnectASGIApplication[Any]] = [
+        GovernanceCommandServiceASGIApplication(GovernanceCommands(service), interceptors=door),
+        KnowledgeCommandServiceASGIApplication(KnowledgeCommands(service), interceptors=door),
+        WorkCommandServiceASGIApplication(
+            WorkCommands(service, wakeups, lease_seconds=settings.lease_seconds), interceptors=door
+        ),
+        ProcessFactServiceASGIApplication(ProcessFacts(service), interceptors=door),
+        AccessServiceASGIApplication(access.Access(service), interceptors=door),
+        GovernanceQueryServiceASGIApplication(GovernanceQueries(database, wakeups), interceptors=door),
+        WorkQueryServiceASGIApplication(WorkQueries(database, wakeups), interceptors=door),
+    ]
+    return Server(services, readiness)
+
+
+class _Listener(uvicorn.Server):
+    """The HTTP server as one task among others: signals are the composition's."""
+
+    def __init__(self, server: Server, settings: Settings) -> None:
+        super().__init__(
+            uvicorn.Config(
+                server,
+                host=settings.listen_host,
+                port=settings.listen_port,
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=5,
+            )
+        )
+        self._accepting = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._accepting.set()
+
+    async def listening(self) -> None:
+        """Returns once connections are accepted."""
+        await self._accepting.wait()
+
+
+async def migrate(settings: Settings) -> list[str]:
+    """Create the roles, set their passwords from the connection strings, apply what is missing of the schema.
+
+    Returns the names of the migrations applied. Raises Refused for a database that is newer than this program.
+    """
+    passwords: dict[str, str] = {}
+    for role in migrations.ROLES:
+        url: str = getattr(settings, f"database_url_{role.removeprefix('ameide_')}")
+        if password := password_of(url):
+            passwords[role] = password
+    admin = _need(settings, "database_url_admin")
+    await migrations.ensure_roles(admin, passwords)
+    return await migrations.migrate(admin)
+
+
+async def bootstrap(settings: Settings, admissions: Sequence[tuple[Principal, tuple[str, ...]]]) -> dict[str, str]:
+    """Admit principals and issue one token each, with the queues it may serve; returns their tokens by principal id.
+
+    For who holds the database: `ameide up` on a fresh installation. Over the wire it is AccessService, for admins.
+    """
+    async with _opened(_need(settings, "database_url_app")) as database:
+        service = Service(database, lambda: None)
+        return {
+            principal.principal_id: await access.bootstrap(
+                service, settings.tenant, principal.principal_id, principal.kind, principal.roles, queues
+            )
+            for principal, queues in admissions
+        }
+
+
+async def parked(settings: Settings) -> list[Parked]:
+    """The messages that consumers set aside, oldest first."""
+    async with _opened(_need(settings, "database_url_ingress")) as database:
+        return await parking.list_parked(database)
+
+
+async def redrive(settings: Settings, consumer: str, key: str) -> int:
+    """Release the parked messages of a key in order; returns how many."""
+    async with _opened(_need(settings, "database_url_ingress")) as database:
+        return await parking.redrive(database, consumer, key)
+
+
+def executor_pool(settings: Settings, on_ready: Callable[[], None]) -> None:
+    """Run the worker pool, author and verifier, until SIGTERM or SIGINT."""
+    logs.configure(settings.log_level)
+    operator = config.passed_through((*OPERATOR_VARIABLES, *STORE_VARIABLES))
+
+    async def run() -> None:
+        pool = asyncio.create_task(run_pool(settings, operator))
+        on_ready()
+        await pool
+
+    asyncio.run(run())
+
+
+def object_store(settings: Settings) -> ObjectStore:
+    """The store that evidence lies in."""
+    return ObjectStore(settings.object_store)
+
+
+@asynccontextmanager
+async def _opened(dsn: str) -> AsyncGenerator[Database]:
+    database = Database(dsn, max_size=2)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+def _stopped() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def _need(settings: Settings, name: str) -> str:
+    value: str = getattr(settings, name)
+    if not value:
+        raise InvalidArgument(
+            "is not set", field=f"AMEIDE_{name.upper()}", remedy="`ameide up` sets it for the embedded engines"
+        )
+    return value
