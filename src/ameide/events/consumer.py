@@ -79,10 +79,6 @@ class Consumer:
         """Stop being the active one until the next batch, e.g. before a long pause; what was acknowledged stays so."""
         await self._stream.release()
 
-    async def wait(self, seconds: float) -> None:
-        """Until there may be more, at most about so long."""
-        await self._stream.wait(seconds)
-
     async def __aenter__(self) -> Self:
         return self
 
