@@ -27,11 +27,8 @@ _SHAPES = (
     re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
     re.compile(r"\bpypi-[A-Za-z0-9_-]{32,}"),
 )
-_ASSIGNMENT = re.compile(
-    r"""(?ix) "
-    "(\b[\w.-]*(?:secret|token|passw(?:or)?d|api[_-]?key|access[_-]?key|private[_-]?key|credential)[\w.-]*["']?\s*[:=]\s*["']?)
-    ([^\s"',;]{8,})"""
-)
+_NAMES = r"secret|token|passw(?:or)?d|api[_-]?key|access[_-]?key|private[_-]?key|credential"
+_ASSIGNMENT = re.compile(rf"""(?i)(\b[\w.-]*(?:{_NAMES})[\w.-]*["']?\s*[:=]\s*["']?)([^\s"',;]{{8,}})""")
 _ENTROPY = 3.2
 
 

@@ -76,10 +76,13 @@ def end_all(group: int) -> list[int]:
                 with contextlib.suppress(OSError):
                     os.kill(pid, number)
         met += [pid for pid in alive if pid not in met]
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(-1, 0)
+            while not alive:
+                # Nothing lives any more; what died is reaped, so that no pid of it is seen again.
+                os.waitpid(-1, 0)
         if not alive:
             return met
-        with contextlib.suppress(OSError):
-            os.waitpid(-1, 0)
 
 
 def become(order: Order) -> None:

@@ -1,0 +1,201 @@
+"""A test double of the Work domain: claims, leases, heartbeats and outcomes in memory, behind the real Connect door."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from connectrpc.request import RequestContext
+
+from ameide.errors import AmeideError, Fenced, Unreachable
+from ameide.infra.clock import now
+from ameide.rpc.mapping import to_connect
+from ameide_core_proto.common.v1.metadata_pb import Scope
+from ameide_core_proto.transformation.work.v1.command_service_connect import (
+    WorkCommandService,
+    WorkCommandServiceASGIApplication,
+)
+from ameide_core_proto.transformation.work.v1.command_service_pb import (
+    ClaimAnswer,
+    PollWorkRequest,
+    PollWorkResponse,
+    RecordWorkHeartbeatRequest,
+    RecordWorkHeartbeatResponse,
+    RecordWorkOutcomeRequest,
+    RecordWorkOutcomeResponse,
+    ReleaseWorkRequest,
+    ReleaseWorkResponse,
+)
+from ameide_core_proto.transformation.work.v1.work_pb import (
+    ActionKind,
+    TimeoutPolicy,
+    WorkInputs,
+    WorkKind,
+    WorkRequest,
+)
+
+QUEUE = "transformation.work.queue.toolrun.verify.v1"
+_PATIENCE = 30.0
+
+
+def tool_run(work_request_id: str, script: str, *, run_for: int = 60, silent_for: int = 0) -> WorkRequest:
+    """A work whose step runs a shell script."""
+    return WorkRequest(
+        scope=Scope(tenant_id="default", repository_id="orders"),
+        work_request_id=work_request_id,
+        work_kind=WorkKind.TOOL_RUN,
+        action_kind=ActionKind.VERIFY,
+        queue=QUEUE,
+        change_id="chg-1",
+        inputs=WorkInputs(requirement_text=script),
+        timeout_policy=TimeoutPolicy(run_for_seconds=run_for, silent_for_seconds=silent_for),
+    )
+
+
+@dataclass
+class Held:
+    """The current claim of a work."""
+
+    work: WorkRequest
+    attempt: int
+    claim_id: str
+    until: float
+    swept: bool = False
+
+
+@dataclass
+class WorkDouble(WorkCommandService):
+    """Keeps what executors said. `lease_seconds` is the length of every lease."""
+
+    lease_seconds: int = 3
+    offered: list[WorkRequest] = field(default_factory=list[WorkRequest])
+    held: dict[str, Held] = field(default_factory=dict[str, Held])
+    attempts: dict[str, int] = field(default_factory=dict[str, int])
+    outcomes: dict[str, RecordWorkOutcomeRequest] = field(default_factory=dict[str, RecordWorkOutcomeRequest])
+    heartbeats: list[RecordWorkHeartbeatRequest] = field(default_factory=list[RecordWorkHeartbeatRequest])
+    released: list[ReleaseWorkRequest] = field(default_factory=list[ReleaseWorkRequest])
+    canceled: set[str] = field(default_factory=set[str])
+    outcome_calls: list[bytes] = field(default_factory=list[bytes])
+    fenced_calls: int = 0
+    outcomes_to_lose: int = 0
+
+    def __post_init__(self) -> None:
+        self._changed = asyncio.Condition()
+
+    async def offer(self, work: WorkRequest) -> None:
+        """Announce a work."""
+        self.offered.append(work)
+        await self._tell()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something that executors said makes the condition true."""
+        async with asyncio.timeout(_PATIENCE), self._changed:
+            await self._changed.wait_for(condition)
+
+    def log_of(self, work_request_id: str) -> str:
+        """The live log as last reported."""
+        tails = [beat.log_tail for beat in self.heartbeats if beat.work_request_id == work_request_id]
+        return tails[-1] if tails else ""
+
+    def sweep(self, work_request_id: str) -> None:
+        """End the lease, as the sweeper does once it has run out."""
+        held = self.held[work_request_id]
+        assert now() > held.until, "the lease has not run out yet"
+        held.swept = True
+
+    async def poll_work(
+        self, request: PollWorkRequest, ctx: RequestContext[PollWorkRequest, PollWorkResponse], /
+    ) -> PollWorkResponse:
+        try:
+            async with asyncio.timeout(request.wait_seconds), self._changed:
+                await self._changed.wait_for(lambda: any(work.queue in request.queues for work in self.offered))
+        except TimeoutError:
+            return PollWorkResponse(answer=ClaimAnswer.NONE)
+        work = next(work for work in self.offered if work.queue in request.queues)
+        self.offered.remove(work)
+        attempt = self.attempts.get(work.work_request_id, 0) + 1
+        self.attempts[work.work_request_id] = attempt
+        self.held[work.work_request_id] = Held(work, attempt, request.claim_id, now() + self.lease_seconds)
+        await self._tell()
+        return PollWorkResponse(answer=ClaimAnswer.RUN, attempt=attempt, lease_seconds=self.lease_seconds, work=work)
+
+    async def record_work_heartbeat(
+        self,
+        request: RecordWorkHeartbeatRequest,
+        ctx: RequestContext[RecordWorkHeartbeatRequest, RecordWorkHeartbeatResponse],
+        /,
+    ) -> RecordWorkHeartbeatResponse:
+        held = self._current(request.work_request_id, request.attempt, request.claim_id)
+        held.until = now() + self.lease_seconds
+        self.heartbeats.append(request)
+        await self._tell()
+        return RecordWorkHeartbeatResponse(
+            cancel_requested=request.work_request_id in self.canceled, lease_seconds=self.lease_seconds
+        )
+
+    async def record_work_outcome(
+        self,
+        request: RecordWorkOutcomeRequest,
+        ctx: RequestContext[RecordWorkOutcomeRequest, RecordWorkOutcomeResponse],
+        /,
+    ) -> RecordWorkOutcomeResponse:
+        held = self._current(request.work_request_id, request.attempt, request.claim_id)
+        self.outcome_calls.append(request.to_binary())
+        if self.outcomes_to_lose:
+            self.outcomes_to_lose -= 1
+            raise to_connect(Unreachable("the answer is lost"))
+        self.outcomes[request.work_request_id] = request
+        await self._tell()
+        return RecordWorkOutcomeResponse(work=held.work)
+
+    async def release_work(
+        self, request: ReleaseWorkRequest, ctx: RequestContext[ReleaseWorkRequest, ReleaseWorkResponse], /
+    ) -> ReleaseWorkResponse:
+        held = self._current(request.work_request_id, request.attempt, request.claim_id)
+        self.released.append(request)
+        held.swept = True
+        await self._tell()
+        return ReleaseWorkResponse(work=held.work)
+
+    def _current(self, work_request_id: str, attempt: int, claim_id: str) -> Held:
+        held = self.held.get(work_request_id)
+        if held is None or held.swept or (held.attempt, held.claim_id) != (attempt, claim_id):
+            self.fenced_calls += 1
+            error: AmeideError = Fenced("not the current claim")
+            raise to_connect(error)
+        return held
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+
+@asynccontextmanager
+async def serving(double: WorkDouble):
+    """The address of the double behind a real server."""
+    app: Any = WorkCommandServiceASGIApplication(double)
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off"))
+    task = asyncio.create_task(server.serve())
+    await eventually(lambda: server.started)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        server.force_exit = True
+        await task
+
+
+async def eventually(condition: Callable[[], bool], within: float = _PATIENCE) -> None:
+    """Wait for something that nobody announces, such as the end of a process."""
+    async with asyncio.timeout(within):
+        while not condition():
+            try:
+                async with asyncio.timeout(0.02):
+                    await asyncio.Event().wait()
+            except TimeoutError:
+                continue
