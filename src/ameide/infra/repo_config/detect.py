@@ -38,8 +38,14 @@ async def detect(paths: Sequence[str], read: Read) -> RepoConfig | None:
         return None
     project = _toml(await read("pyproject.toml"))
     setup_cfg = _ini("setup.cfg", await read("setup.cfg"))
-    installable = "setup.py" in root or "project" in project or "build-system" in project or setup_cfg.has_section("metadata")
-    needs = await _test_requirements(paths, read, project, setup_cfg) if installable else _requirement_files(paths, everything=True)
+    installable = (
+        "setup.py" in root or "project" in project or "build-system" in project or setup_cfg.has_section("metadata")
+    )
+    needs = (
+        await _test_requirements(paths, read, project, setup_cfg)
+        if installable
+        else _requirement_files(paths, everything=True)
+    )
     target = _target(project, setup_cfg, bool(needs)) if installable else []
     install: Argv = ("uv", "pip", "install", "--quiet", "--python", VENV, "pytest", *needs, *target)
     run = (f"{VENV}/bin/python", "-m", "pytest", "-q", f"--junitxml={JUNIT}")
@@ -81,7 +87,9 @@ def _first(table: Table) -> str:
 
 
 def _requirement_files(paths: Sequence[str], *, everything: bool) -> list[str]:
-    found = [path for path in paths if _TEST_REQUIREMENTS.fullmatch(path)] or [path for path in paths if _DEV_REQUIREMENTS.fullmatch(path)]
+    found = [path for path in paths if _TEST_REQUIREMENTS.fullmatch(path)] or [
+        path for path in paths if _DEV_REQUIREMENTS.fullmatch(path)
+    ]
     if everything and "requirements.txt" in paths:
         found = ["requirements.txt", *found]
     return [argument for path in found for argument in ("-r", path)]
@@ -91,7 +99,9 @@ def _tox_requirements(data: bytes | None) -> list[str]:
     """The plain lines of `[testenv] deps`; conditional and substituted ones need tox itself."""
     tox = _ini("tox.ini", data)
     lines = [line.strip() for line in tox.get("testenv", "deps", fallback="").splitlines()]
-    files = [argument for line in lines if re.fullmatch(r"-r\s*[\w./-]+", line) for argument in ("-r", line[2:].strip())]
+    files = [
+        argument for line in lines if re.fullmatch(r"-r\s*[\w./-]+", line) for argument in ("-r", line[2:].strip())
+    ]
     return [*files, *(line for line in lines if _PLAIN.fullmatch(line))]
 
 
@@ -99,7 +109,9 @@ def _toml(data: bytes | None) -> Table:
     try:
         return tomllib.loads((data or b"").decode())
     except ValueError as error:
-        raise ConfigError(f"is no TOML ({error})", field="pyproject.toml", remedy="Correct it, or add an ameide.yaml.") from error
+        raise ConfigError(
+            f"is no TOML ({error})", field="pyproject.toml", remedy="Correct it, or add an ameide.yaml."
+        ) from error
 
 
 def _ini(file: str, data: bytes | None) -> configparser.RawConfigParser:

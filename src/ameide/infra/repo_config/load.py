@@ -50,7 +50,9 @@ def schema() -> Document:
 
 def _document(text: str, file: str) -> object:
     if len(text) > MAX_BYTES:
-        raise ConfigError(f"the file has more than {MAX_BYTES} bytes", field=file, remedy="Keep long scripts in files of their own.")
+        raise ConfigError(
+            f"the file has more than {MAX_BYTES} bytes", field=file, remedy="Keep long scripts in files of their own."
+        )
     if any(isinstance(token, yaml.AliasToken) for token in _tokens(text, file)):
         raise ConfigError("aliases are not read", field=file, remedy="Write the value out where it is used.")
     try:
@@ -70,7 +72,9 @@ def _no_yaml(error: Exception, file: str) -> ConfigError:
     mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
     place = f"{file}:{mark.line + 1}" if mark else file
     problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else str(error)
-    return ConfigError(f"is no YAML ({problem})", field=place, remedy="Correct the syntax; `ameide verify` reads it again.")
+    return ConfigError(
+        f"is no YAML ({problem})", field=place, remedy="Correct the syntax; `ameide verify` reads it again."
+    )
 
 
 def _validated(document: object, file: str) -> Document:

@@ -1,0 +1,70 @@
+"""Verifies one commit: the contract gate, the suite, and what became of the tests since the base. VERIFY and PREFLIGHT share it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ameide.infra.repo_config import CommitTree, RepoConfig, Suite
+from ameide.infra.steps import StepContext
+from ameide.infra.tools.generated import CHECK, drift, drift_finding
+from ameide.infra.tools.repository import checkout_of, config_at
+from ameide.infra.tools.suite import SuiteReport, run_suite, suite_of
+from ameide.infra.tools.weakened_tests import changed_test_files, weakened
+from ameide_core_proto.transformation.work.v1.work_pb import CheckResult, CheckStatus, Finding
+
+
+@dataclass(frozen=True)
+class Verification:
+    """`red` stands in the way; `noticed` are findings on a green result, for the gate."""
+
+    summary: str
+    exit_code: int
+    red: Sequence[Finding]
+    noticed: Sequence[Finding] = ()
+
+
+async def verify_commit(ctx: StepContext, base_sha: str, commit_sha: str) -> Verification:
+    """Verify the checked-out `commit_sha` by the configuration of `base_sha`; evidence gets JUnit, checks, and the list of changed tests.
+
+    Raises `StepFailed` when the configuration is malformed, or a tool is missing.
+    """
+    config = await config_at(ctx, base_sha)
+    suite = suite_of(config, ctx.work.verification_suite_ref)
+    head = CommitTree(ctx.git, commit_sha, ctx.work.workdir)
+    contract = await _contract_gate(ctx, config)
+    report = await run_suite(checkout_of(ctx), config, suite, await head.paths())
+    ctx.evidence.describe("ameide verify", "", suite.run, report.exit_code)
+    for check in report.checks():
+        ctx.evidence.add_check(check)
+    if report.junit:
+        ctx.evidence.add_bytes("junit.xml", report.junit, "application/xml")
+    noticed, touched = await _tests_since(ctx, base_sha, commit_sha, suite, report)
+    summary = " ".join(filter(None, [report.summary, *(found.what_failed for found in contract), touched]))
+    return Verification(summary, report.exit_code, [*contract, *report.findings], noticed)
+
+
+async def _contract_gate(ctx: StepContext, config: RepoConfig) -> list[Finding]:
+    if config.generate is None:
+        return []
+    changed = await drift(checkout_of(ctx), config.generate, clean=True)
+    status = CheckStatus.FAILED if changed else CheckStatus.PASSED
+    ctx.evidence.add_check(CheckResult(id=CHECK, status=status, message=", ".join(changed[:20])))
+    return [drift_finding(changed)] if changed else []
+
+
+async def _tests_since(
+    ctx: StepContext, base_sha: str, commit_sha: str, suite: Suite, report: SuiteReport
+) -> tuple[list[Finding], str]:
+    """Findings about the tests, and a sentence that names the changed test files."""
+    if base_sha == commit_sha:
+        return [], ""
+    workdir = ctx.work.workdir.strip("/")
+    prefix = f"{workdir}/" if workdir else ""
+    changes = await ctx.git.changed_paths(base_sha, commit_sha)
+    changed = {change.path.removeprefix(prefix): change.status for change in changes if change.path.startswith(prefix)}
+    base, head = (CommitTree(ctx.git, sha, ctx.work.workdir) for sha in (base_sha, commit_sha))
+    files = changed_test_files(suite, changed)
+    ctx.evidence.add_text("changed-tests.txt", "".join(f"{changed[path]} {path}\n" for path in files))
+    sentence = f"Changed test files: {', '.join(files[:10])}{' …' if len(files) > 10 else ''}." if files else ""
+    return await weakened(base, head, changed, suite, report.cases), sentence
