@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ameide.contracts.ids import new_id
-from ameide.domain.commands.work import read_work
+from ameide.domain.commands.work_rows import lock as lock_work
 from ameide.domain.decisions import delivery as decisions
 from ameide.domain.decisions.run import need_open_run
 from ameide.domain.unit import Unit
@@ -27,7 +27,7 @@ from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, Outputs
 async def record_release(unit: Unit, command: RecordReleaseRequest) -> RecordReleaseResponse:
     """What the publish work of this run reported, by digest."""
     run = await _lock_open_run(unit, command.process_instance_id)
-    publish = await read_work(unit, command.build_work_request_id)
+    publish = await lock_work(unit, command.build_work_request_id)
     fact = decisions.record_release(command, new_id("rel"), run, publish, unit.timestamp)
     unit.record(fact)
     return RecordReleaseResponse(release=fact.release)
@@ -87,7 +87,7 @@ async def _deployed(unit: Unit, work_request_id: str, promotion: Promotion) -> O
     """What the deploy work reported; None when a person merged on the forge and no work is named."""
     if not work_request_id:
         return None
-    work = await read_work(unit, work_request_id)
+    work = await lock_work(unit, work_request_id)
     done = work.action_kind == ActionKind.DEPLOY and work.status == WorkStatus.SUCCEEDED
     if not done or work.process_instance_id != promotion.process_instance_id or work.result is None:
         raise _other(work_request_id, "work_request_id")
