@@ -20,3 +20,12 @@ async def world(database: SpineDatabase) -> AsyncIterator[World]:
     yield World(database, app, relay, sweeper)
     for opened in (app, relay, sweeper):
         await opened.close()
+
+
+@pytest.fixture
+async def sweeper_database(database: SpineDatabase) -> AsyncIterator[Database]:
+    """Another replica's connection as the sweeper."""
+    opened = Database(database.dsn("ameide_sweeper"), max_size=1)
+    await opened.open()
+    yield opened
+    await opened.close()

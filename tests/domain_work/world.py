@@ -108,6 +108,13 @@ class World:
         assert isinstance(payload, bytes)
         return open_payload(str(row["topic"]), payload).fact
 
+    def governance_facts(self) -> list[object]:
+        """What was stated about changes, runs, gates and so on and is still in the outbox, in order."""
+        rows = self.sql("SELECT topic, payload FROM ameide.outbox WHERE topic LIKE '%%governance%%' ORDER BY id")
+        return [
+            open_payload(str(row["topic"]), row["payload"]).fact for row in rows if isinstance(row["payload"], bytes)
+        ]
+
     def expire_lease(self, work_request_id: str) -> None:
         """As if the lease had passed a second ago."""
         self.sql(
