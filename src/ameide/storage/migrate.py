@@ -59,11 +59,12 @@ async def migrate(admin_dsn: str) -> list[str]:
     applied: list[str] = []
     async with await psycopg.AsyncConnection.connect(admin_dsn, autocommit=True) as connection:
         await connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+        database = sql.Identifier(connection.info.dbname)
+        logins = sql.SQL(", ").join(map(sql.Identifier, ROLES))
         await connection.execute(
-            sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(
-                sql.Identifier(connection.info.dbname), sql.Identifier(OWNER_ROLE)
-            )
+            sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, sql.Identifier(OWNER_ROLE))
         )
+        await connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, logins))
         await connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(OWNER_ROLE)))
         await connection.execute("CREATE SCHEMA IF NOT EXISTS ameide")
         await connection.execute(
