@@ -1,0 +1,89 @@
+"""Plays scenarios on a Temporal server: one worker with the real activities on the scripted Domain."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import cast
+
+from temporalio.client import Client, WorkflowHandle
+
+from ameide.contracts.ids import new_message_id
+from ameide.process.activities import DomainCommands
+from ameide.process.steps import WORKFLOW_TYPE
+from ameide.process.worker import governance_worker
+from ameide.rpc.clients import Clients
+from tests.process.scenarios import SCENARIOS, Scenario
+from tests.process.scripted_domain import Script, ScriptedDomain
+
+PATIENCE_SECONDS = 120
+AT_ONCE = 10
+
+
+@dataclass
+class Played:
+    """How a scenario went."""
+
+    script: Script
+    outcome: str
+    handle: WorkflowHandle[object, str]
+
+
+@asynccontextmanager
+async def stage(client: Client) -> AsyncGenerator["Stage"]:
+    """A worker on a task queue of its own."""
+    domain = ScriptedDomain()
+    queue = f"scenarios-{new_message_id()}"
+    # The double answers what the activities call; it is no client.
+    async with governance_worker(client, DomainCommands(cast("Clients", domain)), task_queue=queue):
+        yield Stage(client, domain, queue)
+
+
+class Stage:
+    """Where scenarios are played."""
+
+    def __init__(self, client: Client, domain: ScriptedDomain, task_queue: str) -> None:
+        self.client = client
+        self.domain = domain
+        self.task_queue = task_queue
+
+    def script(self, name: str, *, gitops: bool = True) -> Script:
+        """A new run that the scripted Domain knows."""
+        script = Script(name.replace("_", "-"), self.client, gitops=gitops)
+        self.domain.scripts[script.pid] = script
+        return script
+
+    async def start(self, script: Script) -> WorkflowHandle[object, str]:
+        """Start the run's workflow with its stored input."""
+        return await self.client.start_workflow(
+            WORKFLOW_TYPE, script.input, id=script.pid, task_queue=self.task_queue, result_type=str
+        )
+
+    async def play(self, name: str, scenario: Scenario) -> Played:
+        """One scenario to its end."""
+        script = self.script(name, gitops=scenario.gitops)
+        scenario.arrange(script)
+        handle = await self.start(script)
+        async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as tasks:
+            if scenario.meanwhile:
+                tasks.create_task(_run(scenario, script))
+            outcome = await handle.result()
+        return Played(script, outcome, handle)
+
+
+async def _run(scenario: Scenario, script: Script) -> None:
+    assert scenario.meanwhile is not None
+    await scenario.meanwhile(script)
+
+
+async def play_all(client: Client) -> dict[str, Played | BaseException]:
+    """All scenarios, some side by side."""
+    places = asyncio.Semaphore(AT_ONCE)
+    async with stage(client) as here:
+
+        async def one(name: str, scenario: Scenario) -> Played:
+            async with places:
+                return await here.play(name, scenario)
+
+        played = await asyncio.gather(*(one(*item) for item in SCENARIOS.items()), return_exceptions=True)
+    return dict(zip(SCENARIOS, played, strict=True))
