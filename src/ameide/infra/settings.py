@@ -6,14 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-AUTHOR_QUEUES = (
-    "transformation.work.queue.agentwork.coder.v1",
-    "transformation.work.queue.toolrun.generate.v1",
-)
-VERIFIER_QUEUES = (
-    "transformation.work.queue.toolrun.verify.v1",
-    "transformation.work.queue.toolrun.publish.v1",
-)
+from ameide.contracts import topics
+
+AUTHOR_QUEUES = (topics.QUEUE_CODER, topics.QUEUE_GENERATE)
+VERIFIER_QUEUES = (topics.QUEUE_VERIFY, topics.QUEUE_VERIFY_UI, topics.QUEUE_PUBLISH)
 OPERATOR_VARIABLES = (
     "PIP_INDEX_URL",
     "PIP_EXTRA_INDEX_URL",

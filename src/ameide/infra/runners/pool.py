@@ -1,0 +1,162 @@
+"""The worker pool: a supervisor of two executor processes, author and verifier, each with an environment of its own.
+
+A child is told its settings by `AMEIDE_*` variables that are listed here one by one, so that nothing else of the
+pool's environment reaches it: no database, Temporal or broker credential, and not the other child's token. The
+operator's proxy, CA and package-index variables come as the first line of its standard input instead, since they are
+for git and verify alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Mapping
+
+from ameide import config, logs
+from ameide.config import Settings
+from ameide.errors import InvalidArgument
+from ameide.infra.attempt import Steps
+from ameide.infra.coding import coding
+from ameide.infra.executor import Executor
+from ameide.infra.object_store import ObjectStore
+from ameide.infra.roles import Role, executor_settings
+from ameide.infra.settings import OPERATOR_VARIABLES, STORE_VARIABLES
+from ameide.infra.supervisor import ChildProcess, Supervisor
+from ameide.infra.toolchain import prepare
+from ameide.infra.tools import STEPS, regenerate_if_needed
+from ameide.infra.work_root import occupy, reachable
+from ameide.rpc.clients import Clients
+
+logger = logging.getLogger(__name__)
+
+_LANGUAGE = {"LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+
+
+def child_environment(settings: Settings, role: Role) -> dict[str, str]:
+    """The whole environment of one executor process."""
+    said = {
+        "AMEIDE_ADDRESS": settings.address,
+        "AMEIDE_TOKEN": role.token(settings),
+        "AMEIDE_OBJECT_STORE": settings.object_store,
+        "AMEIDE_REGISTRY_ROOT": str(settings.registry_root),
+        "AMEIDE_FORGE_ROOT": str(settings.forge_root),
+        "AMEIDE_WORK_DIR": str(settings.work_dir),
+        "AMEIDE_CREDENTIALS_DIR": str(settings.credentials_dir),
+        "AMEIDE_CHILD_PYTHON": settings.child_python,
+        "AMEIDE_LOG_LEVEL": settings.log_level,
+    }
+    match role:
+        case Role.AUTHOR:
+            said["AMEIDE_AUTHOR_UID"] = str(settings.author_uid)
+            said["AMEIDE_AUTHOR_SLOTS"] = str(settings.author_slots)
+            said["AMEIDE_PATCHES_DIR"] = str(settings.patches_dir)
+            said["AMEIDE_CODER_COMMAND"] = shlex.join(settings.coder_command)
+        case Role.VERIFIER:
+            said["AMEIDE_VERIFIER_UID"] = str(settings.verifier_uid)
+            said["AMEIDE_VERIFIER_SLOTS"] = str(settings.verifier_slots)
+    return {**_LANGUAGE, **{name: value for name, value in said.items() if value}}
+
+
+async def run_pool(settings: Settings, operator: Mapping[str, str]) -> None:
+    """Run both executors until SIGTERM or SIGINT. `operator` holds the variables of `OPERATOR_VARIABLES` and
+    `STORE_VARIABLES`.
+
+    Raises `InvalidArgument` for a missing token, `ToolchainUnavailable` when children could execute no Python.
+    """
+    for role in Role:
+        if not role.token(settings):
+            name = f"AMEIDE_{role.name}_TOKEN"
+            raise InvalidArgument(
+                f"the {role.value} executor has no token",
+                field=name,
+                remedy=f"Set {name} or {name}_FILE (`ameide token create`)",
+            )
+        await asyncio.to_thread(prepare, role.user(settings), logger.info, python=settings.child_python)
+    greeting = json.dumps(dict(operator)).encode()
+    supervisor = Supervisor(
+        [
+            ChildProcess(
+                role.value,
+                [sys.executable, "-m", __spec__.name, role.value],
+                child_environment(settings, role),
+                greeting,
+            )
+            for role in Role
+        ]
+    )
+    _on_signals(supervisor.stop)
+    await supervisor.run()
+
+
+async def serve_role(
+    settings: Settings, role: Role, operator: Mapping[str, str], gone: asyncio.Event, *, once: bool = False
+) -> bool:
+    """One executor in this process, with the token of `settings.token`, until SIGTERM, SIGINT or `gone`.
+
+    With `once` it takes at most one work; the answer is whether there was one.
+    """
+    root = occupy(reachable(settings.work_dir, role.user(settings)), role.value)
+    try:
+        own = await asyncio.to_thread(
+            lambda: executor_settings(
+                settings,
+                role,
+                token=settings.token,
+                work_root=root.folder,
+                operator={name: operator[name] for name in OPERATOR_VARIABLES if name in operator},
+                store={name: operator[name] for name in STORE_VARIABLES if name in operator},
+                say=logger.info,
+            )
+        )
+        steps = Steps(STEPS, coding(regenerate_if_needed))
+        async with Clients(own.address, own.token) as clients:
+            executor = Executor(own, steps, clients, ObjectStore(own.object_store, own.store_options))
+            if once:
+                return await executor.run_once()
+            _on_signals(executor.stop)
+            orphaned = asyncio.create_task(_when(gone, executor))
+            await executor.serve()
+            orphaned.cancel()
+            return True
+    finally:
+        root.close()
+
+
+async def _when(gone: asyncio.Event, executor: Executor) -> None:
+    await gone.wait()
+    logger.warning("the supervisor is gone; giving work back")
+    executor.stop()
+
+
+def _on_signals(stop: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+
+
+async def _child(role: Role) -> None:
+    """The body of one executor process: the operator's variables on the first line, then the pipe stays open."""
+    settings = config.read()
+    logs.configure(settings.log_level)
+    gone = asyncio.Event()
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    operator = json.loads(await reader.readline() or b"{}")
+
+    async def listen() -> None:
+        await reader.read()
+        gone.set()
+
+    listening = asyncio.create_task(listen())
+    try:
+        await serve_role(settings, role, operator, gone)
+    finally:
+        listening.cancel()
+
+
+if __name__ == "__main__":
+    asyncio.run(_child(Role(sys.argv[1])))
