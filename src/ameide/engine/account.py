@@ -67,20 +67,30 @@ def account_for_postgres(say: Callable[[str], None]) -> Account | None:
 
 
 def home_for_postgres(state_dir: Path, account: Account | None, say: Callable[[str], None]) -> Path:
-    """The folder that holds the database files of ``state_dir``; created private to whom PostgreSQL runs as."""
+    """The folder that holds the database files of ``state_dir``; created private to whom PostgreSQL runs as.
+
+    Once made it stays where it is. Raises ``StateError`` when it belongs to, or can only be reached by, somebody else.
+    """
     home = state_dir / "engine" / "postgres"
-    if account is None:
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return home
-    home.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-    home.parent.chmod(0o711)
-    if not account.can_reach(home):
-        home = elsewhere(state_dir)
-        if not home.exists():
-            say(f"{ACCOUNT} has no way into {state_dir}; the database files go to {home}.")
-        home.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-    home.mkdir(exist_ok=True, mode=0o700)
-    account.own(home)
+    home.parent.mkdir(parents=True, exist_ok=True)
+    if account:
+        home.parent.chmod(0o711)
+        if elsewhere(state_dir).exists() or not (home.exists() or account.can_reach(home)):
+            home = elsewhere(state_dir)
+            home.parent.mkdir(parents=True, exist_ok=True)
+            home.parent.chmod(0o755)  # whatever the umask made of it
+            if not home.exists():
+                say(f"{ACCOUNT} has no way into {state_dir}; the database files go to {home}.")
+    if not home.exists():
+        home.mkdir(mode=0o700)
+        if account:
+            account.own(home)
+    owner = account.uid if account else os.geteuid()
+    if home.stat().st_uid != owner or (account and not account.can_reach(home)):
+        raise StateError(
+            f"{home} belongs to user id {home.stat().st_uid} or lies in a folder closed to user id {owner}, as whom"
+            " PostgreSQL would run now. Go on as the user who made it, or choose another AMEIDE_STATE_DIR."
+        )
     return home
 
 
@@ -104,5 +114,7 @@ def programs_for(account: Account | None, wheel: Path, libraries: Path, version:
         shutil.copytree(wheel, partial / wheel.parent.name / wheel.name)
         if libraries.exists():
             shutil.copytree(libraries, partial / libraries.name)
+        for path in (partial, *partial.rglob("*")):  # whatever the umask made of the wheel
+            path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
         partial.rename(copy)
     return programs

@@ -38,6 +38,22 @@ def tail(path: Path, lines: int = 15) -> str:
         return ""
 
 
+class Log:
+    """What a log gains from now on, to be quoted in an error."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._from = path.stat().st_size if path.exists() else 0
+
+    def gained(self) -> str:
+        """The text since then; empty when nothing was written."""
+        if not self.path.exists():
+            return ""
+        with self.path.open("rb") as file:
+            file.seek(self._from)
+            return file.read().decode("utf-8", errors="replace")
+
+
 @contextmanager
 def sole_holder(path: Path, waiting: Callable[[], None]) -> Generator[None]:
     """Hold the lock file ``path`` against other processes; calls ``waiting`` once if somebody else has it.

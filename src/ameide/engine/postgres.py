@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 
 from ameide.engine.cluster import SUPERUSER, Cluster, cluster_of
 from ameide.engine.errors import StartError, StateError
-from ameide.engine.files import tail
+from ameide.engine.files import Log
 from ameide.engine.ports import Ports
 from ameide.engine.postgres_settings import HOST_BASED_AUTHENTICATION, settings
 from ameide.engine.processes import end
@@ -109,11 +109,11 @@ class Postgres:
             port = self._ports.claim(["postgres"])["postgres"]
             cluster.write(cluster.data / "postgresql.conf", settings(port, cluster.sockets))
             cluster.write(cluster.data / "pg_hba.conf", HOST_BASED_AUTHENTICATION)
-            before = len(tail(cluster.log, 1_000_000))
+            log = Log(cluster.log)
             done = cluster.run("pg_ctl", ["start", "-w", "-s", "-t", "60", "-D", cluster.data, "-l", cluster.log])
             if done.returncode == 0:
                 return
-            said = tail(cluster.log, 1_000_000)[before:]
+            said = log.gained()
             # A port can be lost between choosing and binding it; the backends of a killed server take a moment to end.
             passing = "could not create any TCP/IP sockets" in said or "pre-existing shared memory block" in said
             if not passing or time.monotonic() > deadline:

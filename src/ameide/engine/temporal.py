@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from ameide.engine.errors import StartError, StateError
-from ameide.engine.files import tail, write_whole
+from ameide.engine.files import Log, write_whole
 from ameide.engine.install import TemporalInstall
 from ameide.engine.ports import Ports
 from ameide.engine.postgres import Postgres
@@ -79,7 +79,7 @@ class Temporal:
 
     def _launch(self, command: list[str], port: int, last: bool) -> bool:
         """False if a port was lost between choosing and binding it, unless this was the ``last`` try."""
-        before = len(tail(self.log, 1_000_000))
+        log = Log(self.log)
         recorded = self._pid_file.record(launch(command, self.log, env={"PATH": os.defpath}, cwd=self.home))
         deadline = time.monotonic() + _PATIENCE
         while process := recorded.process():
@@ -89,7 +89,7 @@ class Temporal:
                 end(process, _GRACE)
             time.sleep(0.05)
         self._pid_file.forget()
-        said = tail(self.log, 1_000_000)[before:]
+        said = log.gained()
         if "address already in use" in said and not last:
             return False
         raise StartError(f"The Temporal server did not start. The end of {self.log}:\n{said[-3000:]}")
