@@ -12,7 +12,7 @@ from ameide.cli.output import emit_json
 from ameide.cli.requirement import content
 from ameide.cli.session import Session, pass_session
 from ameide.cli.session import request_id as key_for
-from ameide.cli.watching import follow_run
+from ameide.cli.watching import follow_run, seen
 from ameide.errors import NotFound
 from ameide.rpc.clients import Clients
 from ameide_core_proto.transformation.governance.v1.command_service_pb import (
@@ -103,9 +103,7 @@ def start(
             )
         )
         await _submit(session, clients, f"{key}/submit", proposed.artifact)
-        return await clients.governance.start_run(
-            StartRunRequest(scope=session.scope, client_request_id=f"{key}/run", change_id=change_id, coder=coder)
-        )
+        return await _run(session, clients, f"{key}/run", change_id, coder)
 
     _started(session, session.call(act), follow=follow, as_json=as_json, quiet=quiet)
 
@@ -148,10 +146,8 @@ def retry(
     session: Session, change_id: str, coder: str, follow: bool, request_id: str | None, as_json: bool, quiet: bool
 ) -> None:
     """Start the next run of CHANGE. Refused while one is open."""
-    command = StartRunRequest(
-        scope=session.scope, client_request_id=key_for(request_id), change_id=change_id, coder=coder
-    )
-    answer = session.call(lambda clients: clients.governance.start_run(command))
+    key = key_for(request_id)
+    answer = session.call(lambda clients: _run(session, clients, key, change_id, coder))
     _started(session, answer, follow=follow, as_json=as_json, quiet=quiet)
 
 
@@ -187,6 +183,15 @@ def _started(session: Session, answer: StartRunResponse, *, follow: bool, as_jso
         raise click.exceptions.Exit(
             session.call(lambda clients: follow_run(session, clients, change_id, as_json=as_json))
         )
+
+
+async def _run(session: Session, clients: Clients, key: str, change_id: str, coder: str) -> StartRunResponse:
+    answer = await clients.governance.start_run(
+        StartRunRequest(scope=session.scope, client_request_id=key, change_id=change_id, coder=coder)
+    )
+    if answer.run is not None:
+        await seen(session, clients, answer.run)
+    return answer
 
 
 async def _submit(session: Session, clients: Clients, key: str, artifact: Artifact | None) -> Artifact:

@@ -12,9 +12,9 @@ from pathlib import Path
 import click
 
 from ameide import config
+from ameide.cli.engines import engine_of
 from ameide.cli.output import table
 from ameide.cli.session import Session, pass_session
-from ameide.cli.starting import engine_of
 from ameide.config import Settings
 
 _SPACE = 2 * 1024**3

@@ -11,8 +11,9 @@ from ameide.cli.options import as_json, change_filter, named, quiet, request_id,
 from ameide.cli.output import at_a_terminal, clock, coloured, emit_json, table, word
 from ameide.cli.session import Session, every_page, pass_session
 from ameide.cli.session import request_id as key_for
-from ameide.cli.watching import until_gate
-from ameide_core_proto.transformation.governance.v1.command_service_pb import DecideGateRequest
+from ameide.cli.watching import seen, until_gate
+from ameide.rpc.clients import Clients
+from ameide_core_proto.transformation.governance.v1.command_service_pb import DecideGateRequest, DecideGateResponse
 from ameide_core_proto.transformation.governance.v1.governance_pb import GateParameters, GateStatus, GateVerdict
 from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind
 from ameide_core_proto.transformation.governance.v1.query_service_pb import (
@@ -176,7 +177,14 @@ def _decide(session: Session, gate_id: str, verdict: GateVerdict, given: dict[st
         comment=comment,
         parameters=parameters,
     )
-    answer = session.call(lambda clients: clients.governance.decide_gate(command))
+
+    async def act(clients: Clients) -> DecideGateResponse:
+        answer = await clients.governance.decide_gate(command)
+        if answer.gate is not None:
+            await seen(session, clients, answer.gate)
+        return answer
+
+    answer = session.call(act)
     if given["as_json"]:
         emit_json(answer)
     elif answer.gate is not None:

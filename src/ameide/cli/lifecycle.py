@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
+from ameide.cli.engines import engine_of
 from ameide.cli.output import at_a_terminal, say
 from ameide.cli.processes import NAMES, Managed, wait_until_ready
 from ameide.cli.session import Session, pass_session
 from ameide.cli.starting import (
-    engine_of,
     settings_files,
     with_engines,
     with_port,
@@ -33,7 +33,7 @@ _OURS = (
     "registry",
     "remotes",
     "work",
-    "demo",
+    "patches",
     "engine",
     "secrets.json",
     "engine.lock",

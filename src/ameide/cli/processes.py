@@ -15,7 +15,7 @@ from ameide.cli.state import StateFolder
 from ameide.engine.files import tail
 from ameide.engine.processes import PidFile, end, launch
 from ameide.errors import Unreachable
-from ameide.infra.settings import OPERATOR_VARIABLES
+from ameide.infra.settings import OPERATOR_VARIABLES, STORE_VARIABLES
 
 _BASE = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME", "TMPDIR")
 _ARGUMENTS: dict[str, tuple[str, ...]] = {
@@ -24,7 +24,7 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "executor": ("executor", "pool"),
 }
 # What a process may have besides the base: the operator's ways to package indexes are for those that run tools.
-_PASSED = {"executor": (*OPERATOR_VARIABLES, "CODEX_HOME")}
+_PASSED = {"executor": (*OPERATOR_VARIABLES, *STORE_VARIABLES, "CODEX_HOME")}
 NAMES: tuple[str, ...] = tuple(_ARGUMENTS)
 _READY_WITHIN = 120.0
 _INTERVAL = 0.05

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import yaml
 
+from ameide.cli.example import example
 from ameide.cli.options import as_json, quiet, request_id
 from ameide.cli.output import clock, emit_json, facts, heading, say, table, word
 from ameide.cli.session import Session, every_page, pass_session
@@ -42,6 +43,9 @@ def _place(url: str, branch: str) -> _Place:
     # A path on this machine means the same to the executor only when it is absolute.
     local = Path(url).expanduser()
     return _Place(str(local.resolve()) if "://" not in url and local.exists() else url, branch)
+
+
+repo.add_command(example)
 
 
 @repo.command()

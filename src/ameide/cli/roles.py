@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 
 from ameide import app
+from ameide.cli.engines import embedded_database
 from ameide.cli.output import say
 from ameide.cli.session import Session, pass_session
-from ameide.cli.starting import embedded_database
 from ameide.engine.files import write_whole
 
 _ready_file = click.option(

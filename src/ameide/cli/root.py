@@ -37,9 +37,6 @@ _COMMANDS = {
     "executor": "ameide.cli.roles:executor",
     "serve": "ameide.cli.roles:serve",
     "db": "ameide.cli.roles:db",
-    "scaffold": "ameide.cli.target:scaffold",
-    "generate": "ameide.cli.target:generate",
-    "verify": "ameide.cli.target:verify",
 }
 
 
@@ -64,7 +61,7 @@ def root(ctx: click.Context, principal: str | None, address: str | None, state_d
     if principal:
         # A named principal's own token, whatever token the environment holds.
         settings = replace(settings, principal=principal, token="")
-    ctx.obj = Session(settings)
+    ctx.obj = Session(settings, ("--state-dir", str(settings.state_dir)) if state_dir else ())
 
 
 def run(arguments: Sequence[str]) -> int:

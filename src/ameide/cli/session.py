@@ -40,6 +40,8 @@ class Session:
     """One invocation of the program."""
 
     settings: Settings
+    global_options: tuple[str, ...] = ()
+    """Those options before the noun that other commands on the same installation need too."""
 
     @property
     def state(self) -> StateFolder:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
-from urllib.parse import quote
 
 from ameide import app
+from ameide.cli.engines import Say, database_urls, engine_of
 from ameide.cli.principals import PRINCIPALS
 from ameide.cli.state import StateFolder
 from ameide.config import Settings, to_toml
-from ameide.engine.engine import Engine
 from ameide.engine.files import write_whole
 from ameide.engine.ports import is_free
-from ameide.engine.postgres import PostgresAddress
-from ameide.engine.secret import Secrets
 from ameide.storage.migrate import ROLES
 
-Say = Callable[[str], None]
 Written = dict[str, Path | str | int | tuple[str, ...]]
 _PORTS_TRIED = 200
 _OF_CONTROL = (
@@ -57,16 +52,6 @@ _OF_EXECUTOR = (
 )
 
 
-def engine_of(settings: Settings, say: Say) -> Engine:
-    """The embedded engines of this state folder."""
-    return Engine(settings.state_dir, settings.cache_dir, say, settings.temporal_address or None)
-
-
-def embedded_database(settings: Settings, say: Say) -> dict[str, str]:
-    """Start the embedded PostgreSQL alone; gives the `database_url_…` settings for it."""
-    return _urls(StateFolder(settings.state_dir), engine_of(settings, say).start_postgres())
-
-
 def with_engines(settings: Settings, say: Say) -> Settings:
     """The settings, with the embedded engines started for whatever they leave open."""
     if settings.database_url_app and settings.temporal_address:
@@ -76,7 +61,7 @@ def with_engines(settings: Settings, say: Say) -> Settings:
     settings = replace(settings, temporal_address=running.temporal_address, temporal_namespace=running.namespace)
     if settings.database_url_app:
         return settings
-    return replace(settings, **_urls(StateFolder(settings.state_dir), running.postgres))
+    return replace(settings, **database_urls(StateFolder(settings.state_dir), running.postgres))
 
 
 def with_schema_and_principals(settings: Settings, say: Say) -> None:
@@ -129,13 +114,3 @@ def write_settings(path: Path, text: str) -> None:
 def _pick(settings: Settings, names: tuple[str, ...]) -> Written:
     known: Written = {row.name: getattr(settings, row.name) for row in fields(settings)}
     return {name: known[name] for name in names if known[name] not in ("", ())}
-
-
-def _urls(state: StateFolder, postgres: PostgresAddress) -> dict[str, str]:
-    secrets = Secrets(state.secrets)
-    place = f"{postgres.host}:{postgres.port}/{postgres.dbname}"
-    urls = {"database_url_admin": postgres.conninfo}
-    for role in ROLES:
-        password = quote(secrets.ensure(role), safe="")
-        urls[f"database_url_{role.removeprefix('ameide_')}"] = f"postgresql://{role}:{password}@{place}"
-    return urls

@@ -11,12 +11,12 @@ from typing import Any
 import click
 import psutil
 
+from ameide.cli.engines import engine_of
 from ameide.cli.failure import DONE, UNREACHABLE
 from ameide.cli.gate_view import verb_for
 from ameide.cli.output import facts, heading, say, table, word
 from ameide.cli.processes import NAMES, Managed
 from ameide.cli.session import Session, pass_session
-from ameide.cli.starting import engine_of
 from ameide.errors import AmeideError
 from ameide_core_proto.transformation.governance.v1.governance_pb import Gate, GateStatus
 from ameide_core_proto.transformation.governance.v1.query_service_pb import (

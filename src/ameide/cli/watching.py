@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from ameide.cli.output import say, word
 from ameide.cli.session import Session, every_page
 from ameide.cli.timeline import print_rows
+from ameide.cli.work_progress import WorkProgress
 from ameide.errors import AmeideError, NotFound, Refused, Unreachable
 from ameide.rpc.clients import Clients
 from ameide_core_proto.transformation.governance.v1.governance_pb import Gate, GateStatus, Run, RunStatus
@@ -16,6 +18,7 @@ from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind
 from ameide_core_proto.transformation.governance.v1.query_service_pb import (
     ChangeSummary,
     GetChangeRequest,
+    GetGateRequest,
     GetTimelineRequest,
     ListGatesRequest,
     ListGatesResponse,
@@ -27,8 +30,16 @@ _QUIET_FOR = 2.0
 _PATIENCE = 60.0
 
 
-async def until(look: Callable[[], Awaitable[T | None]], waiting_for: str, *, timeout: float = 0) -> T:
+async def until(
+    look: Callable[[], Awaitable[T | None]],
+    waiting_for: str,
+    *,
+    timeout: float = 0,
+    meanwhile: Callable[[], Awaitable[None]] | None = None,
+) -> T:
     """Ask again until `look` gives something. `timeout` in seconds, 0 for none; says what it waits for after two.
+
+    `meanwhile` is awaited between two looks, to tell how things go.
 
     A control plane that restarts meanwhile is waited for, one minute long; what was just asked for may not be in the
     views yet, so not_found is waited for likewise, for five seconds.
@@ -39,6 +50,8 @@ async def until(look: Callable[[], Awaitable[T | None]], waiting_for: str, *, ti
     while True:
         try:
             found = await look()
+            if meanwhile is not None:
+                await meanwhile()
             failing_since = None
         except (Unreachable, NotFound) as error:
             failing_since = failing_since or clock()
@@ -73,7 +86,8 @@ async def until_closed(session: Session, clients: Clients, change_id: str, *, ti
         run = (await newest(session, clients, change_id)).newest_run
         return run if run is not None and run.status != RunStatus.OPEN else None
 
-    return await until(look, f"the end of the run of {change_id}", timeout=timeout)
+    progress = WorkProgress(session, clients, change_id)
+    return await until(look, f"the end of the run of {change_id}", timeout=timeout, meanwhile=progress.tell)
 
 
 async def until_gate(
@@ -96,7 +110,24 @@ async def until_gate(
         return None
 
     what = f"a gate of kind {word(kind.name)}" if kind is not None else "a gate"
-    return await until(look, what, timeout=timeout)
+    progress = WorkProgress(session, clients, change_id) if change_id else None
+    return await until(look, what, timeout=timeout, meanwhile=progress.tell if progress else None)
+
+
+async def gate_or_end(session: Session, clients: Clients, change_id: str) -> Gate | None:
+    """The next open gate of the run, or None once the run has ended."""
+
+    async def look() -> list[Gate] | None:
+        request = ListGatesRequest(scope=session.scope, change_id=change_id, statuses=[GateStatus.OPEN])
+        gates = (await clients.queries.list_gates(request)).gates
+        if gates:
+            return gates[:1]
+        run = (await newest(session, clients, change_id)).newest_run
+        return [] if run is not None and run.status != RunStatus.OPEN else None
+
+    progress = WorkProgress(session, clients, change_id)
+    found = await until(look, "the next gate", meanwhile=progress.tell)
+    return found[0] if found else None
 
 
 async def _check_course(
@@ -117,6 +148,22 @@ async def _check_course(
             f"the run has ended ({run.outcome}); no further gate will open",
             remedy=f"Look at it with `ameide change show {change_id}`",
         )
+
+
+async def seen(session: Session, clients: Clients, recorded: Gate | Run) -> None:
+    """Wait until the views show what a command has just recorded, so that the next command reads it; five seconds at most."""
+
+    async def look() -> bool | None:
+        if isinstance(recorded, Gate):
+            request = GetGateRequest(scope=session.scope, gate_id=recorded.gate_id)
+            gate = (await clients.queries.get_gate(request)).gate
+            return True if gate is not None and gate.version >= recorded.version else None
+        run = (await newest(session, clients, recorded.change_id)).newest_run
+        return True if run is not None and run.number >= recorded.number else None
+
+    with contextlib.suppress(AmeideError):
+        # The command is done whatever the views say; a projector that is behind is `ameide status`'s matter.
+        await until(look, "the views", timeout=5)
 
 
 async def follow_run(session: Session, clients: Clients, change_id: str, *, as_json: bool) -> int:
