@@ -79,8 +79,12 @@ class Workspace:
             file = _open(relative.name, os.O_NONBLOCK, folder, path)
         finally:
             os.close(folder)
-        with os.fdopen(file, "rb") as opened:
+        try:
             self._check(os.fstat(file), path, limit, owned=relative.parts[0] != "private")
+        except WorkspaceRefused:
+            os.close(file)
+            raise
+        with os.fdopen(file, "rb") as opened:
             return opened.read(limit)
 
     def files(self, path: Path) -> Iterator[tuple[str, Path]]:
