@@ -20,7 +20,7 @@ from tests.domain_work.world import PROCESS, World, key
 ANNA = Caller("default", "anna", "PERSON", frozenset({"approver", "releaser", "operator"}))
 
 
-async def open_gate(world: World, run: Run, kind: GateKind, **subject: str) -> Gate:
+async def open_gate(world: World, run: Run, kind: GateKind, **subject: str | int) -> Gate:
     """An open gate on a subject."""
     bound = GateSubject()
     for name, value in subject.items():
