@@ -39,6 +39,8 @@ _LANGUAGE = {"LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
 def child_environment(settings: Settings, role: Role) -> dict[str, str]:
     """The whole environment of one executor process."""
     said = {
+        "AMEIDE_STATE_DIR": str(settings.state_dir),
+        "AMEIDE_CACHE_DIR": str(settings.cache_dir),
         "AMEIDE_ADDRESS": settings.address,
         "AMEIDE_TOKEN": role.token(settings),
         "AMEIDE_OBJECT_STORE": settings.object_store,

@@ -1,0 +1,11 @@
+"""A real pool for the tests: the settings come from the environment, as they do for `ameide executor pool`."""
+
+import asyncio
+
+from ameide import config, logs
+from ameide.infra.runners.pool import run_pool
+from ameide.infra.settings import OPERATOR_VARIABLES, STORE_VARIABLES
+
+if __name__ == "__main__":
+    logs.configure()
+    asyncio.run(run_pool(config.read(), config.passed_through((*OPERATOR_VARIABLES, *STORE_VARIABLES))))

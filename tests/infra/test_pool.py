@@ -1,0 +1,106 @@
+"""The pool as it is deployed: a supervisor, an author and a verifier, each with nothing but its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ameide.contracts import topics
+from ameide_core_proto.common.v1.metadata_pb import Scope
+from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, FailureCode, WorkKind, WorkRequest
+from tests.infra.work_double import WorkDouble, eventually
+
+AUTHOR_TOKEN, VERIFIER_TOKEN = "ameide_default_tok01_author4author4", "ameide_default_tok02_verifier4verif"
+
+
+@pytest.fixture
+def pool(address: str, state_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
+    environment = {
+        **{name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}},
+        "AMEIDE_STATE_DIR": str(state_dir),
+        "AMEIDE_ADDRESS": address,
+        "AMEIDE_AUTHOR_TOKEN": AUTHOR_TOKEN,
+        "AMEIDE_VERIFIER_TOKEN": VERIFIER_TOKEN,
+        "AMEIDE_DATABASE_URL_APP": "postgresql://ameide_app:database-secret@127.0.0.1/ameide",
+        "AMEIDE_PROCESS_TOKEN": "ameide_default_tok03_process4process",
+        "TEMPORAL_ADDRESS": "127.0.0.1:7233",
+        "PIP_INDEX_URL": "https://ada:index-secret@index.invalid/simple",
+    }
+    process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("pool_process.py"))], env=environment)
+    yield process
+    for child in [*psutil.Process(process.pid).children(recursive=True)] if process.poll() is None else []:
+        child.kill()
+    process.kill()
+    process.wait()
+
+
+def work(queue: str, number: int) -> WorkRequest:
+    """A work that can only fail: its repository is not there."""
+    agent = queue == topics.QUEUE_CODER
+    return WorkRequest(
+        scope=Scope(tenant_id="default"),
+        work_request_id=f"wrk-{number}",
+        work_kind=WorkKind.AGENT_WORK if agent else WorkKind.TOOL_RUN,
+        action_kind=ActionKind.PUBLISH if agent else ActionKind.VERIFY,
+        queue=queue,
+        coder="patches",
+        repo_url="file:///nowhere/at/all.git",
+        commit_sha="1" * 40,
+    )
+
+
+async def executors(pool: subprocess.Popen[bytes], double: WorkDouble) -> dict[str, psutil.Process]:
+    """Both executors by role, once each has answered a work of its queue."""
+    for number, queue in enumerate((topics.QUEUE_CODER, topics.QUEUE_VERIFY), len(double.outcomes) + 1):
+        await double.offer(work(queue, number))
+        await double.until(lambda number=number: f"wrk-{number}" in double.outcomes)
+    children = psutil.Process(pool.pid).children()
+    return {child.cmdline()[-1]: child for child in children if child.cmdline()[-1] in {"author", "verifier"}}
+
+
+async def test_each_executor_holds_its_own_credentials_and_no_others(
+    pool: subprocess.Popen[bytes], double: WorkDouble
+) -> None:
+    found = await executors(pool, double)
+    for result in (outcome.result for outcome in double.outcomes.values()):
+        assert result
+        assert result.failure_code is FailureCode.CHECKOUT_FAILED
+    own = {role: process.environ() for role, process in found.items()}
+    assert own["author"]["AMEIDE_TOKEN"] == AUTHOR_TOKEN
+    assert own["verifier"]["AMEIDE_TOKEN"] == VERIFIER_TOKEN
+    for role, other in (("author", VERIFIER_TOKEN), ("verifier", AUTHOR_TOKEN)):
+        everything = "\n".join(f"{name}={value}" for name, value in own[role].items())
+        for secret in (other, "database-secret", "process4process", "TEMPORAL", "index-secret"):
+            assert secret not in everything
+        remote = {connection.raddr.port for connection in found[role].net_connections() if connection.raddr}
+        assert remote <= {int(own[role]["AMEIDE_ADDRESS"].rpartition(":")[2])}
+
+
+async def test_a_killed_executor_comes_back(pool: subprocess.Popen[bytes], double: WorkDouble) -> None:
+    before = await executors(pool, double)
+    before["verifier"].kill()
+    after = await executors(pool, double)
+    assert after["verifier"].pid != before["verifier"].pid
+    assert after["author"].pid == before["author"].pid
+
+
+async def test_executors_leave_when_their_supervisor_is_killed(
+    pool: subprocess.Popen[bytes], double: WorkDouble
+) -> None:
+    found = await executors(pool, double)
+    pool.kill()
+    await eventually(lambda: not any(process.is_running() for process in found.values()))
+
+
+async def test_the_pool_drains_and_ends_well(pool: subprocess.Popen[bytes], double: WorkDouble) -> None:
+    found = await executors(pool, double)
+    pool.terminate()
+    await eventually(lambda: pool.poll() is not None)
+    assert pool.returncode == 0
+    assert not any(process.is_running() for process in found.values())
