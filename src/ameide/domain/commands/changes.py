@@ -7,7 +7,7 @@ from ameide.domain.commands.work_requests import cancel_open_work
 from ameide.domain.decisions import change as changes
 from ameide.domain.decisions import repository as repositories
 from ameide.domain.decisions import run as runs
-from ameide.domain.decisions.gate import void, voidable
+from ameide.domain.decisions.gate import void
 from ameide.domain.unit import Unit
 from ameide.errors import Refused
 from ameide_core_proto.transformation.governance.v1.command_service_pb import (
@@ -30,6 +30,7 @@ from ameide_core_proto.transformation.governance.v1.governance_pb import (
     Change,
     ChangeStatus,
     Gate,
+    GateStatus,
     Repository,
     Run,
     RunStatus,
@@ -71,7 +72,7 @@ async def cancel_change(unit: Unit, command: CancelChangeRequest) -> CancelChang
         run = await unit.lock("run", change.open_run_id, Run)
         if not run.cancel_requested:
             unit.record(runs.request_cancel(run))
-        await void_gates(unit, change.open_run_id, "the change was canceled")
+        await void_open_gates(unit, change.open_run_id, "the change was canceled")
     await cancel_open_work(unit, change.change_id)
     return CancelChangeResponse(change=fact.change)
 
@@ -107,7 +108,7 @@ async def close_run(unit: Unit, command: CloseRunRequest) -> CloseRunResponse:
     if fact is None:
         return CloseRunResponse(run=run)
     unit.record(fact)
-    await void_gates(unit, run.process_instance_id, "the run ended")
+    await void_open_gates(unit, run.process_instance_id, "the run ended")
     if change.open_run_id == run.process_instance_id:
         change.open_run_id = ""
         finished = command.status == RunStatus.COMPLETED and command.outcome in runs.FINISHING_OUTCOMES
@@ -118,10 +119,11 @@ async def close_run(unit: Unit, command: CloseRunRequest) -> CloseRunResponse:
     return CloseRunResponse(run=fact.run)
 
 
-async def void_gates(unit: Unit, process_instance_id: str, reason: str) -> None:
-    """Takes back every gate of a run that still can be."""
-    for gate in voidable(await unit.lock_children("gate", process_instance_id, Gate)):
-        unit.record(void(gate, reason))
+async def void_open_gates(unit: Unit, process_instance_id: str, reason: str) -> None:
+    """Takes back the gates that nobody needs to decide any more. Decisions that were made stay as they were."""
+    for gate in await unit.lock_children("gate", process_instance_id, Gate):
+        if gate.status == GateStatus.OPEN:
+            unit.record(void(gate, reason))
 
 
 async def _requirement(unit: Unit, change: Change, artifact_id: str) -> Artifact:
