@@ -21,7 +21,8 @@ async def summaries(reading: Reading, changes: Sequence[Change]) -> list[ChangeS
     """Each change with its newest run, and where its process says that it stands."""
     found: list[tuple[Change, Run | None]] = []
     for change in changes:
-        runs = await reading.every(Run, Filter(change=change.change_id)) if change.last_run_number else []
+        # A run that starts is a fact of its own, not one of its change: the change's number of runs may lag behind here.
+        runs = await reading.every(Run, Filter(change=change.change_id))
         found.append((change, runs[-1] if runs else None))
     ids = [run.process_instance_id for _, run in found if run]
     rows = await reading.tx.fetch_all(_SQL["processes"], {"runs": ids}) if ids else []
