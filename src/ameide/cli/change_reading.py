@@ -7,7 +7,7 @@ import asyncio
 import click
 
 from ameide.cli.options import as_json, follow, quiet
-from ameide.cli.output import clock, coloured, emit_json, facts, heading, table, word
+from ameide.cli.output import brief, clock, coloured, emit_json, facts, heading, step, table, word
 from ameide.cli.session import Session, every_page, pass_session
 from ameide.cli.timeline import print_table
 from ameide.cli.watching import follow_run, until_closed
@@ -192,10 +192,10 @@ def _print(answer: GetChangeResponse) -> None:
             [
                 (
                     work.work_request_id,
-                    word(work.action_kind.name),
+                    step(work),
                     coloured(word(work.status.name)),
                     clock(work.ended_at),
-                    (work.result.summary if work.result else "").split("\n", 1)[0],
+                    brief(work.result.summary if work.result else ""),
                 )
                 for work in answer.works
             ],
@@ -207,7 +207,7 @@ def _print(answer: GetChangeResponse) -> None:
         table(
             ("ENVIRONMENT", "STATUS", "GITOPS COMMIT", "HEALTH"),
             [
-                (p.environment, coloured(word(p.status.name)), p.gitops_commit_sha[:12], p.health_summary)
+                (p.environment, coloured(word(p.status.name)), p.gitops_commit_sha[:12], brief(p.health_summary))
                 for p in answer.promotions
             ],
         )

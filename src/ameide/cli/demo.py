@@ -70,7 +70,9 @@ class _Runner:
             if step.why:
                 click.echo(click.style(f"\n# {step.why}", dim=True))
             argv = step.filled(self.captured)
-            if not step.capture:
+            # What a person would copy from one line to the next needs no line of its own.
+            silent = argv[-1].startswith("--only")
+            if not silent:
                 click.echo(click.style(f"$ ameide {_short(argv)}", bold=True))
             captured = io.StringIO()
             with contextlib.redirect_stdout(captured) if step.capture else contextlib.nullcontext():
@@ -79,8 +81,8 @@ class _Runner:
                 self._stop(step, code)
             if step.capture:
                 self.captured[step.capture] = captured.getvalue().strip().split("\n")[0]
-                if not step.argv[-1].startswith("--only"):
-                    click.echo(f"{click.style(f'$ ameide {_short(argv)}', bold=True)}\n{self.captured[step.capture]}")
+                if not silent:
+                    click.echo(self.captured[step.capture])
 
     def _stop(self, step: Step, code: int) -> None:
         change = self.captured.get(CHANGE)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ameide.cli.options import as_json, change_filter, quiet
-from ameide.cli.output import clock, emit_json, facts, heading, table, word
+from ameide.cli.output import brief, clock, emit_json, facts, heading, table, word
 from ameide.cli.session import Session, every_page, pass_session
 from ameide.errors import NotFound
 from ameide.infra.evidence import verify_bundle
@@ -48,7 +48,7 @@ def list_(session: Session, change_id: str, as_json: bool, quiet: bool) -> None:
                     b.tool_name,
                     str(b.exit_code),
                     clock(b.ended_at),
-                    b.summary.split("\n", 1)[0],
+                    brief(b.summary),
                 )
                 for b in answer.bundles
             ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -12,6 +13,8 @@ from typing import Any
 import click
 from protobuf import Message
 from protobuf.wkt import Timestamp
+
+from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, WorkKind, WorkRequest
 
 _COLOURS = {
     "approved": "green",
@@ -44,10 +47,29 @@ def word(name: str) -> str:
     return name.lower().replace("_", " ")
 
 
+def step(work: WorkRequest) -> str:
+    """A work as people call it: agent work by its role, a merge by whether it pushes."""
+    if work.work_kind == WorkKind.AGENT_WORK:
+        return "coder" if work.action_kind == ActionKind.PUBLISH else "analyst"
+    if work.action_kind == ActionKind.MERGE:
+        return "merge" if work.inputs is not None and work.inputs.push else "candidate"
+    return word(work.action_kind.name)
+
+
 def coloured(text: str) -> str:
     """A status in its colour; click drops the colour where there is no terminal."""
     colour = _COLOURS.get(text)
     return click.style(text, fg=colour) if colour else text
+
+
+_DIGEST = re.compile(r"sha256:([0-9a-f]{12})[0-9a-f]{52}")
+_COMMIT = re.compile(r"(?<![0-9a-f])([0-9a-f]{12})[0-9a-f]{28}(?![0-9a-f])")
+
+
+def brief(text: str) -> str:
+    """The first line of a text, with digests and commit ids cut to twelve digits; ids of records stay whole."""
+    line = text.split("\n", 1)[0]
+    return _COMMIT.sub(r"\1", _DIGEST.sub(r"sha256:\1…", line))
 
 
 def clock(stamp: Timestamp | None) -> str:
@@ -61,7 +83,7 @@ def clock(stamp: Timestamp | None) -> str:
 
 def width() -> int:
     """Columns to fill."""
-    return shutil.get_terminal_size((120, 40)).columns
+    return shutil.get_terminal_size((150, 40)).columns
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str = "Nothing here yet.") -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from ameide.cli.output import clock, width
+from ameide.cli.output import brief, clock, width
 from ameide_core_proto.transformation.governance.v1.query_service_pb import TimelineColumn, TimelineRow
 
 COLUMNS = (TimelineColumn.PROCESS, TimelineColumn.EVENTS, TimelineColumn.INFRA)
@@ -35,7 +35,7 @@ def print_rows(rows: Sequence[TimelineRow], *, as_json_lines: bool = False) -> N
             click.echo(json.dumps(json.loads(row.to_json(always_emit_implicit=True)), ensure_ascii=False))
             continue
         place = COLUMNS.index(row.column) if row.column in COLUMNS else 1
-        text = row.text if row.text.startswith(row.name) else f"{row.name}  {row.text}".rstrip()
+        text = brief(f"{row.name}  {row.text}".rstrip())
         margin = " " * (place * (each + _GAP))
         for n, line in enumerate(textwrap.wrap(text, each, break_on_hyphens=False) or [row.name]):
             time = clock(row.at)[-_TIME:] if n == 0 else ""

@@ -151,7 +151,7 @@ async def _check_course(
 
 
 async def seen(session: Session, clients: Clients, recorded: Gate | Run) -> None:
-    """Wait until the views show what a command has just recorded, so that the next command reads it; five seconds at most."""
+    """Wait until the views show what a command has just recorded, so that the next command reads it; at most 5 s."""
 
     async def look() -> bool | None:
         if isinstance(recorded, Gate):

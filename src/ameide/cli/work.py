@@ -8,7 +8,7 @@ import click
 
 from ameide.cli.gate_view import print_finding
 from ameide.cli.options import as_json, change_filter, named, quiet, request_id, spelled
-from ameide.cli.output import clock, coloured, emit_json, facts, heading, table, word
+from ameide.cli.output import brief, clock, coloured, emit_json, facts, heading, step, table, word
 from ameide.cli.session import Session, every_page, pass_session
 from ameide.cli.session import request_id as key_for
 from ameide.cli.work_log import print_log
@@ -49,11 +49,11 @@ def list_(session: Session, change_id: str, as_json: bool, quiet: bool) -> None:
                 (
                     found.work_request_id,
                     word(found.work_kind.name),
-                    word(found.action_kind.name),
+                    step(found),
                     coloured(word(found.status.name)),
                     str(found.attempt),
                     clock(found.requested_at),
-                    (found.result.summary if found.result else "").split("\n", 1)[0],
+                    brief(found.result.summary if found.result else ""),
                 )
                 for found in answer.works
             ],

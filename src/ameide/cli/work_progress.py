@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ameide.cli.output import coloured, say, word
+from ameide.cli.output import brief, coloured, say, step, word
 from ameide.cli.session import Session, every_page
 from ameide.rpc.clients import Clients
 from ameide_core_proto.transformation.work.v1.query_service_pb import ListWorkRequest
@@ -42,7 +42,7 @@ class WorkProgress:
 
 
 def _ended(work: WorkRequest) -> str:
-    summary = (work.result.summary if work.result else "").split("\n", 1)[0]
-    line = f"  {word(work.action_kind.name):<10} {coloured(word(work.status.name))}  {summary}"
+    summary = brief(work.result.summary if work.result else "")
+    line = f"  {step(work):<10} {coloured(word(work.status.name))}  {summary}"
     findings = work.result.findings if work.result else []
     return "\n".join([line, *(click.style(f"{'':13}{word(f.class_.name)}: {f.id}", dim=True) for f in findings[:3])])
