@@ -1,4 +1,7 @@
-"""The whole way of the demo's change, step by step: the example is real, its first patch fails one test, its second none."""
+"""The whole way of the demo's change, step by step: the example is real, its first patch fails one test.
+
+Its second none.
+"""
 
 from __future__ import annotations
 

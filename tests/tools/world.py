@@ -1,4 +1,7 @@
-"""One executor's world without a Domain: real git remotes, workspaces, children, object store and registry; steps are called directly."""
+"""One executor's world without a Domain: real git remotes, workspaces, children, object store and registry.
+
+Steps are called directly.
+"""
 
 from __future__ import annotations
 

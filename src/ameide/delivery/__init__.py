@@ -1,1 +1,4 @@
-"""Delivery: what a release needs from outside. Forges (pull requests), registries (images), and the gitops repository's files."""
+"""Delivery: what a release needs from outside.
+
+Forges (pull requests), registries (images), and the gitops repository's files.
+"""

@@ -1,4 +1,7 @@
-"""The two remotes of the demo: `orders`, from the example, and `orders-gitops`, whose environments have nothing deployed yet."""
+"""The two remotes of the demo:
+
+`orders`, from the example, and `orders-gitops`, whose environments have nothing deployed yet.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,10 @@ service:
 
 
 def create_orders_remotes(folder: Path) -> tuple[str, str]:
-    """Create the bare repositories `orders.git` and `orders-gitops.git` in `folder`; their file URLs. What is there stays as it is."""
+    """Create the bare repositories `orders.git` and `orders-gitops.git` in `folder`; their file URLs.
+
+    What is there stays as it is.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     orders, gitops = folder / "orders.git", folder / "orders-gitops.git"
     if not orders.exists():

@@ -1,4 +1,7 @@
-"""The gitops repository: one file for every environment, in it one `image.ref`. A promotion changes that scalar and nothing else."""
+"""The gitops repository: one file for every environment, in it one `image.ref`.
+
+A promotion changes that scalar and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ def image_ref_in(text: str, file: str) -> str:
 
 
 def with_image_ref(text: str, ref: ImageRef, file: str) -> str:
-    """The same text with another `image.ref`; comments, quotes, order and line ends stay as they are. Raises `GitopsFileError`."""
+    """The same text with another `image.ref`; comments, quotes, order and line ends stay as they are.
+
+    Raises `GitopsFileError`.
+    """
     scalar = _scalar(text, file)
     start, end = scalar.start_mark, scalar.end_mark
     if start.line != end.line or scalar.style in {"|", ">"}:

@@ -8,7 +8,7 @@ __all__ = ["Forge", "ForgeError", "LocalForge", "MergeRefused", "PullRequest", "
 
 def forge_of(repository_url: str) -> Forge:
     """The forge that serves a repository: the local one for a path or a file URL. Raises `ForgeError` for others."""
-    if repository_url.startswith("/") or repository_url.startswith("file://"):
+    if repository_url.startswith(("/", "file://")):
         return LocalForge()
     raise ForgeError(
         f"no forge is known that serves {repository_url}",

@@ -1,7 +1,10 @@
-"""A forge on one machine: bare repositories, and pull requests as JSON records in their git folders (`ameide/pulls/<n>.json`).
+"""A forge on one machine: bare repositories.
 
-The target branch moves by a push with a lease into the repository, so its hooks decide as for everybody. A branch listed in
-the repository's git setting `ameide.protectedBranch` is merged by people only (`git config --add ameide.protectedBranch main`).
+And pull requests as JSON records in their git folders (`ameide/pulls/<n>.json`).
+
+The target branch moves by a push with a lease into the repository, so its hooks decide as for everybody. A branch
+listed in the repository's git setting `ameide.protectedBranch` is merged by people only (`git config --add
+ameide.protectedBranch main`).
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -136,10 +139,9 @@ async def _move(folder: Path, pull: PullRequest, target: str, merged: str) -> No
 
 async def _git_folder(repository: str) -> Path:
     path = Path(unquote(urlsplit(repository).path) if repository.startswith("file://") else repository)
-    if path.is_dir():
-        code, out, _ = await _git(path, "rev-parse", "--absolute-git-dir")
-        if code == 0:
-            return Path(out)
+    code, out, _ = await _git(path, "rev-parse", "--absolute-git-dir")
+    if code == 0:
+        return Path(out)
     raise ForgeError(
         f"{repository} is no git repository on this machine",
         field="repository",
@@ -161,8 +163,9 @@ async def _git(folder: Path, *args: str) -> tuple[int, str, str]:
         "git",
         "-c",
         "safe.directory=*",
+        "-C",
+        str(folder),
         *args,
-        cwd=folder,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -186,7 +189,7 @@ async def _git(folder: Path, *args: str) -> tuple[int, str, str]:
 
 def _records(folder: Path) -> list[PullRequest]:
     pulls = (json.loads(path.read_bytes()) for path in (folder / "ameide" / "pulls").glob("*.json"))
-    return [PullRequest(**{**pull, "state": PullState(pull["state"])}) for pull in pulls]
+    return [replace(PullRequest(**pull), state=PullState(pull["state"])) for pull in pulls]
 
 
 def _record(folder: Path, pull: PullRequest) -> PullRequest:
@@ -199,7 +202,7 @@ def _record(folder: Path, pull: PullRequest) -> PullRequest:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Generator[None]:
     (folder / "ameide").mkdir(exist_ok=True)
     with (folder / "ameide" / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

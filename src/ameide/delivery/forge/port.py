@@ -20,7 +20,10 @@ class PullState(Enum):
 
 @dataclass(frozen=True)
 class PullRequest:
-    """A pull request. `head_sha` is the commit it proposes; `merge_commit_sha` the one that the target moved to, empty until then."""
+    """A pull request. `head_sha` is the commit it proposes; `merge_commit_sha` the one that the target moved to.
+
+    Empty until then.
+    """
 
     number: int
     url: str
@@ -38,7 +41,10 @@ class ForgeError(AmeideError):
 
 
 class MergeRefused(ForgeError):
-    """The pull request stays open. `reason` is PROTECTED (a person merges), MOVED (the head or target is another) or CONFLICT."""
+    """The pull request stays open.
+
+    `reason` is PROTECTED (a person merges), MOVED (the head or target is another) or CONFLICT.
+    """
 
 
 class Forge(Protocol):

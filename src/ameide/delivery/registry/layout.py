@@ -9,7 +9,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, cast
 
@@ -58,7 +58,10 @@ class LayoutRegistry:
         return verified(data, digest, f"{self.name}/{repository}")
 
     async def put_manifest(self, repository: str, data: bytes, tag: str) -> str:
-        """Store a manifest and let the tag name it. Raises `RegistryError` when one of its blobs is missing or damaged."""
+        """Store a manifest and let the tag name it.
+
+        Raises `RegistryError` when one of its blobs is missing or damaged.
+        """
         for digest in references(data):
             await self.get_blob(repository, digest)
         digest = digest_of(data)
@@ -113,7 +116,7 @@ class LayoutRegistry:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Generator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,6 +1,7 @@
 """OCI images without a daemon, reproducible: the same commit and requirements give the same digest (image-spec 1.1).
 
-Entries are sorted, owned by 0:0, with the modes of git and the commit's time; nothing of the building machine is recorded.
+Entries are sorted, owned by 0:0, with the modes of git and the commit's time; nothing of the building machine is
+recorded.
 """
 
 from __future__ import annotations
@@ -121,7 +122,10 @@ def image(
 
 
 def references(manifest: bytes) -> list[str]:
-    """The digests that a manifest names: its config, then its layers in order. Raises `RegistryError` for anything else."""
+    """The digests that a manifest names: its config, then its layers in order.
+
+    Raises `RegistryError` for anything else.
+    """
     try:
         parsed = cast(dict[str, Any], json.loads(manifest))
         digests = [parsed["config"]["digest"], *(each["digest"] for each in parsed["layers"])]
@@ -147,7 +151,10 @@ def pack(built: Image) -> bytes:
 
 
 def unpack(data: bytes, digest: str) -> Image:
-    """The image of that digest in a packed layout, every blob verified. Nothing is written to disk. Raises `RegistryError`."""
+    """The image of that digest in a packed layout, every blob verified.
+
+    Nothing is written to disk. Raises `RegistryError`.
+    """
     if len(data) > _MAX_PACKED:
         raise RegistryError(
             f"the layout has {len(data)} bytes, more than {_MAX_PACKED}",

@@ -1,4 +1,7 @@
-"""The port: content by digest, and manifests that a tag may name. Every byte is checked against its digest on the way in and out."""
+"""The port: content by digest, and manifests that a tag may name.
+
+Every byte is checked against its digest on the way in and out.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ class DigestMismatch(RegistryError):
 
 
 class Registry(Protocol):
-    """A registry by OCI's rules. `name` is the first part of references to its images; repositories are names below it."""
+    """A registry by OCI's rules.
+
+    `name` is the first part of references to its images; repositories are names below it.
+    """
 
     @property
     def name(self) -> str: ...

@@ -1,4 +1,7 @@
-"""Unpacks layers that nobody has vouched for: no absolute names, no `..`, no devices, no link that leads out, bounded in size."""
+"""Unpacks layers that nobody has vouched for: no absolute names, no `..`, no devices, no link that leads out.
+
+Bounded in size.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,10 @@ class LayerRefused(RegistryError):
 
 
 def unpack_layers(layers: Iterable[bytes], diff_ids: Iterable[str], target: Path) -> None:
-    """Unpack gzip-compressed layers in order into the empty folder `target`. Raises `LayerRefused` before writing a bad entry."""
+    """Unpack gzip-compressed layers in order into the empty folder `target`.
+
+    Raises `LayerRefused` before writing a bad entry.
+    """
     budget = [MAX_BYTES, MAX_ENTRIES]
     for data, diff_id in zip(layers, diff_ids, strict=True):
         plain = _inflated(data, budget[0])

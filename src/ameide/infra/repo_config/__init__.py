@@ -1,4 +1,7 @@
-"""`ameide.yaml`: how one repository is scaffolded, generated, verified and built. What is *allowed* is policy, never here."""
+"""`ameide.yaml`: how one repository is scaffolded, generated, verified and built.
+
+What is *allowed* is policy, never here.
+"""
 
 from ameide.infra.repo_config.load import CONFIG_FILE, ConfigError, parse
 from ameide.infra.repo_config.model import Build, Generate, RepoConfig, Smoke, Suite

@@ -1,7 +1,8 @@
 """What a Python project without `ameide.yaml` says about its own tests.
 
-An environment below `.ameide/`, the project installed into it with the first source of test requirements that there is (extras,
-dependency groups, requirement files, tox), and `pytest`, which runs unittest cases too. Nothing is generated, built or released.
+An environment below `.ameide/`, the project installed into it with the first source of test requirements that there is
+(extras, dependency groups, requirement files, tox), and `pytest`, which runs unittest cases too. Nothing is generated,
+built or released.
 """
 
 from __future__ import annotations

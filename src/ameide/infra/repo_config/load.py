@@ -8,8 +8,8 @@ from importlib import resources
 from typing import Any, cast
 
 import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError, best_match
+from jsonschema import Draft202012Validator, exceptions
+from jsonschema.exceptions import ValidationError
 
 from ameide.errors import InvalidArgument
 from ameide.infra.repo_config.model import TEST_FILES, Build, Generate, RepoConfig, Smoke, Suite
@@ -78,7 +78,9 @@ def _no_yaml(error: Exception, file: str) -> ConfigError:
 
 
 def _validated(document: object, file: str) -> Document:
-    error = best_match(Draft202012Validator(schema()).iter_errors(document))
+    # The library's own types are partly unknown.
+    validator = cast(Any, Draft202012Validator(schema()))
+    error = cast(ValidationError | None, cast(Any, exceptions).best_match(validator.iter_errors(document)))
     if error is not None:
         raise ConfigError(_what(error), field=f"{file} {_where(error)}", remedy=_remedy(error))
     return cast(Document, document)
@@ -96,7 +98,7 @@ def _what(error: ValidationError) -> str:
 def _remedy(error: ValidationError) -> str:
     rule = cast(object, error.validator)
     value = cast(object, error.validator_value)
-    described = cast(Document, error.schema).get("description", "") if isinstance(error.schema, dict) else ""
+    described = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
     match rule:
         case "required":
             missing = [name for name in cast(list[str], value) if name not in cast(Document, error.instance)]

@@ -65,7 +65,10 @@ class FolderTree:
 
 
 async def configuration(tree: Tree) -> RepoConfig:
-    """The tree's `ameide.yaml`, or what its Python project says. Raises `ConfigError` when it is malformed, or nothing is known."""
+    """The tree's `ameide.yaml`, or what its Python project says.
+
+    Raises `ConfigError` when it is malformed, or nothing is known.
+    """
     text = await tree.read(CONFIG_FILE)
     if text is not None:
         try:
@@ -75,8 +78,8 @@ async def configuration(tree: Tree) -> RepoConfig:
     detected = await detect(await tree.paths(), tree.read)
     if detected is None:
         raise ConfigError(
-            "the repository has none, and no Python project with tests was found (pyproject.toml, setup.py or setup.cfg)",
+            "the repository has none, and no Python project with tests was found",
             field=CONFIG_FILE,
-            remedy="Add one with `version: 1` and `verify.suites.default` with `run` and `junit`; see docs/reference/ameide-yaml.md.",
+            remedy="Add one with `version: 1` and `verify.suites.default` with `run` and `junit`.",
         )
     return detected

@@ -23,7 +23,10 @@ async def pushed_before(ctx: StepContext, start: str) -> WorkResult | None:
 
 
 async def commit_and_push(ctx: StepContext, start: str, subject: str) -> WorkResult:
-    """Commit the working tree on `start` and push it with the work's lease. Raises `StepFailed`, CONFLICT when the branch moved."""
+    """Commit the working tree on `start` and push it with the work's lease.
+
+    Raises `StepFailed`, CONFLICT when the branch moved.
+    """
     if strange := ctx.workspace.inspect_tree():
         raise StepFailed(
             FailureCode.TOOL_FAILED,

@@ -1,7 +1,8 @@
 """BUILD: an OCI image from a commit, without a daemon; the same commit gives the same digest.
 
-The source layer comes from git objects, never from a working tree; the requirements layer from hashed requirements, installed as
-wheels by the unprivileged child. How it must answer once started travels in labels, so that smoke needs no repository.
+The source layer comes from git objects, never from a working tree; the requirements layer from hashed requirements,
+installed as wheels by the unprivileged child. How it must answer once started travels in labels, so that smoke needs
+no repository.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ _NOT_REPRODUCIBLE = frozenset({"RECORD", "direct_url.json", "INSTALLER", "REQUES
 
 
 async def build(ctx: StepContext) -> WorkResult:
-    """The image as one artifact: `build_uri`, and `build_digest`, the digest of its manifest. Raises `StepFailed(TOOL_FAILED)`."""
+    """The image as one artifact:
+
+    `build_uri`, and `build_digest`, the digest of its manifest. Raises `StepFailed(TOOL_FAILED)`.
+    """
     commit = await check_out(ctx, ctx.work.commit_sha)
     config = await config_at(ctx, ctx.work.base_sha or commit)
     if config.build is None:
@@ -96,7 +100,8 @@ async def _vendored(ctx: StepContext, checkout: Checkout, wanted: Build) -> dict
     if failed is not None:
         raise StepFailed(
             FailureCode.TOOL_FAILED,
-            f"ameide.yaml build.requirements: {failed} Every package needs a hash and a wheel (`uv pip compile --generate-hashes`).",
+            f"ameide.yaml build.requirements: {failed} Every package needs a wheel and a hash."
+            " `uv pip compile --generate-hashes` writes them.",
             exit_code=failed.exit_code or 1,
         )
     entries: dict[str, Entry] = {}

@@ -1,4 +1,7 @@
-"""DEPLOY: one commit in the gitops repository that copies the digest into one environment's file, proposed and merged as a PR."""
+"""DEPLOY: one commit in the gitops repository that copies the digest into one environment's file.
+
+Proposed and merged as a PR.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ _TRIES = 5
 
 
 async def deploy(ctx: StepContext) -> WorkResult:
-    """`pr_url`, `gitops_commit_sha`, and whether it is `merged` (false where a person has to). Already there is a success."""
+    """`pr_url`, `gitops_commit_sha`, and whether it is `merged` (false where a person has to).
+
+    Already there is a success.
+    """
     inputs = inputs_of(ctx)
     gitops = await open_repository(ctx, inputs.gitops_url, "gitops")
     try:
@@ -46,7 +52,8 @@ async def _deploy_once(ctx: StepContext, gitops: Git, forge: Forge, ref: ImageRe
     if data is None:
         raise StepFailed(
             FailureCode.TOOL_FAILED,
-            f'image_ref_path: {_branch(inputs)} of the gitops repository has no {inputs.image_ref_path}. Add it with `image: {{ref: ""}}`.',
+            f"image_ref_path: {_branch(inputs)} of the gitops repository has no {inputs.image_ref_path}."
+            ' Add it with `image: {ref: ""}`.',
         )
     text = data.decode()
     if image_ref_in(text, inputs.image_ref_path) == str(ref):
@@ -69,7 +76,10 @@ async def _deploy_once(ctx: StepContext, gitops: Git, forge: Forge, ref: ImageRe
 
 
 async def _promotion(ctx: StepContext, gitops: Git, main: str, data: bytes) -> str:
-    """A commit on `main` that changes one line of one file; the same one again when an earlier attempt left it on the branch."""
+    """A commit on `main` that changes one line of one file.
+
+    The same one again when an earlier attempt left it on the branch.
+    """
     inputs = inputs_of(ctx)
     path = inputs.image_ref_path
     mode = (await gitops.git("ls-tree", main, "--", path)).text.split(" ")[0]
@@ -77,12 +87,12 @@ async def _promotion(ctx: StepContext, gitops: Git, main: str, data: bytes) -> s
     await gitops.git("read-tree", main)
     await gitops.git("update-index", "--cacheinfo", f"{mode},{blob},{path}")
     tree = (await gitops.git("write-tree")).text
-    if numstat := (await gitops.git("diff-tree", "-r", "--numstat", main, tree)).text:
-        if numstat != f"1\t1\t{path}":
-            raise StepFailed(
-                FailureCode.POLICY_VIOLATION,
-                f"{path}: the promotion would change more than image.ref ({numstat!r}). Keep image.ref on one line of its own.",
-            )
+    numstat = (await gitops.git("diff-tree", "-r", "--numstat", main, tree)).text
+    if numstat != f"1\t1\t{path}":
+        raise StepFailed(
+            FailureCode.POLICY_VIOLATION,
+            f"{path}: the promotion would change more than image.ref ({numstat!r}). Keep it on one line of its own.",
+        )
     earlier = await gitops.remote_head(_head(inputs))
     if earlier and (await gitops.git("show", "-s", "--format=%P %T", earlier)).text == f"{main} {tree}":
         return earlier
@@ -125,4 +135,5 @@ def _title(inputs: WorkInputs) -> str:
 
 def _body(ctx: StepContext) -> str:
     inputs = inputs_of(ctx)
-    return f"Release {inputs.release_id} of change {ctx.work.change_id}.\n\nCopies {inputs.image_ref} into {inputs.image_ref_path} and changes nothing else.\n"
+    head = f"Release {inputs.release_id} of change {ctx.work.change_id}."
+    return f"{head}\n\nCopies {inputs.image_ref} into {inputs.image_ref_path} and changes nothing else.\n"

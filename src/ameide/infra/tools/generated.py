@@ -1,6 +1,7 @@
 """Generated code: made again when its inputs changed, and never trusted to be up to date.
 
-The commands are those of the base commit; what they leave is compared byte by byte, without asking git or its ignore files.
+The commands are those of the base commit; what they leave is compared byte by byte, without asking git or its ignore
+files.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ Snapshot = dict[str, str]
 async def regenerate_if_needed(ctx: StepContext) -> bool:
     """Generate again when the working tree changed an input or an output since HEAD; whether it did.
 
-    For the step that runs a coder, before it commits. Raises `StepFailed(VERIFICATION_FAILED)` when the generator refuses the inputs.
+    For the step that runs a coder, before it commits. Raises `StepFailed(VERIFICATION_FAILED)` when the generator
+    refuses the inputs.
     """
     generate = (await config_at(ctx, ctx.work.base_sha or "HEAD")).generate
     if generate is None:
@@ -51,7 +53,10 @@ async def run_generate(checkout: Checkout, generate: Generate) -> None:
 
 
 async def drift(checkout: Checkout, generate: Generate, *, clean: bool) -> list[str]:
-    """Outputs that differ once generated again. `clean` removes them first, so that files nobody generates are found as well."""
+    """Outputs that differ once generated again.
+
+    `clean` removes them first, so that files nobody generates are found as well.
+    """
     before = await snapshot(checkout.root, generate)
     if clean:
         for path in before:

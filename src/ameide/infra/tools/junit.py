@@ -1,7 +1,7 @@
 """Reads JUnit XML that hostile code may have written.
 
-No document type, so no entity can be declared; bounded in bytes, depth and test cases. What it says is only ever used to find
-something red: a green verdict also needs the exit code (`ameide.infra.tools.suite`).
+No document type, so no entity can be declared; bounded in bytes, depth and test cases. What it says is only ever used
+to find something red: a green verdict also needs the exit code (`ameide.infra.tools.suite`).
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ class JUnitRefused(Exception):
 
 
 def read_junit(data: bytes, paths: Iterable[str]) -> list[TestCase]:
-    """The test cases in the order of the report, each id once. `paths` are the repository's files. Raises `JUnitRefused`."""
+    """The test cases in the order of the report, each id once.
+
+    `paths` are the repository's files. Raises `JUnitRefused`.
+    """
     if len(data) > MAX_BYTES:
         raise JUnitRefused(f"it has {len(data)} bytes, more than {MAX_BYTES}")
     reader = _Reader(frozenset(paths))

@@ -1,7 +1,7 @@
 """MERGE: prepare a candidate on the current main, and push the verified candidate by compare-and-swap.
 
-What is pushed is the commit that was verified, or nothing: preparing writes only the candidate branch, pushing moves main from
-the commit the candidate stands on, and from no other.
+What is pushed is the commit that was verified, or nothing: preparing writes only the candidate branch, pushing moves
+main from the commit the candidate stands on, and from no other.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ async def _push(ctx: StepContext, main: str) -> WorkResult:
     if not await ctx.git.is_ancestor(expected, candidate):
         raise StepFailed(
             FailureCode.POLICY_VIOLATION,
-            f"inputs.candidate_sha: {candidate[:12]} does not stand on {_target(ctx)} at {expected[:12]}; pushing it would take commits away."
-            " Prepare a new candidate.",
+            f"inputs.candidate_sha: {candidate[:12]} does not stand on {_target(ctx)} at {expected[:12]};"
+            " pushing it would take commits away. Prepare a new candidate.",
         )
     try:
         await ctx.git.push_with_lease(candidate, _target(ctx), expected)
@@ -130,7 +130,10 @@ async def _here(ctx: StepContext, sha: str, field: str) -> str:
 
 
 async def _latest(ctx: StepContext, *commits: str) -> datetime:
-    """The date of a merge commit is its newest parent's, so that merging the same commits again gives the same commit."""
+    """The date of a merge commit is its newest parent's.
+
+    So that merging the same commits again gives the same commit.
+    """
     shown = await ctx.git.git("show", "-s", "--format=%ct", *commits)
     return datetime.fromtimestamp(max(int(line) for line in shown.text.split()), UTC)
 

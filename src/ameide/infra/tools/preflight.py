@@ -1,4 +1,7 @@
-"""PREFLIGHT: is the base green? A change on a red base cannot be told good from bad, so no coder is asked before this is known."""
+"""PREFLIGHT: is the base green?
+
+A change on a red base cannot be told good from bad, so no coder is asked before this is known.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ from ameide_core_proto.transformation.work.v1.work_pb import FailureCode, Findin
 
 
 async def preflight(ctx: StepContext) -> WorkResult:
-    """Verify the target branch's head (or `commit_sha`). Red: VERIFICATION_FAILED, every finding is `blocked_by_repo_health`."""
+    """Verify the target branch's head (or `commit_sha`).
+
+    Red: VERIFICATION_FAILED, every finding is `blocked_by_repo_health`.
+    """
     base = await check_out(ctx, ctx.work.commit_sha or await _target_head(ctx))
     outputs = Outputs(commit_sha=base, base_sha=base)
     try:
@@ -36,7 +42,10 @@ async def preflight(ctx: StepContext) -> WorkResult:
 
 
 async def _target_head(ctx: StepContext) -> str:
-    """The head of the target branch; empty leaves the choice to the checkout, which takes the remote's default branch."""
+    """The head of the target branch; empty leaves the choice to the checkout.
+
+    Which takes the remote's default branch.
+    """
     branch = inputs_of(ctx).target_branch
     if not branch:
         return ""

@@ -17,7 +17,9 @@ PIP_TO_UV = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_IND
 
 @dataclass(frozen=True)
 class Checkout:
-    """A folder with a repository in it and the way to run commands there; the same for a work and for a person's own folder.
+    """A folder with a repository in it and the way to run commands there.
+
+    The same for a work and for a person's own folder.
 
     `read` gives the bytes of a file that a command left, without following links.
     """
@@ -55,7 +57,10 @@ def package_environment(operator: Mapping[str, str]) -> dict[str, str]:
 
 
 async def config_at(ctx: StepContext, commit_sha: str) -> RepoConfig:
-    """The configuration at a commit, never the one of a working tree. Raises `StepFailed(TOOL_FAILED)` naming file, field, remedy."""
+    """The configuration at a commit, never the one of a working tree.
+
+    Raises `StepFailed(TOOL_FAILED)` naming file, field, remedy.
+    """
     try:
         return await configuration(CommitTree(ctx.git, commit_sha, ctx.work.workdir))
     except ConfigError as error:

@@ -1,4 +1,7 @@
-"""SMOKE: does what was published start and answer? From the registry alone: no repository, no workspace of an earlier work."""
+"""SMOKE: does what was published start and answer?
+
+From the registry alone: no repository, no workspace of an earlier work.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,10 @@ class Published:
 
 
 async def smoke(ctx: StepContext) -> WorkResult:
-    """Pull by digest, verify every byte, unpack, start, ask. Raises `StepFailed(VERIFICATION_FAILED)` for what does not hold."""
+    """Pull by digest, verify every byte, unpack, start, ask.
+
+    Raises `StepFailed(VERIFICATION_FAILED)` for what does not hold.
+    """
     rootfs = ctx.workspace.tmp / "rootfs"
     rootfs.mkdir()
     try:
@@ -67,7 +73,10 @@ async def smoke(ctx: StepContext) -> WorkResult:
 
 
 async def pull(registry: Registry, ref: ImageRef) -> Published:
-    """The image behind a reference of this registry. Raises `RegistryError`, `DigestMismatch` naming the digest of damaged bytes."""
+    """The image behind a reference of this registry.
+
+    Raises `RegistryError`, `DigestMismatch` naming the digest of damaged bytes.
+    """
     prefix = f"{registry.name}/"
     if not ref.repository.startswith(prefix):
         raise RegistryError(
@@ -121,7 +130,10 @@ async def _answer(
 
 
 def _environment(published: Published, rootfs: Path) -> dict[str, str]:
-    """The image's variables; entries of search paths that start at its working directory are found where it was unpacked."""
+    """The image's variables.
+
+    Entries of search paths that start at its working directory are found where it was unpacked.
+    """
     root = str(published.config["config"].get("WorkingDir", "/"))
     pairs = (line.partition("=") for line in cast(list[str], published.config["config"].get("Env") or []))
     return {

@@ -1,4 +1,7 @@
-"""Sets a suite up, runs it, and judges it: green needs exit code 0, a new JUnit file, tests that ran, and none that failed."""
+"""Sets a suite up, runs it, and judges it: green needs exit code 0, a new JUnit file, tests that ran.
+
+And none that failed.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,10 @@ _TAIL = 1500
 
 @dataclass(frozen=True)
 class SuiteReport:
-    """What a suite said. Red when there are findings; `junit` is the file's bytes, empty when there was none to trust."""
+    """What a suite said. Red when there are findings; `junit` is the file's bytes.
+
+    Empty when there was none to trust.
+    """
 
     exit_code: int
     summary: str
@@ -55,7 +61,8 @@ def suite_of(config: RepoConfig, name: str) -> Suite:
     if suite is None:
         raise StepFailed(
             FailureCode.TOOL_FAILED,
-            f"ameide.yaml verify.suites: there is no suite {name or 'default'!r}. Known: {', '.join(sorted(config.suites))}.",
+            f"ameide.yaml verify.suites: there is no suite {name or 'default'!r}."
+            f" Known: {', '.join(sorted(config.suites))}.",
             exit_code=2,
         )
     return suite
@@ -86,7 +93,8 @@ async def run_suite(checkout: Checkout, config: RepoConfig, suite: Suite, paths:
         data = checkout.read(report)
         cases = read_junit(data, paths)
     except (JUnitRefused, AmeideError, OSError) as error:
-        what = f"{suite.junit} cannot be trusted: {error}. The suite exited {result.exit_code}: {result.output_tail[-_TAIL:]}"
+        tail = result.output_tail[-_TAIL:]
+        what = f"{suite.junit} cannot be trusted: {error}. The suite exited {result.exit_code}: {tail}"
         return SuiteReport(
             result.exit_code or 1,
             f"Suite {suite.name} exited {result.exit_code} without a JUnit report.",
@@ -99,7 +107,8 @@ def _judged(suite: Suite, result: CommandResult, cases: Sequence[TestCase], juni
     failures = [case for case in cases if case.verdict is Verdict.FAILED]
     ran = executed(cases)
     skipped = len(cases) - ran
-    summary = f"Suite {suite.name}: {ran - len(failures)} passed, {len(failures)} failed, {skipped} skipped, exit code {result.exit_code}."
+    counts = f"{ran - len(failures)} passed, {len(failures)} failed, {skipped} skipped"
+    summary = f"Suite {suite.name}: {counts}, exit code {result.exit_code}."
     findings = [_test_finding(case) for case in failures]
     if not failures and result.exit_code:
         what = f"No test is reported as failed, but the suite exited {result.exit_code}: {result.output_tail[-_TAIL:]}"

@@ -1,4 +1,7 @@
-"""Verifies one commit: the contract gate, the suite, and what became of the tests since the base. VERIFY and PREFLIGHT share it."""
+"""Verifies one commit: the contract gate, the suite, and what became of the tests since the base.
+
+VERIFY and PREFLIGHT share it.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ class Verification:
 
 
 async def verify_commit(ctx: StepContext, base_sha: str, commit_sha: str) -> Verification:
-    """Verify the checked-out `commit_sha` by the configuration of `base_sha`; evidence gets JUnit, checks, and the list of changed tests.
+    """Verify the checked-out `commit_sha` by the configuration of `base_sha`; evidence gets JUnit, checks.
+
+    And the list of changed tests.
 
     Raises `StepFailed` when the configuration is malformed, or a tool is missing.
     """

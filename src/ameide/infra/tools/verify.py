@@ -1,4 +1,7 @@
-"""VERIFY: the tests of one commit, run as a user that has no right but its own, judged by the configuration of the base commit."""
+"""VERIFY: the tests of one commit, run as a user that has no right but its own.
+
+Judged by the configuration of the base commit.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,10 @@ from ameide_core_proto.transformation.work.v1.work_pb import FailureCode, Output
 
 
 async def verify(ctx: StepContext) -> WorkResult:
-    """Green: a result whose findings (deleted or weakened tests) are for the gate. Red: VERIFICATION_FAILED with a finding per test."""
+    """Green: a result whose findings (deleted or weakened tests) are for the gate.
+
+    Red: VERIFICATION_FAILED with a finding per test.
+    """
     commit = await check_out(ctx, ctx.work.commit_sha)
     base = ctx.work.base_sha or commit
     outputs = Outputs(commit_sha=commit, base_sha=base)

@@ -1,7 +1,10 @@
-"""Tests that were deleted or weakened since the base commit. They never make a suite red: a person decides at acceptance.
+"""Tests that were deleted or weakened since the base commit.
 
-Tests are read from the syntax of both commits, since what a suite reports is written by the code under test. A test counts as
-weakened when it has fewer assertions, or became skipped or an expected failure; a changed test configuration is named as such.
+They never make a suite red: a person decides at acceptance.
+
+Tests are read from the syntax of both commits, since what a suite reports is written by the code under test. A test
+counts as weakened when it has fewer assertions, or became skipped or an expected failure; a changed test configuration
+is named as such.
 """
 
 from __future__ import annotations
@@ -43,14 +46,17 @@ class WrittenTest:
 async def weakened(
     base: Tree, head: Tree, changed: Mapping[str, str], suite: Suite, cases: Sequence[TestCase]
 ) -> list[Finding]:
-    """Findings for what the change took from the tests. `changed` maps changed paths to A, M, D or T; `cases` is the head's report."""
+    """Findings for what the change took from the tests.
+
+    `changed` maps changed paths to A, M, D or T; `cases` is the head's report.
+    """
     findings: list[Finding] = []
     reported = {_function(case.id): case for case in cases}
     for path, status in sorted(changed.items()):
         if status != "A" and _holds_tests(suite, path):
             old, new = tests_of(await base.read(path)), tests_of(await head.read(path))
             findings += [
-                _taken(path, name, old[name], new.get(name), reported)
+                _taken(path, name, old[name], new.get(name))
                 for name in old
                 if _is_weaker(path, name, old[name], new.get(name), reported)
             ]
@@ -65,7 +71,10 @@ def changed_test_files(suite: Suite, changed: Mapping[str, str]) -> list[str]:
 
 
 def tests_of(source: bytes | None) -> dict[str, WrittenTest]:
-    """The tests in a Python file: ``test_name`` or ``Class::test_name``. Nothing for a file that is gone or does not parse."""
+    """The tests in a Python file:
+
+    ``test_name`` or ``Class::test_name``. Nothing for a file that is gone or does not parse.
+    """
     try:
         module = ast.parse(source or b"")
     except (SyntaxError, ValueError, RecursionError):
@@ -100,9 +109,7 @@ def _is_weaker(
     return case is not None and case.verdict is Verdict.SKIPPED and not old.skips
 
 
-def _taken(
-    path: str, name: str, old: WrittenTest, new: WrittenTest | None, reported: Mapping[str, TestCase]
-) -> Finding:
+def _taken(path: str, name: str, old: WrittenTest, new: WrittenTest | None) -> Finding:
     if new is None:
         what = "was deleted or renamed"
     elif new.assertions < old.assertions:

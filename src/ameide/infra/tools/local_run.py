@@ -1,0 +1,83 @@
+"""Runs a command as the person who asked, in their own folder."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ameide.infra.steps import CommandResult, Profile, StepFailed
+from ameide_core_proto.transformation.work.v1.work_pb import FailureCode
+
+
+@dataclass
+class LocalRun:
+    """`RunCommand` as the person: the whole process group is ended when the command is.
+
+    Or when the person interrupts.
+    """
+
+    environment: Mapping[str, str]
+    say: Callable[[str], None]
+    logs: Path
+    _count: int = field(default=0)
+
+    async def __call__(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        profile: Profile = Profile.TOOL,  # noqa: ARG002 part of the port; a person has one environment
+        stdin: bytes = b"",
+    ) -> CommandResult:
+        """Run one command to its end; `profile` makes no difference here."""
+        started = time.monotonic()
+        self._count += 1
+        log = self.logs / f"{self._count}.log"
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                cwd=cwd,
+                env={**self.environment, **(env or {})},
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+                limit=1 << 20,
+            )
+        except (FileNotFoundError, PermissionError) as error:
+            raise StepFailed(
+                FailureCode.TOOL_FAILED,
+                f"{argv[0]}: no such program ({error.strerror}). Install it, or correct the command in ameide.yaml.",
+                exit_code=127,
+            ) from error
+        timed_out = False
+        try:
+            async with asyncio.timeout(timeout):
+                await self._follow(process, stdin, log)
+        except TimeoutError:
+            timed_out = True
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+        tail = log.read_bytes()[-16 * 1024 :].decode("utf-8", "replace")
+        return CommandResult(process.returncode or 0, tail, log, time.monotonic() - started, timed_out)
+
+    async def _follow(self, process: asyncio.subprocess.Process, stdin: bytes, log: Path) -> None:
+        if process.stdin is not None:
+            process.stdin.write(stdin)
+            process.stdin.close()
+        with log.open("wb") as file:
+            while process.stdout is not None and (data := await process.stdout.read(65536)):
+                file.write(data)
+                for line in data.decode("utf-8", "replace").splitlines():
+                    self.say(line)
+        await process.wait()
