@@ -81,8 +81,8 @@ class World:
 
     def sql(self, statement: str, *params: object) -> list[dict[str, object]]:
         """As the superuser, past row-level security."""
-        with psycopg.connect(self.spine.address.conninfo, autocommit=True, row_factory=dict_row) as admin:
-            cursor = admin.execute(statement.encode(), params)
+        with psycopg.connect(self.spine.address.conninfo, autocommit=True) as admin:
+            cursor = admin.cursor(row_factory=dict_row).execute(statement.encode(), params)
             return cursor.fetchall() if cursor.description else []
 
     def stated(self, work_request_id: str = "", kind: str = "fact") -> list[str]:
@@ -274,7 +274,7 @@ class World:
         )
 
 
-def verify(run: Run | None = None, commit: str = HEAD, **fields: object) -> pb.RequestWorkRequest:
+def verify(run: Run | None = None, commit: str = HEAD) -> pb.RequestWorkRequest:
     """A request to verify a commit."""
     return pb.RequestWorkRequest(
         client_request_id=key(),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 
 from ameide.domain.decisions.gate import PASSED, rule_for
-from ameide.domain.decisions.verification import need_built, need_verified
+from ameide.domain.decisions.verification import Verified, need_built, need_verified
 from ameide.domain.decisions.work import Claim, inputs_of, step_of
 from ameide.domain.decisions.work_rules import environment_of, is_final
 from ameide.errors import InvalidArgument, Refused
@@ -49,7 +49,7 @@ def check(
         return None
     kind = _GUARDS[work.action_kind]
     _need_none_voided(kind, inputs_of(work).environment, gates)
-    verified: WorkRequest | None = None
+    verified: Verified | None = None
     if kind == GateKind.ACCEPTANCE:
         verified = need_verified(work, policy, works, claims)
     elif kind == GateKind.READY_TO_RELEASE:
@@ -90,15 +90,13 @@ def _need_none_voided(kind: GateKind, environment: str, gates: Sequence[Gate]) -
             )
 
 
-def _is_required(
-    work: WorkRequest, kind: GateKind, run: Run, gates: Sequence[Gate], verified: WorkRequest | None
-) -> bool:
+def _is_required(work: WorkRequest, kind: GateKind, run: Run, gates: Sequence[Gate], verified: Verified | None) -> bool:
     if kind == GateKind.PROMOTION and environment_of(run, inputs_of(work).environment).gate_required:
         return True
     snapshot = run.input.policy if run.input else None
     if kind != GateKind.PROMOTION and (snapshot is None or rule_for(snapshot, kind).required):
         return True
-    if verified is not None and _has_violations(verified):
+    if verified is not None and _has_violations(verified.work):
         return True
     latest = _latest(gates, kind, inputs_of(work).environment)
     return latest is not None and (verified is None or _accepts(_subject(latest), work, verified))
@@ -139,7 +137,7 @@ def _find(work: WorkRequest, kind: GateKind, gates: Sequence[Gate]) -> Gate:
     return gate
 
 
-def _need_match(work: WorkRequest, gate: Gate, verified: WorkRequest | None) -> None:
+def _need_match(work: WorkRequest, gate: Gate, verified: Verified | None) -> None:
     subject, inputs = _subject(gate), inputs_of(work)
     if verified is not None:
         fits, what = _accepts(subject, work, verified), f"candidate {inputs.candidate_sha}"
@@ -157,12 +155,11 @@ def _need_match(work: WorkRequest, gate: Gate, verified: WorkRequest | None) -> 
         )
 
 
-def _accepts(subject: GateSubject, work: WorkRequest, verified: WorkRequest) -> bool:
-    """Accepted is the very commit, or the same patch on a newer main, as the candidate's verification hashed it."""
+def _accepts(subject: GateSubject, work: WorkRequest, verified: Verified) -> bool:
+    """Accepted is the very commit, or the same patch on a newer main."""
     if subject.commit_sha == inputs_of(work).candidate_sha:
         return True
-    outputs = (verified.result or WorkResult()).outputs
-    return bool(subject.diff_hash) and outputs is not None and outputs.diff_hash == subject.diff_hash
+    return subject.diff_hash in verified.diff_hashes
 
 
 def _need_unused(work: WorkRequest, gate: Gate, works: Sequence[WorkRequest]) -> None:

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ameide.domain.decisions.work import Claim, inputs_of, is_agent_publish
 from ameide.errors import Refused
 from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
 from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, Outputs, WorkRequest, WorkResult, WorkStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A candidate's green verification, and its patch as those hashed it who prepared or verified the candidate."""
+
+    work: WorkRequest
+    diff_hashes: frozenset[str]
+
+
+def outputs_of(work: WorkRequest) -> Outputs:
+    """What a work left; empty ones when it left nothing."""
+    return (work.result or WorkResult()).outputs or Outputs()
 
 
 def authors_of(process_instance_id: str, works: Sequence[WorkRequest], claims: Sequence[Claim]) -> frozenset[str]:
@@ -35,19 +49,17 @@ def need_independent(
         )
 
 
-def need_verified(
-    work: WorkRequest, policy: Policy, works: Sequence[WorkRequest], claims: Sequence[Claim]
-) -> WorkRequest:
+def need_verified(work: WorkRequest, policy: Policy, works: Sequence[WorkRequest], claims: Sequence[Claim]) -> Verified:
     """The newest green verification of exactly this candidate in this run. Raises Refused(NOT_VERIFIED)."""
     candidate = inputs_of(work).candidate_sha
-    authors = (
-        authors_of(work.process_instance_id, works, claims) if policy.independent_verification else frozenset[str]()
-    )
-    green = [
-        verify
-        for verify in _succeeded(ActionKind.VERIFY, work, works)
-        if verify.commit_sha == candidate and verify.executor_principal_id not in authors
-    ]
+    authors = frozenset[str]()
+    if policy.independent_verification:
+        authors = authors_of(work.process_instance_id, works, claims)
+
+    def independent(action: ActionKind) -> list[WorkRequest]:
+        return [w for w in _succeeded(action, work, works) if w.executor_principal_id not in authors]
+
+    green = [verify for verify in independent(ActionKind.VERIFY) if verify.commit_sha == candidate]
     if not green:
         raise Refused(
             f"candidate {candidate} was not verified in this run by an independent executor",
@@ -55,15 +67,18 @@ def need_verified(
             remedy="Request VERIFY at that commit first",
             reason="NOT_VERIFIED",
         )
-    return max(green, key=lambda verify: verify.work_request_id)
+    prepared = [outputs_of(merge) for merge in independent(ActionKind.MERGE) if not inputs_of(merge).push]
+    patches = [outputs for outputs in prepared if outputs.commit_sha == candidate]
+    patches += [outputs_of(verify) for verify in green]
+    newest = max(green, key=lambda verify: verify.work_request_id)
+    return Verified(newest, frozenset(outputs.diff_hash for outputs in patches if outputs.diff_hash))
 
 
 def need_built(work: WorkRequest, works: Sequence[WorkRequest]) -> None:
     """Raises Refused(NOT_BUILT) unless a BUILD of this run made that digest from that commit."""
     digest = inputs_of(work).build_digest
     for build in _succeeded(ActionKind.BUILD, work, works):
-        outputs = (build.result or WorkResult()).outputs or Outputs()
-        if build.commit_sha == work.commit_sha and outputs.build_digest == digest:
+        if build.commit_sha == work.commit_sha and outputs_of(build).build_digest == digest:
             return
     raise Refused(
         f"no BUILD of this run made {digest} from {work.commit_sha}",
