@@ -44,6 +44,11 @@ class Story:
         return self.run.change_id
 
 
+def entered(seq: int, phase: Phase) -> TransformationProcessFact:
+    """The process enters a phase."""
+    return TransformationProcessFact(seq=seq, fact=Oneof("phase_entered", process.PhaseEntered(phase=phase)))
+
+
 def checked(
     command: RecordWorkOutcomeRequest, work: WorkRequest, checks: dict[str, CheckStatus]
 ) -> RecordWorkOutcomeRequest:
@@ -87,21 +92,15 @@ async def told(readers: Readers) -> Story:
     """Let it happen, and have it projected."""
     world = readers.world
     run = await world.open_run()
+    began = process.ProcessInstanceStarted(workflow_type="r2r.governance.v1")
     await readers.say(
         run,
-        TransformationProcessFact(
-            seq=1,
-            fact=Oneof("process_instance_started", process.ProcessInstanceStarted(workflow_type="r2r.governance.v1")),
-        ),
-        TransformationProcessFact(
-            seq=2, fact=Oneof("phase_entered", process.PhaseEntered(phase=Phase.AWAITING_APPROVAL))
-        ),
+        TransformationProcessFact(seq=1, fact=Oneof("process_instance_started", began)),
+        entered(2, Phase.AWAITING_APPROVAL),
     )
     requirement = await open_gate_on_requirement(world, run)
     await approve(world, requirement)
-    await readers.say(
-        run, TransformationProcessFact(seq=3, fact=Oneof("phase_entered", process.PhaseEntered(phase=Phase.EXECUTION)))
-    )
+    await readers.say(run, entered(3, Phase.EXECUTION))
     coded = [await _code(world, run, 1, HEAD)]
     verified = [await _verify(world, run, HEAD, {TEST: CheckStatus.FAILED, OTHER: CheckStatus.PASSED})]
     failed = process.ActivityTransitioned(
@@ -118,7 +117,7 @@ async def told(readers: Readers) -> Story:
     awaiting = process.Awaiting(what="gate", ref=acceptance.gate_id)
     await readers.say(
         run,
-        TransformationProcessFact(seq=5, fact=Oneof("phase_entered", process.PhaseEntered(phase=Phase.ACCEPTANCE))),
+        entered(5, Phase.ACCEPTANCE),
         TransformationProcessFact(seq=6, fact=Oneof("awaiting", awaiting)),
     )
     await readers.caught_up()
