@@ -98,6 +98,18 @@ async def test_a_gate_voided_before_the_push_stops_it(world: World) -> None:
     assert await refusal(world, push(run, None)) == "GATE_VOIDED"
 
 
+async def test_a_pass_used_in_vain_can_be_voided_and_one_in_use_cannot(world: World) -> None:
+    run, gate = await accepted(world)
+    claimed = await world.run(await world.requested(push(run, gate)))
+    with pytest.raises(Refused) as refused:
+        await void(world, gate.gate_id)
+    assert refused.value.reason == "GATE_CONSUMED"
+    await world.fail(claimed, FailureCode.CONFLICT)
+    await void(world, gate.gate_id)
+    again = await passed(world, run, GateKind.ACCEPTANCE, commit_sha=CANDIDATE, diff_hash=DIFF)
+    await done(world, push(run, again), commit_sha=CANDIDATE)
+
+
 async def test_a_void_and_a_push_at_once_leave_one_winner(world: World) -> None:
     run, gate = await accepted(world)
     pushed, voided = await asyncio.gather(

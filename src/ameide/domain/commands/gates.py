@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ameide.contracts.ids import new_id
+from ameide.domain.commands import work_rows
 from ameide.domain.decisions import artifact as artifacts
 from ameide.domain.decisions import change as changes
 from ameide.domain.decisions import gate as decisions
@@ -21,6 +22,7 @@ from ameide_core_proto.transformation.governance.v1.facts_pb import GateDecided
 from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Gate, GateStatus, GateSubject, Run
 from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind, Policy
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact
+from ameide_core_proto.transformation.work.v1.work_pb import WorkStatus
 
 
 async def open_gate(unit: Unit, command: OpenGateRequest) -> OpenGateResponse:
@@ -75,7 +77,9 @@ async def void_gate(unit: Unit, command: VoidGateRequest) -> VoidGateResponse:
     gate = await unit.lock("gate", command.gate_id, Gate)
     if gate.status in (GateStatus.VOIDED, GateStatus.EXPIRED, GateStatus.REJECTED):
         return VoidGateResponse(gate=gate)
-    fact = decisions.void(gate, command.reason)
+    user = await work_rows.find(unit, gate.consumed_by) if gate.consumed_by else None
+    in_vain = user is not None and user.status in (WorkStatus.FAILED, WorkStatus.CANCELED)
+    fact = decisions.void(gate, command.reason, used_in_vain=in_vain)
     unit.record(fact)
     return VoidGateResponse(gate=fact.gate)
 

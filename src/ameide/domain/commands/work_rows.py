@@ -42,6 +42,12 @@ async def lock(unit: Unit, work_request_id: str) -> WorkRequest:
     return WorkRequest.from_binary(row["state"])
 
 
+async def find(unit: Unit, work_request_id: str) -> WorkRequest | None:
+    """The work or None, not locked."""
+    row = await unit.tx.fetch_one(_SQL["find"], (unit.tenant_id, work_request_id))
+    return WorkRequest.from_binary(row["state"]) if row else None
+
+
 async def lock_unless_busy(unit: Unit, work_request_id: str) -> WorkRequest | None:
     """The work, locked until the end, or None while somebody else holds its lock."""
     row = await unit.tx.fetch_one(_SQL["lock_unless_busy"], (unit.tenant_id, work_request_id))

@@ -118,13 +118,16 @@ def decide(
     return facts
 
 
-def void(gate: Gate, reason: str) -> GateVoided:
-    """Takes back a gate, open or passed, whose subject changed. Refused once its pass was used."""
+def void(gate: Gate, reason: str, *, used_in_vain: bool = False) -> GateVoided:
+    """Takes back a gate, open or passed, whose subject changed. Refused once its pass was used.
+
+    `used_in_vain`: the work that used it ended failed or canceled, so the pass may be used again, or be taken back.
+    """
     if gate.status not in (GateStatus.OPEN, *PASSED):
         raise Refused(
             f"gate {gate.gate_id} is {gate.status.name.lower()}", remedy="Nothing to void", reason="GATE_CLOSED"
         )
-    if gate.consumed_by:
+    if gate.consumed_by and not used_in_vain:
         raise Refused(
             f"gate {gate.gate_id} was used by {gate.consumed_by}",
             remedy="Undo its effect with a new change",

@@ -19,6 +19,10 @@ WHERE tenant_id = %(tenant_id)s AND work_request_id = %(work_request_id)s
 -- Every decision about a work is made under its row's lock.
 SELECT state FROM ameide.work WHERE tenant_id = %s AND work_request_id = %s FOR UPDATE
 
+-- name: find
+-- A look without a lock: an ended work stays as it is.
+SELECT state FROM ameide.work WHERE tenant_id = %s AND work_request_id = %s
+
 -- name: lock_unless_busy
 -- For whoever holds an invitation: waiting for the work here while its holder waits for the invitation would deadlock.
 SELECT state FROM ameide.work WHERE tenant_id = %s AND work_request_id = %s FOR UPDATE SKIP LOCKED
