@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,6 +38,9 @@ _COMMANDS = {
     "executor": "ameide.cli.roles:executor",
     "serve": "ameide.cli.roles:serve",
     "db": "ameide.cli.roles:db",
+    "scaffold": "ameide.cli.target:scaffold",
+    "generate": "ameide.cli.target:generate",
+    "verify": "ameide.cli.target:verify",
 }
 
 
@@ -94,4 +98,7 @@ def main() -> NoReturn:
         code = 0
     except KeyboardInterrupt:
         code = INTERRUPTED
-    sys.exit(code)
+    sys.stderr.flush()
+    # The HTTP client's threads may let go of Python objects while the interpreter shuts down, which aborts it (seen in
+    # one of ten exits). Nothing is left to do by now, so the process ends without such a shutdown.
+    os._exit(code)
