@@ -162,6 +162,11 @@ def passed_through(names: Iterable[str], environment: Mapping[str, str] | None =
     return {name: env[name] for name in names if env.get(name)}
 
 
+def environment() -> dict[str, str]:
+    """The whole environment, for commands that a person runs as themselves."""
+    return dict(os.environ)
+
+
 def _read_file(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -175,7 +180,9 @@ def _read_file(path: Path) -> dict[str, object]:
         ) from error
 
 
-def _look_up(entry: Entry, env: Mapping[str, str], stored: Mapping[str, object], file: Path | None) -> tuple[str | None, str]:
+def _look_up(
+    entry: Entry, env: Mapping[str, str], stored: Mapping[str, object], file: Path | None
+) -> tuple[str | None, str]:
     if entry.variable in env and env[entry.variable] != "":
         return env[entry.variable], entry.variable
     if entry.secret and env.get(f"{entry.variable}_FILE"):

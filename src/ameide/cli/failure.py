@@ -9,6 +9,7 @@ import click
 
 from ameide import errors
 
+_RUNS = "`ameide status` shows what runs here, `ameide up` starts it"
 DONE, FAILED, USAGE, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -27,11 +28,12 @@ def report(error: errors.AmeideError | click.ClickException, *, as_json: bool) -
     """Say it on standard error; as ``{"error": {code, message, field, remedy, reason}}`` when JSON was asked for."""
     match error:
         case errors.AmeideError():
+            unreachable = isinstance(error, errors.Unreachable) and not error.remedy
             said = {
                 "code": error.code,
                 "message": error.message,
                 "field": error.field,
-                "remedy": error.remedy,
+                "remedy": _RUNS if unreachable else error.remedy,
                 "reason": error.reason,
             }
         case click.ClickException():

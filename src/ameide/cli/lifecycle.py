@@ -64,7 +64,8 @@ def bring_up(settings: Settings, state: StateFolder) -> tuple[str, list[str]]:
         if one.left_behind():
             say(f"The {one.name} process ended without `ameide down`; its pid file is stale. Starting it anew.")
     settings = with_engines(settings, say)
-    settings = with_port(settings, _port_in_use(managed["control"], state), say)
+    control_runs = managed["control"].process() is not None
+    settings = with_port(settings, _former_port(state), control_runs, say)
     files = settings_files(settings)
     wanting = [name for name in NAMES if not managed[name].runs_with(files[name])]
     if not wanting:
@@ -107,7 +108,7 @@ def down(session: Session, purge: bool, yes: bool) -> None:
                 raise Refused("a purge was not confirmed", remedy="Say --yes, or run it at a terminal", field="--purge")
             click.confirm("Delete all of this", abort=True)
     with sole_holder(state.root / "up.lock", lambda: say("Another ameide command starts or stops this; waiting.")):
-        stopped = [name for name in reversed(NAMES) if Managed(name, state).stop()]
+        stopped = [name for name in reversed(NAMES) if _stop(Managed(name, state))]
         engine.stop()
         if purge:
             engine.purge()
@@ -120,10 +121,15 @@ def down(session: Session, purge: bool, yes: bool) -> None:
         click.echo(f"Stopped: {', '.join(stopped)}." if stopped else "No process of this installation was running.")
 
 
-def _port_in_use(control: Managed, state: StateFolder) -> int | None:
-    if control.process() is None or not state.address():
-        return None
-    return int(state.address().rpartition(":")[2])
+def _stop(managed: Managed) -> bool:
+    if managed.process() is not None:
+        say(f"Stopping {managed.name}.")
+    return managed.stop()
+
+
+def _former_port(state: StateFolder) -> int | None:
+    port = state.address().rpartition(":")[2]
+    return int(port) if port.isdecimal() else None
 
 
 def _doomed(state: StateFolder, of_engine: tuple[Path, ...]) -> list[Path]:

@@ -82,14 +82,13 @@ def with_schema_and_principals(settings: Settings, say: Say) -> None:
     asyncio.run(prepare())
 
 
-def with_port(settings: Settings, in_use: int | None, say: Say) -> Settings:
-    """The settings with a port that is free, or that our own control process (`in_use`) has already."""
-    port = in_use or next(
-        (p for p in range(settings.listen_port, settings.listen_port + _PORTS_TRIED) if is_free(p)),
-        settings.listen_port,
-    )
-    if port != settings.listen_port and in_use is None:
-        say(f"Port {settings.listen_port} is taken by another program; using {port}.")
+def with_port(settings: Settings, former: int | None, running: bool, say: Say) -> Settings:
+    """The settings with the port of the control process: the former one if it can have that again, else a free one."""
+    allowed = range(settings.listen_port, settings.listen_port + _PORTS_TRIED)
+    wanted = former if former in allowed else settings.listen_port
+    port = wanted if running else next((p for p in (wanted, *allowed) if is_free(p)), wanted)
+    if port != wanted:
+        say(f"Port {wanted} is taken by another program; using {port}.")
     host = settings.listen_host if settings.listen_host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 -- a comparison
     return replace(settings, listen_port=port, address=f"http://{host}:{port}")
 
