@@ -1,8 +1,10 @@
 """Runs told as scripts, one for each way a gate, a work or a cancellation can go; played by the tests and recorded."""
 
 from collections.abc import Awaitable, Callable
+from copy import deepcopy
 from dataclasses import dataclass
 
+from ameide_core_proto.transformation.governance.v1.facts_pb import RunClosed
 from ameide_core_proto.transformation.governance.v1.governance_pb import GateStatus, RunStatus
 from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import ArtifactStatus
@@ -142,6 +144,13 @@ async def cancel_held_work(script: Script) -> None:
     await script.request_cancel()
 
 
+async def close_from_outside(script: Script) -> None:
+    """An admin closes the run; its process did not ask for it."""
+    await script.reached(lambda: ACC in script.waiting)
+    script.run.status, script.run.outcome, script.run.version = FAILED, "failed", script.run.version + 1
+    await script.state(RunClosed(run=deepcopy(script.run)), "run", script.pid, script.run.version)
+
+
 async def revise_while_coding(script: Script) -> None:
     """The requirement's approved gate is voided by a revision while the coder works."""
     await script.reached(lambda: bool(script.held))
@@ -249,6 +258,10 @@ def refused(command: str, reason: str, times: int = 1) -> Arrange:
 def canceled_work(script: Script) -> None:
     assert [name for name, _ in script.commands if name == "cancel_work"] == ["cancel_work"]
     assert script.opened[-1].kind != HUMAN
+
+
+def never_closed_itself(script: Script) -> None:
+    assert "close_run" not in [name for name, _ in script.commands]
 
 
 def stuck(outcome: Outcome) -> Arrange:
@@ -504,6 +517,9 @@ SCENARIOS: dict[str, Scenario] = {
         )
         for step in _HELD_STEPS
     },
+    "closed_from_outside": Scenario(
+        "failed", FAILED, on(ACC, WAIT), never_closed_itself, close_from_outside, recorded=False
+    ),
     # At least once, in any order, through many histories
     "everything_thrice": Scenario("delivered", DONE, everything_thrice, each_once),
 }

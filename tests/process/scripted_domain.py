@@ -188,7 +188,7 @@ class Script:
         self.copies = 1
         self.reordered = False
         self.early = False
-        self.merges_promotions = True
+        self.deliver: Callable[[DomainFact], Awaitable[None]] | None = None
         # What happened.
         self.commands: list[tuple[str, str]] = []
         self.requested: list[tuple[str, wrk.RequestWorkRequest]] = []
@@ -259,7 +259,10 @@ class Script:
         await self.signal(topic(metadata=metadata, aggregate=aggregate, fact=body))  # pyright: ignore[reportArgumentType]
 
     async def signal(self, fact: DomainFact) -> None:
-        """What ingress does with a fact."""
+        """What ingress does with a fact, or what the test has put in its place."""
+        if self.deliver is not None:
+            await self.deliver(fact)
+            return
         handle = self.client.get_workflow_handle(self.pid)
         for _ in range(self.copies):
             self.signals += 1

@@ -79,8 +79,6 @@ def returned(run: RunContext, kind: GateKind) -> Step:
         number = state.requirement.current.number if state.requirement.current else 0
         state.rejected_number = max(state.rejected_number, number)
         state.candidate = None
-    if state.ask is None:
-        return _RETURN[kind]
     state.wind_down = WindDown(_RETURN[kind], state.step)
     return Step.WIND_DOWN
 

@@ -22,6 +22,7 @@ from ameide_core_proto.transformation.governance.v1.governance_pb import (
     ChangeStatus,
     GateStatus,
     Repository,
+    Run,
     RunInput,
     RunStatus,
 )
@@ -55,6 +56,10 @@ class CancelAsked(Exception):
 
 class RunEnded(Exception):
     """The Domain closed the run without its process."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run.outcome)
+        self.run = run
 
 
 class GateReturned(Exception):
@@ -191,7 +196,7 @@ class RunContext:
             run = self.state.inbox.about("run", self.run.process_instance_id)
             change = self.state.inbox.about("change", self.run.change_id)
             if run and run.run and run.run.status not in (RunStatus.OPEN, RunStatus.UNSPECIFIED):
-                raise RunEnded
+                raise RunEnded(run.run)
             if (run and run.run and run.run.cancel_requested) or (
                 change and change.change and change.change.status == ChangeStatus.CANCELED
             ):

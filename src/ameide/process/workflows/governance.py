@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from temporalio import workflow
+from temporalio.exceptions import ApplicationError
 
 from ameide.process.steps import DOMAIN_FACT, WORKFLOW_TYPE
 from ameide.process.workflows import asides, implementation, merge, release, requirement
@@ -107,8 +108,8 @@ class GovernanceRun:
             state.step = asides.canceled(self._run)
         except GateReturned as voided:
             state.step = asides.returned(self._run, voided.kind)
-        except RunEnded:
-            state.ending = state.ending or Ending(RunStatus.CANCELED, "closed")
+        except RunEnded as ended:
+            state.ending = Ending(ended.run.status, ended.run.outcome)
             state.step = Step.CLOSED
         except Stuck as stuck:
             state.ask = None
@@ -121,9 +122,11 @@ class GovernanceRun:
     def _refused(self, refusal: Refusal) -> Step:
         """The Domain said no to a command of the current step."""
         state = self._run.state
-        if refusal.reason == "RUN_CLOSED" or state.step == Step.CLOSE:
+        if refusal.reason == "RUN_CLOSED":
             state.ending = state.ending or Ending(RunStatus.FAILED, "closed")
             return Step.CLOSED
+        if state.step == Step.CLOSE:
+            raise ApplicationError(f"The run could not be closed: {refusal.message}", non_retryable=True) from refusal
         if refusal.reason == "CHANGE_CANCELED" and state.ending is None:
             return asides.canceled(self._run)
         state.ask = None

@@ -50,9 +50,11 @@ async def code(run: RunContext) -> Step:
 def _pushed(run: RunContext, work: WorkRequest, step: Step, onwards: Step) -> Step:
     """What the step left on the branch is where the next one starts."""
     left = outputs(work)
-    if left.commit_sha and left.branch == orders.agent_branch(run.run) and not left.unchanged:
+    succeeded = work.status == WorkStatus.SUCCEEDED
+    pushed = left.branch == orders.agent_branch(run.run) or (succeeded and not left.branch)
+    if left.commit_sha and pushed and not left.unchanged:
         run.state.branch_sha = left.commit_sha
-    if work.status != WorkStatus.SUCCEEDED:
+    if not succeeded:
         return after_failure(run, step, work)
     run.state.head_sha = left.commit_sha or run.state.head_sha
     return onwards

@@ -1,0 +1,71 @@
+"""What people find in Temporal, and what a worker says when the server is not prepared."""
+
+import asyncio
+
+import pytest
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from ameide.engine.engine import Running
+from ameide.errors import Conflict, Internal, PermissionDenied, Refused, Unreachable
+from ameide.process.activities import as_failure
+from ameide.process.temporal import connect, need_search_attributes
+from tests.process.playing import Played
+
+
+async def test_a_run_is_found_by_its_change(played: dict[str, Played | BaseException], temporal: Client) -> None:
+    delivered = played["delivered"]
+    assert isinstance(delivered, Played)
+    query = f"AmeideChange = '{delivered.script.change_id}' AND AmeidePhase = 'terminal' AND AmeideTenant = 'default'"
+    async with asyncio.timeout(30):
+        # Visibility follows the history a little later.
+        while not [item async for item in temporal.list_workflows(query)]:
+            await temporal.count_workflows(query)
+    (found,) = [item async for item in temporal.list_workflows(query)]
+    assert (found.id, found.workflow_type) == (delivered.script.pid, "r2r.governance.v1")
+
+
+async def test_missing_search_attributes_are_named(engine: Running) -> None:
+    client = await connect(engine.temporal_address, "bare")
+    try:
+        await client.workflow_service.register_namespace(
+            RegisterNamespaceRequest(namespace="bare", workflow_execution_retention_period={"seconds": 86400})  # pyright: ignore[reportArgumentType]
+        )
+    except RPCError as error:
+        raise AssertionError from error
+    refused: Refused | None = None
+    async with asyncio.timeout(30):
+        while refused is None or "namespace bare lacks" not in str(refused):
+            try:
+                await need_search_attributes(client)
+            except Refused as error:
+                refused = error
+    assert "AmeideTenant, AmeideChange, AmeidePhase, AmeideRepository" in str(refused)
+    assert "ameide up" in refused.remedy
+
+
+async def test_a_missing_namespace_is_named(engine: Running) -> None:
+    client = await connect(engine.temporal_address, "nowhere")
+    with pytest.raises(Refused, match="nowhere"):
+        await need_search_attributes(client)
+
+
+async def test_nobody_there() -> None:
+    with pytest.raises(Unreachable, match=r"127\.0\.0\.1:1"):
+        await connect("127.0.0.1:1", "ameide")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "final"),
+    [
+        (Refused("no", reason="BUDGET_EXHAUSTED"), "BUDGET_EXHAUSTED", True),
+        (Conflict("taken"), "Conflict", True),
+        (Unreachable("silence"), "Unreachable", False),
+        (Internal("fault"), "Internal", False),
+        (PermissionDenied("not this token"), "PermissionDenied", False),
+    ],
+)
+def test_an_error_reaches_the_workflow_by_its_type(error: Refused, kind: str, final: bool) -> None:
+    failure = as_failure(error)
+    assert (failure.type, failure.non_retryable) == (kind, final)
