@@ -108,6 +108,7 @@ class Attempt:
                 return
             if children.reaped:
                 live.line(f"ended processes {', '.join(map(str, children.reaped))}")
+            live.close()
             evidence.add_file("work.log", workspace.private / "work.log", "text/plain")
             await report(self._claim, conclusion, evidence, self._store, self._redactor, self._usage)
         finally:

@@ -26,6 +26,7 @@ PROCESSES = 1024
 """Bound on the processes of the children's user; set only where that user is ours alone."""
 
 _TAIL = 16 * 1024
+_LOG = 256 << 20
 _ENDING = 20.0
 
 
@@ -128,8 +129,9 @@ class Children:
     async def _pump(self, output: asyncio.StreamReader, log: Path) -> None:
         with log.open("wb") as file:
             while data := await output.read(65536):
-                file.write(data)
-                file.flush()
+                if file.tell() < _LOG:
+                    file.write(data)
+                    file.flush()
                 self.live.output(data)
 
 

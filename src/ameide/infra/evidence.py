@@ -6,6 +6,7 @@ What a step leaves behind, redacted, then hashed, then stored once under the att
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ _TEXT = (
     "application/yaml",
     "application/x-patch",
 )
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _ARTIFACTS, _CHECKS, _ARGUMENTS = 50, 5000, 100
 
 
@@ -59,7 +61,12 @@ class EvidenceWriter:
         self._id = new_id("evd")
 
     def add_bytes(self, name: str, data: bytes, media_type: str) -> EvidenceArtifact:
-        """Add an artifact; text is redacted first. The same name again replaces it. `name` is one path segment."""
+        """Add an artifact; text is redacted first. The same name again replaces it. `name` is one path segment.
+
+        Raises `ValueError` for another name.
+        """
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} names no artifact: use letters, digits, '.', '_' and '-', at most 128 of them")
         if is_text(media_type):
             data = self._redactor.data(data)
         self._data[name] = data
@@ -82,14 +89,19 @@ class EvidenceWriter:
 
     def add_check(self, check: CheckResult) -> None:
         """Add the result of one check, such as a test."""
-        message = self._redactor.text(check.message)[:2000]
+        shown = self._redactor.presentable
         self._checks.append(
-            CheckResult(id=check.id[:512], status=check.status, message=message, duration_ms=check.duration_ms)
+            CheckResult(
+                id=shown(check.id, 512) or "check",
+                status=check.status,
+                message=shown(check.message, 2000),
+                duration_ms=check.duration_ms,
+            )
         )
 
     def describe(self, tool_name: str, tool_version: str, argv: Sequence[str], exit_code: int = 0) -> None:
         """Name the tool that did the work, as it was called."""
-        called = [self._redactor.text(argument)[:1000] for argument in argv][:_ARGUMENTS]
+        called = [self._redactor.presentable(argument, 1000) for argument in argv][:_ARGUMENTS]
         self._tool = (tool_name[:128], tool_version[:128], called, exit_code)
 
     async def store(self, store: ObjectStore, guard: Callable[[], None]) -> None:
@@ -116,7 +128,7 @@ class EvidenceWriter:
             started_at=Timestamp.from_datetime(self._started),
             ended_at=Timestamp.from_datetime(datetime.now(UTC)),
             exit_code=exit_code,
-            summary=self._redactor.text(summary)[:4096],
+            summary=self._redactor.presentable(summary, 4096),
             check_results=self._checks[:_CHECKS],
             artifacts=[self._artifacts[name] for name in self._listed] if stored else [],
         )

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import random
 import uuid
+from dataclasses import replace
 
 from ameide.errors import AmeideError
 from ameide.infra.attempt import Attempt, Steps
@@ -14,7 +15,7 @@ from ameide.infra.claim import Claim
 from ameide.infra.clock import now
 from ameide.infra.lease import Lease
 from ameide.infra.object_store import ObjectStore
-from ameide.infra.settings import ExecutorSettings
+from ameide.infra.settings import ExecutorSettings, UnprivilegedUser
 from ameide.logs import bound
 from ameide.rpc.clients import Clients
 from ameide_core_proto.transformation.work.v1.command_service_pb import ClaimAnswer, PollWorkRequest, PollWorkResponse
@@ -41,27 +42,42 @@ class Executor:
     async def serve(self) -> None:
         """Run every slot until stopped."""
         logger.info("executor is up", extra={"executor": self._settings.name, "queues": list(self._settings.queues)})
-        await asyncio.gather(*(self._slot() for _ in range(self._settings.slots)))
+        await asyncio.gather(*(self._slot(number) for number in range(self._settings.slots)))
 
     async def run_once(self) -> bool:
         """Take and run at most one work; whether there was one."""
-        return await self._turn(uuid.uuid4().hex, first=True) is not ClaimAnswer.NONE
+        return await self._turn(self._settings, uuid.uuid4().hex, first=True) is not ClaimAnswer.NONE
 
-    async def _slot(self) -> None:
+    async def _slot(self, number: int) -> None:
+        settings = self._settings
+        if settings.user is not None:
+            # A user for each slot, since processes of one user may meddle with each other. Author and verifier
+            # alternate.
+            step = 2 * number
+            settings = replace(settings, user=UnprivilegedUser(settings.user.uid + step, settings.user.gid + step))
         claim_id, first, pause = uuid.uuid4().hex, True, 0.2
         while not self._stop.is_set():
             try:
-                await self._turn(claim_id, first=first)
+                await self._turn(settings, claim_id, first=first)
                 claim_id, first, pause = uuid.uuid4().hex, True, 0.2
             except AmeideError as error:
                 # Without an answer the claim may exist: the same claim_id again makes the Domain repeat it.
                 first = False if error.retry else first
                 logger.warning("no work taken", extra={"error": str(error)})
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), pause * random.uniform(0.5, 1.5))  # noqa: S311 jitter
-                pause = min(_PAUSE, pause * 2)
+                pause = await self._pause(pause)
+            except Exception:
+                # A defect costs this claim its lease, not the other slots their work.
+                logger.exception("a slot broke")
+                claim_id, first = uuid.uuid4().hex, True
+                pause = await self._pause(pause)
 
-    async def _turn(self, claim_id: str, *, first: bool) -> ClaimAnswer:
+    async def _pause(self, seconds: float) -> float:
+        """Wait, not longer than until we are stopped; how long to wait the next time."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds * random.uniform(0.5, 1.5))  # noqa: S311 jitter
+        return min(_PAUSE, seconds * 2)
+
+    async def _turn(self, settings: ExecutorSettings, claim_id: str, *, first: bool) -> ClaimAnswer:
         sent = now()
         answer = await self._poll(claim_id)
         if answer is None or answer.answer is not ClaimAnswer.RUN or answer.work is None:
@@ -78,7 +94,7 @@ class Executor:
                 logger.info(
                     "claimed", extra={"attempt": answer.attempt, "action": work.action_kind.name, "queue": work.queue}
                 )
-                await Attempt(claim, self._steps, self._settings, self._store, self._stop).run()
+                await Attempt(claim, self._steps, settings, self._store, self._stop).run()
         return ClaimAnswer.RUN
 
     async def _poll(self, claim_id: str) -> PollWorkResponse | None:

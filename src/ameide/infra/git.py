@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -133,16 +134,19 @@ class Git:
     ) -> GitResult:
         """Run one git command. With `check`, another exit code than 0 raises."""
         self.guard()
-        process = await asyncio.create_subprocess_exec(
-            "git",
-            *args,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**self._environment(), **(env or {})},
-            cwd=cwd or self.folder,
-            start_new_session=True,
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                "git",
+                *args,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env={**self._environment(), **(env or {})},
+                cwd=cwd or self.folder,
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise GitFailed(f"git was not found in {_PATH}; install git 2.38 or later there") from error
         try:
             stdout, stderr = await process.communicate(stdin)
         except BaseException:
@@ -325,12 +329,9 @@ class Git:
             return
         user, _, password = self.credential.rpartition(":")
         secret, program = self.folder / "credential", self.folder / "askpass"
+        name, file = shlex.quote(user or "x-access-token"), shlex.quote(str(secret))
         _write_private(secret, password)
-        _write_private(
-            program,
-            f"#!/bin/sh\ncase \"$1\" in Username*) echo '{user or 'x-access-token'}';; *) cat '{secret}';; esac\n",
-            0o700,
-        )
+        _write_private(program, f'#!/bin/sh\ncase "$1" in Username*) echo {name};; *) cat {file};; esac\n', 0o700)
         try:
             yield {"GIT_ASKPASS": str(program)}
         finally:

@@ -20,8 +20,7 @@ class LiveLog:
 
     def __init__(self, redactor: Redactor, file: Path, clock: Callable[[], float] = now) -> None:
         self._redactor, self._clock = redactor, clock
-        self._file, self._written = file, 0
-        file.touch(mode=0o600)
+        self._file, self._written = file.open("a", encoding="utf-8"), 0
         self._tail = ""
         self._partial = b""
         self._heard = clock()
@@ -30,11 +29,10 @@ class LiveLog:
     def line(self, text: str) -> None:
         """A line of the step itself."""
         self._note()
-        shown = self._redactor.text(text[:_LINE]) + "\n"
+        shown = self._redactor.presentable(text, _LINE) + "\n"
         self._tail = (self._tail + shown)[-_TAIL:]
         if self._written < _FILE:
-            with self._file.open("a", encoding="utf-8", errors="replace") as file:
-                self._written += file.write(shown)
+            self._written += self._file.write(shown)
 
     def output(self, data: bytes) -> None:
         """Some output of a child; a line counts once it is whole."""
@@ -43,6 +41,10 @@ class LiveLog:
         self._partial = self._partial[-_LINE:]
         for part in whole[-200:]:
             self.line(part.decode("utf-8", "replace"))
+
+    def close(self) -> None:
+        """Complete the file."""
+        self._file.close()
 
     @property
     def tail(self) -> str:

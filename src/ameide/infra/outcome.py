@@ -80,9 +80,9 @@ def presentable(result: WorkResult, redactor: Redactor, usage: Usage) -> WorkRes
     `usage` fills in what the step did not report itself.
     """
     outputs = result.outputs or Outputs()
-    outputs.changed_paths = [path[:512] for path in outputs.changed_paths[:_PATHS]]
+    outputs.changed_paths = [redactor.presentable(path, 512) for path in outputs.changed_paths[:_PATHS]]
     return WorkResult(
-        summary=redactor.text(result.summary)[:4096],
+        summary=redactor.presentable(result.summary, 4096),
         exit_code=result.exit_code,
         outputs=outputs,
         artifact_refs=result.artifact_refs,
@@ -95,10 +95,10 @@ def presentable(result: WorkResult, redactor: Redactor, usage: Usage) -> WorkRes
 def _finding(finding: Finding, redactor: Redactor) -> Finding:
     return Finding(
         class_=finding.class_,
-        id=redactor.text(finding.id)[:512] or "finding",
-        what_failed=redactor.text(finding.what_failed)[:_TEXT],
-        why_it_matters=redactor.text(finding.why_it_matters)[:_TEXT],
+        id=redactor.presentable(finding.id, 512) or "finding",
+        what_failed=redactor.presentable(finding.what_failed, _TEXT),
+        why_it_matters=redactor.presentable(finding.why_it_matters, _TEXT),
         where_to_fix=finding.where_to_fix,
-        fix_steps=[redactor.text(step)[:_TEXT] for step in finding.fix_steps[:_STEPS]],
-        location=finding.location[:512],
+        fix_steps=[redactor.presentable(step, _TEXT) for step in finding.fix_steps[:_STEPS]],
+        location=redactor.presentable(finding.location, 512),
     )

