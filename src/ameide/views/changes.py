@@ -19,18 +19,15 @@ _SQL = load("views")
 
 async def summaries(reading: Reading, changes: Sequence[Change]) -> list[ChangeSummary]:
     """Each change with its newest run, and where its process says that it stands."""
-    found: list[tuple[Change, Run | None]] = []
-    for change in changes:
-        # A run that starts is a fact of its own, not one of its change: the change's number of runs may lag behind here.
-        runs = await reading.every(Run, Filter(change=change.change_id))
-        found.append((change, runs[-1] if runs else None))
-    ids = [run.process_instance_id for _, run in found if run]
+    # A run that starts is a fact of its own, not one of its change: the change's number of runs may lag behind here.
+    runs = await reading.newest(Run, [change.change_id for change in changes])
+    ids = [run.process_instance_id for run in runs.values()]
     rows = await reading.tx.fetch_all(_SQL["processes"], {"runs": ids}) if ids else []
-    course = {row["process_instance_id"]: row for row in rows}
+    course = {row["change_id"]: (row["phase"], row["awaiting"]) for row in rows}
     answer: list[ChangeSummary] = []
-    for change, run in found:
-        row = course.get(run.process_instance_id) if run else None
-        phase, awaiting = (row["phase"], row["awaiting"]) if row else ("", "")
+    for change in changes:
+        phase, awaiting = course.get(change.change_id, ("", ""))
+        run = runs.get(change.change_id)
         answer.append(ChangeSummary(change=change, phase=phase, awaiting=awaiting, newest_run=run))
     return answer
 

@@ -100,6 +100,12 @@ class Reading:
             raise not_found(KINDS[kind], id)
         return found
 
+    async def newest(self, kind: type[S], changes: Sequence[str]) -> dict[str, S]:
+        """The newest of each of these changes, by change."""
+        parameters = {"kind": KINDS[kind], "changes": list(changes)}
+        rows = await self.tx.fetch_all(_SQL["newest_of_changes"], parameters) if changes else []
+        return {row["change_id"]: self._open(kind, row) for row in rows}
+
     async def page(self, kind: type[S], narrowed: Filter, page: Page | None) -> tuple[list[S], str]:
         """A page, newest first, and the token of the next one or an empty string."""
         size = paging.size_of(page)

@@ -18,7 +18,7 @@ from ameide.errors import InvalidArgument
 from ameide.storage.db import Row
 from ameide.storage.sql import load
 from ameide.views import paging
-from ameide.views.reading import Filter, Reading
+from ameide.views.reading import Filter, Reading, not_found
 from ameide.views.sentences import who
 from ameide_core_proto.common.v1.metadata_pb import Actor
 from ameide_core_proto.common.v1.reading_pb import Citation, CitationKind, Page
@@ -46,9 +46,11 @@ async def timeline(reading: Reading, change_id: str, run_id: str, page: Page | N
     if not change_id and not run_id:
         raise InvalidArgument("missing", field="change_id", remedy="Name a change_id or a process_instance_id")
     if run_id:
-        await reading.get(Run, run_id)
-    if change_id:
-        await reading.get(Change, change_id)
+        run = await reading.get(Run, run_id)
+        if change_id and run.change_id != change_id:
+            raise not_found("run of this change", run_id)
+        change_id = run.change_id
+    await reading.get(Change, change_id)
     works = await reading.every(WorkRequest, Filter(change=change_id, run=run_id))
     ids = [work.work_request_id for work in works]
     facts = await reading.tx.fetch_all(_SQL["timeline"], {"change": change_id, "run": run_id, "works": ids})

@@ -41,6 +41,14 @@ SELECT s.kind, s.id, s.version, s.change_id, s.process_instance_id, s.repository
 FROM ameide.view_state s LEFT JOIN ameide.view_fact f ON f.tenant_id = s.tenant_id AND f.position = s.position
 WHERE s.kind = %(kind)s AND s.id = %(id)s
 
+-- name: newest_of_changes
+-- The newest of one kind for each of some changes.
+SELECT DISTINCT ON (s.change_id) s.kind, s.id, s.version, s.change_id, s.process_instance_id, s.repository_id, s.status,
+    s.position, s.first_position, s.body, coalesce(f.message_id, '') AS message_id
+FROM ameide.view_state s LEFT JOIN ameide.view_fact f ON f.tenant_id = s.tenant_id AND f.position = s.position
+WHERE s.kind = %(kind)s AND s.change_id = ANY(%(changes)s)
+ORDER BY s.change_id, s.first_position DESC
+
 -- name: list_states
 -- Newest first by the place where they began, so that a page does not shift while states move on.
 SELECT s.kind, s.id, s.version, s.change_id, s.process_instance_id, s.repository_id, s.status, s.position,
@@ -90,7 +98,7 @@ SELECT work_request_id, queue, dispatch, enqueued_at FROM ameide.queue_item WHER
 -- By work, then by correlation, then by cause: a fact that names no change belongs to the one that it was caused by.
 WITH own AS (
     SELECT position FROM ameide.view_fact
-    WHERE (%(change)s = '' OR change_id = %(change)s) AND (%(run)s = '' OR process_instance_id = %(run)s)
+    WHERE change_id = %(change)s AND (%(run)s = '' OR process_instance_id = %(run)s)
     UNION
     SELECT position FROM ameide.view_fact WHERE work_request_id = ANY(%(works)s) AND work_request_id <> ''
 ), caused AS (
