@@ -21,7 +21,10 @@ from ameide_core_proto.transformation.governance.v1.query_service_pb import (
     ListChangesRequest,
 )
 from ameide_core_proto.transformation.work.v1.query_service_pb import GetWorkRequest
-from ameide_core_proto.transformation.work.v1.work_pb import WorkKind, WorkStatus
+from ameide_core_proto.transformation.work.v1.work_pb import WorkStatus
+
+CHANGE_PATCH = "change.patch"
+"""The artifact in which an attempt keeps what it committed."""
 
 
 @click.command("list")
@@ -85,23 +88,25 @@ def show(session: Session, change_id: str, as_json: bool) -> None:
 @click.argument("change_id", metavar="CHANGE")
 @pass_session
 def diff(session: Session, change_id: str) -> None:
-    """What the coder's last accepted attempt changed, as a patch, from its evidence."""
+    """What the newest run wrote, attempt after attempt, as patches from its evidence."""
 
     async def act() -> bytes:
         async with session.connect() as clients:
             found = await clients.queries.get_change(GetChangeRequest(scope=session.scope, change_id=change_id))
-            authored = [
-                work
-                for work in found.works
-                if work.work_kind == WorkKind.AGENT_WORK and work.status == WorkStatus.SUCCEEDED
-            ]
-            for work in reversed(authored):
+            newest = found.summary.newest_run if found.summary else None
+            store, patches = session.object_store(), list[bytes]()
+            for work in sorted(found.works, key=lambda work: work.work_request_id):
+                of_run = newest is not None and work.process_instance_id == newest.process_instance_id
+                if work.status != WorkStatus.SUCCEEDED or not of_run:
+                    continue
                 request = GetWorkRequest(scope=session.scope, work_request_id=work.work_request_id)
                 evidence = (await clients.work_queries.get_work(request)).evidence
                 for artifact in evidence.artifacts if evidence else []:
-                    if "patch" in artifact.media_type or artifact.name.endswith((".patch", ".diff")):
-                        return await session.object_store().get(artifact.uri)
-        raise NotFound(f"{change_id} has no patch yet", remedy=f"`ameide change show {change_id}` tells how far it is")
+                    if artifact.name == CHANGE_PATCH:
+                        patches.append(await store.get(artifact.uri))
+            if not patches:
+                raise NotFound(f"{change_id} has no patch yet", remedy=f"See `ameide change show {change_id}`")
+            return b"".join(patches)
 
     click.echo(asyncio.run(act()), nl=False)
 

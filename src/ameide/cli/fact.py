@@ -46,15 +46,11 @@ def show(session: Session, message_id: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("reference", metavar="REF")
+@click.argument("references", metavar="REF…", nargs=-1, required=True)
 @pass_session
-def cite(session: Session, reference: str) -> None:
-    """Resolve a citation: a message id, artifact@version, work, evidence, or a link. Prints the record as JSON."""
-    kind = kind_of(reference)
-    if kind == CitationKind.EXTERNAL_LINK:
-        emit_json(Citation(kind=kind, ref=reference))
-        return
-    emit_json(session.call(lambda clients: _resolve(session, clients, kind, reference)))
+def cite(session: Session, references: tuple[str, ...]) -> None:
+    """Resolve citations: a message id, artifact@version, work, evidence, or a link. Prints each record as JSON."""
+    session.call(lambda clients: _resolve_all(session, clients, references))
 
 
 def kind_of(reference: str) -> CitationKind:
@@ -76,6 +72,15 @@ def kind_of(reference: str) -> CitationKind:
             remedy="It is a message id, art-…@version, wrk-…, evd-…, or a link, as `citation.ref` of an answer says it",
         ) from None
     return CitationKind.DOMAIN_FACT
+
+
+async def _resolve_all(session: Session, clients: Clients, references: tuple[str, ...]) -> None:
+    for reference in references:
+        kind = kind_of(reference)
+        if kind == CitationKind.EXTERNAL_LINK:
+            emit_json(Citation(kind=kind, ref=reference))
+        else:
+            emit_json(await _resolve(session, clients, kind, reference))
 
 
 async def _resolve(session: Session, clients: Clients, kind: CitationKind, reference: str) -> Message[Any]:

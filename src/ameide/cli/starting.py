@@ -85,7 +85,7 @@ def with_schema_and_principals(settings: Settings, say: Say) -> None:
 def with_port(settings: Settings, former: int | None, running: bool, say: Say) -> Settings:
     """The settings with the port of the control process: the former one if it can have that again, else a free one."""
     allowed = range(settings.listen_port, settings.listen_port + _PORTS_TRIED)
-    wanted = former if former in allowed else settings.listen_port
+    wanted = former if former is not None and former in allowed else settings.listen_port
     port = wanted if running else next((p for p in (wanted, *allowed) if is_free(p)), wanted)
     if port != wanted:
         say(f"Port {wanted} is taken by another program; using {port}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Sequence
 
@@ -14,6 +15,7 @@ from ameide_core_proto.transformation.governance.v1.query_service_pb import Time
 COLUMNS = (TimelineColumn.PROCESS, TimelineColumn.EVENTS, TimelineColumn.INFRA)
 _TITLES = ("Process", "Events", "Infra")
 _COLOURS = {TimelineColumn.PROCESS: "cyan", TimelineColumn.EVENTS: None, TimelineColumn.INFRA: "magenta"}
+_QUEUE = re.compile(r"transformation\.work\.queue\.([a-z_.]+)\.v1")
 _TIME = 8
 _GAP = 2
 _NARROWEST = 24
@@ -35,7 +37,7 @@ def print_rows(rows: Sequence[TimelineRow], *, as_json_lines: bool = False) -> N
             click.echo(json.dumps(json.loads(row.to_json(always_emit_implicit=True)), ensure_ascii=False))
             continue
         place = COLUMNS.index(row.column) if row.column in COLUMNS else 1
-        text = brief(f"{row.name}  {row.text}".rstrip())
+        text = _QUEUE.sub(r"\1", brief(f"{row.name}  {row.text}".rstrip()))
         margin = " " * (place * (each + _GAP))
         for n, line in enumerate(textwrap.wrap(text, each, break_on_hyphens=False) or [row.name]):
             time = clock(row.at)[-_TIME:] if n == 0 else ""
