@@ -1,0 +1,45 @@
+"""A running installation, shared by the tests that do not break it."""
+
+import shutil
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from ameide.delivery.demo_remotes import create_orders_remotes, orders_patches
+from tests.acceptance.installation import Installation, remove
+
+CODER = Path(__file__).with_name("coder.py")
+
+
+@pytest.fixture(scope="session")
+def installation() -> Iterator[Installation]:
+    """`ameide up` with the offline coder's patches and, as coder `command`, the scripted one of these tests."""
+    made = Installation.make()
+    coder = made.state_dir / "coder.py"
+    coder.write_bytes(CODER.read_bytes())
+    coder.chmod(0o755)
+    shutil.copytree(orders_patches(), made.state_dir / "patches")
+    made.settings["AMEIDE_CODER_COMMAND"] = f"python3 {coder}"
+    print(made.ameide("up"))
+    yield made
+    remove(made)
+
+
+_names = count(1)
+
+
+@pytest.fixture
+def orders(installation: Installation) -> str:
+    """A fresh registered copy of the example with its gitops repository; its name."""
+    name = f"orders-{next(_names)}"
+    url, gitops = create_orders_remotes(installation.state_dir / "remotes" / name)
+    installation.ameide("repo", "add", name, url, "--gitops", gitops)
+    return name
+
+
+@pytest.fixture
+def remotes(installation: Installation, orders: str) -> Path:
+    """The folder with the bare repositories `orders.git` and `orders-gitops.git` of `orders`."""
+    return installation.state_dir / "remotes" / orders

@@ -1,0 +1,117 @@
+"""Sequences A, A.2 and A.3 from outside, on the example: red, green, merged, released, promoted, followed."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.installation import Installation, git
+
+TITLE = "A customer can cancel an order that has not shipped"
+FAILING = "tests/test_cancel.py::test_a_shipped_order_cannot_be_canceled"
+ENVIRONMENTS = ["dev", "staging", "production"]
+
+
+@pytest.fixture(scope="module")
+def delivered(installation: Installation) -> tuple[str, Path]:
+    """One change, driven to its end; its id and the folder of its remotes."""
+    from ameide.delivery.demo_remotes import create_orders_remotes
+
+    folder = installation.state_dir / "remotes" / "orders"
+    url, gitops = create_orders_remotes(folder)
+    installation.ameide("repo", "add", "orders", url, "--gitops", gitops)
+    change = installation.start_change("orders", TITLE, "An open order can be cancelled", "A shipped one cannot")
+    run = installation.advance(change)
+    assert run["outcome"] == "delivered"
+    return change, folder
+
+
+def test_the_failing_test_of_iteration_1_passes_in_iteration_2(
+    installation: Installation, delivered: tuple[str, Path]
+) -> None:
+    first, second = installation.show(delivered[0])["iterations"]
+    assert first["failing"] == [FAILING]
+    assert not first.get("green", False)
+    assert FAILING in second["passing"]
+    assert second["green"]
+    assert not second.get("failing")
+
+
+def test_each_promotion_commit_changes_one_digest_in_one_file(
+    installation: Installation, delivered: tuple[str, Path]
+) -> None:
+    shown = installation.show(delivered[0])
+    [release] = shown["releases"]
+    digests: set[str] = set()
+    for promotion in shown["promotions"]:
+        environment, commit = promotion["environment"], promotion["gitopsCommitSha"]
+        gitops = delivered[1] / "orders-gitops.git"
+        assert git(gitops, "show", "--format=", "--numstat", commit) == f"1\t1\tenvironments/{environment}/values.yaml"
+        changed = [
+            line for line in git(gitops, "show", "--format=", "-U0", commit).splitlines() if line[:2] in ("+ ", "- ")
+        ]
+        assert all("ref:" in line for line in changed), changed
+        values = git(gitops, "show", f"main:environments/{environment}/values.yaml")
+        assert release["imageRef"] in values
+        digests.add(release["imageRef"].rpartition("@")[2])
+    assert [promotion["environment"] for promotion in shown["promotions"]] == ENVIRONMENTS
+    [digest] = digests
+    blob = next((installation.state_dir / "registry").rglob(f"blobs/sha256/{digest.removeprefix('sha256:')}"))
+    assert f"sha256:{hashlib.sha256(blob.read_bytes()).hexdigest()}" == digest
+
+
+def test_what_ships_is_the_merge_commit(installation: Installation, delivered: tuple[str, Path]) -> None:
+    shown = installation.show(delivered[0])
+    [release] = shown["releases"]
+    assert release["commitSha"] == git(delivered[1] / "orders.git", "rev-parse", "main")
+    smokes = installation.works(delivered[0], "SMOKE")
+    assert len(smokes) == len(ENVIRONMENTS)
+    assert all(release["commitSha"] in work["result"]["summary"] for work in smokes)
+
+
+def test_every_citation_of_the_timeline_resolves(installation: Installation, delivered: tuple[str, Path]) -> None:
+    timeline = installation.json("change", "timeline", delivered[0])
+    assert int(timeline["readContext"]["logPosition"]) > 0
+    columns = {row["column"] for row in timeline["rows"]}
+    assert columns == {"TIMELINE_COLUMN_PROCESS", "TIMELINE_COLUMN_EVENTS", "TIMELINE_COLUMN_INFRA"}
+    assert all(row["citation"]["ref"] for row in timeline["rows"])
+    refs = sorted(
+        {citation["ref"] for citation in timeline["citations"]} | {r["citation"]["ref"] for r in timeline["rows"]}
+    )
+    done = installation.run("cite", *refs)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n}") == len(refs)
+    assert installation.run("cite", "0192aaaa-0000-7000-8000-000000000000").returncode == 1
+
+
+def test_a_flipped_byte_of_evidence_is_found_and_named(installation: Installation, delivered: tuple[str, Path]) -> None:
+    bundles: list[dict[str, Any]] = installation.json("evidence", "list", "--change", delivered[0])["bundles"]
+    assert len(bundles) == len(installation.works(delivered[0]))
+    assert installation.run("evidence", "verify", "--change", delivered[0]).returncode == 0
+    artifact = bundles[0]["artifacts"][0]
+    stored = installation.state_dir / "objects" / artifact["uri"].removeprefix("store:")
+    whole = stored.read_bytes()
+    stored.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+    done = installation.run("evidence", "verify", "--change", delivered[0])
+    stored.write_bytes(whole)
+    assert done.returncode == 1
+    assert artifact["uri"].removeprefix("store:") in done.stdout + done.stderr
+
+
+def test_without_the_second_patch_the_change_waits_for_a_person_and_nothing_is_merged(
+    installation: Installation, orders: str, remotes: Path
+) -> None:
+    main = git(remotes / "orders.git", "rev-parse", "main")
+    [second] = (installation.state_dir / "patches").glob("002-*")
+    aside = second.rename(installation.state_dir / second.name)
+    try:
+        change = installation.start_change(orders, TITLE, "A shipped one cannot be cancelled")
+        gate = installation.advance(change, until="NEEDS_HUMAN", approve=["REQUIREMENT_STABILIZED"])
+    finally:
+        aside.rename(second)
+    assert FAILING in [finding["id"] for finding in gate["subject"]["findings"]]
+    assert not installation.works(change, "MERGE")
+    installation.decide(gate, "reject", "not worth it")
+    assert installation.advance(change)["status"] == "RUN_STATUS_FAILED"
+    assert git(remotes / "orders.git", "rev-parse", "main") == main
