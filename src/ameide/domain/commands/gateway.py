@@ -46,9 +46,12 @@ class Gateway:
             need_queue(queue, caller.queues)
         loop = asyncio.get_running_loop()
         arrived = loop.time()
-        deadline = arrived + request.wait_seconds
+        # An executor counts its lease from when it sent the call: what it waited here must stay a small part of it.
+        deadline = arrived + min(request.wait_seconds, self._lease_seconds / 2)
         with self._wakeups.bell("queue") as bell:
             while True:
+                # Taken before the claim, so that the answer never promises more than the lease has.
+                waited = int(loop.time() - arrived)
                 pause = POLL_SECONDS
                 try:
                     response = await self._service.perform(caller, None, lambda unit: self._next(unit, request))
@@ -59,7 +62,7 @@ class Gateway:
                         answer=response.answer,
                         attempt=response.attempt,
                         # Executors count from when they sent the call, so the time it waited here comes on top.
-                        lease_seconds=response.lease_seconds + int(loop.time() - arrived),
+                        lease_seconds=response.lease_seconds + waited,
                         work=response.work,
                     )
                 if response is not None:

@@ -118,7 +118,7 @@ ORDER BY a.lease_until LIMIT 1 FOR UPDATE OF w, a SKIP LOCKED
 -- name: next_waiting
 -- An unclaimed work whose next announcement, or whose end, is due.
 SELECT tenant_id, state, claim_deadline FROM ameide.work
-WHERE status = 'requested' AND (announce_at <= clock_timestamp() OR cancel_requested)
+WHERE status = 'requested' AND announce_at <= clock_timestamp()
 ORDER BY announce_at LIMIT 1 FOR UPDATE SKIP LOCKED
 
 -- name: next_due_gate
