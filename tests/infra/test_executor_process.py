@@ -6,6 +6,7 @@ import asyncio
 import signal
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 
@@ -23,7 +24,7 @@ async def _child_of(double: WorkDouble, work_request_id: str) -> int:
 
 
 async def test_an_executor_that_wakes_after_its_lease_kills_its_child_and_writes_nothing(
-    double: WorkDouble, start_executor: Start
+    double: WorkDouble, start_executor: Start, state_dir: Path
 ) -> None:
     process = start_executor()
     await double.offer(tool_run("wrk-1", "echo direct $$; sleep 300"))
@@ -40,6 +41,7 @@ async def test_an_executor_that_wakes_after_its_lease_kills_its_child_and_writes
     assert double.fenced_calls == 0
     assert "wrk-1" not in double.outcomes
     assert double.released == []
+    assert [folder.name for folder in (state_dir / "objects" / "work" / "default").iterdir()] == ["wrk-2"]
 
 
 async def test_an_executor_that_is_asked_to_leave_gives_its_work_back(

@@ -28,12 +28,18 @@ _TEXT = (
     "application/x-patch",
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_HEAD, _TAIL = 1 << 20, 3 << 20
 _ARTIFACTS, _CHECKS, _ARGUMENTS = 50, 5000, 100
 
 
 def is_text(media_type: str) -> bool:
     """Whether artifacts of this type are redacted."""
     return media_type.startswith(_TEXT) or media_type.endswith(("+json", "+xml"))
+
+
+def _bounded(text: bytes) -> bytes:
+    left_out = len(text) - _HEAD - _TAIL
+    return text if left_out <= 0 else text[:_HEAD] + b"\n[%d bytes left out]\n" % left_out + text[-_TAIL:]
 
 
 class EvidenceWriter:
@@ -61,14 +67,17 @@ class EvidenceWriter:
         self._id = new_id("evd")
 
     def add_bytes(self, name: str, data: bytes, media_type: str) -> EvidenceArtifact:
-        """Add an artifact; text is redacted first. The same name again replaces it. `name` is one path segment.
+        """Add an artifact; text is redacted first, and of more than 4 MiB of it the middle is left out, which it then
+        says.
+
+        The same name again replaces it. `name` is one path segment.
 
         Raises `ValueError` for another name.
         """
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} names no artifact: use letters, digits, '.', '_' and '-', at most 128 of them")
         if is_text(media_type):
-            data = self._redactor.data(data)
+            data = self._redactor.data(_bounded(data))
         self._data[name] = data
         self._artifacts[name] = EvidenceArtifact(
             name=name,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import AlreadyExistsError
+from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 from obstore.store import LocalStore, S3Store
 
 from ameide.errors import Conflict, InvalidArgument, NotFound, Unreachable
@@ -36,7 +36,7 @@ class ObjectStore:
     obstore's S3Store (endpoint, access_key_id, secret_access_key, region, …).
     """
 
-    def __init__(self, location: str, options: Mapping[str, str] | None = None) -> None:
+    def __init__(self, location: str, options: Mapping[str, str] | None = None, *, retries: int = 3) -> None:
         parts = urlsplit(location)
         self.location = location
         if parts.scheme == "file" and parts.path:
@@ -45,7 +45,10 @@ class ObjectStore:
             self._store: LocalStore | S3Store = LocalStore(folder)
         elif parts.scheme == "s3" and parts.netloc:
             self._store = S3Store(
-                parts.netloc, prefix=parts.path.strip("/") or None, config=cast("S3Config", dict(options or {}))
+                parts.netloc,
+                prefix=parts.path.strip("/") or None,
+                config=cast("S3Config", dict(options or {})),
+                retry_config={"max_retries": retries},
             )
         else:
             raise InvalidArgument(
@@ -62,7 +65,7 @@ class ObjectStore:
         except AlreadyExistsError as error:
             if await self.get(uri) != data:
                 raise Conflict(f"{uri} already holds other bytes", remedy="Evidence is never overwritten.") from error
-        except OSError as error:
+        except (OSError, BaseError) as error:
             raise Unreachable(f"the object store {self.location} did not take {key}: {error}") from error
 
     async def get(self, uri: str) -> bytes:
@@ -70,7 +73,7 @@ class ObjectStore:
         key = key_of(uri)
         try:
             return bytes(await (await obstore.get_async(self._store, key)).bytes_async())
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotFoundError) as error:
             raise NotFound(f"{uri} is not in {self.location}") from error
-        except OSError as error:
+        except (OSError, BaseError) as error:
             raise Unreachable(f"the object store {self.location} did not give {key}: {error}") from error

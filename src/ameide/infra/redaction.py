@@ -1,7 +1,8 @@
 """Takes secrets out of text before it is shown, hashed or stored.
 
 Two nets: the secret values that this executor knows, which are found wherever they appear, and the shapes that
-credentials have. A shape is only a guess, so it replaces the value and leaves the words around it readable.
+credentials have. A shape is only a guess, so it replaces the value and leaves the words around it readable. Every
+repetition in a shape is bounded: the text is hostile, and the time to read it must grow with its length alone.
 """
 
 from __future__ import annotations
@@ -15,20 +16,20 @@ from urllib.parse import quote
 MASK = "[redacted]"
 
 _SHAPES = (
-    re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
-    re.compile(r"(?<=://)[^\s/@:'\"]*:[^\s/@'\"]+(?=@)"),
-    re.compile(r"(?i)(?<=\bbearer )[A-Za-z0-9._~+/=-]{8,}"),
-    re.compile(r"(?i)(?<=\bbasic )[A-Za-z0-9+/=]{12,}"),
-    re.compile(r"\bameide_[a-z0-9-]+_[A-Za-z0-9-]+_[A-Za-z0-9_-]{8,}"),
+    re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)", re.DOTALL),
+    re.compile(r"(?<=://)[^\s/@:'\"]{0,256}+:[^\s/@'\"]{1,1024}+(?=@)"),
+    re.compile(r"(?<=[Bb]earer )[A-Za-z0-9._~+/=-]{8,}|(?<=BEARER )[A-Za-z0-9._~+/=-]{8,}"),
+    re.compile(r"(?<=[Bb]asic )[A-Za-z0-9+/=]{12,}"),
+    re.compile(r"\bameide_[a-z0-9-]{1,63}_[A-Za-z0-9-]{1,63}_[A-Za-z0-9_-]{8,}"),
     re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
     re.compile(r"\bgh[opsur]_[A-Za-z0-9]{20,}\b|\bgithub_pat_[A-Za-z0-9_]{20,}\b|\bglpat-[A-Za-z0-9_-]{16,}"),
     re.compile(r"\bsk-[A-Za-z0-9_-]{16,}"),
     re.compile(r"\bxox[abprs]-[A-Za-z0-9-]{10,}"),
-    re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
+    re.compile(r"(?<![\w-])eyJ[\w-]{8,2048}+\.[\w-]{8,4096}+\.[\w-]{8,}"),
     re.compile(r"\bpypi-[A-Za-z0-9_-]{32,}"),
 )
 _NAMES = r"secret|token|passw(?:or)?d|api[_-]?key|access[_-]?key|private[_-]?key|credential"
-_ASSIGNMENT = re.compile(rf"""(?i)(\b[\w.-]*(?:{_NAMES})[\w.-]*["']?\s*[:=]\s*["']?)([^\s"',;]{{8,}})""")
+_ASSIGNMENT = re.compile(rf"""(?i)((?:{_NAMES})[\w.-]{{0,64}}["']?\s{{0,8}}[:=]\s{{0,8}}["']?)([^\s"',;]{{8,}})""")
 _ENTROPY = 3.2
 
 

@@ -1,5 +1,7 @@
 """Secrets in text: known values anywhere, and the shapes of others."""
 
+import time
+
 import pytest
 
 from ameide.infra.redaction import Redactor
@@ -50,3 +52,11 @@ def test_redaction_is_stable() -> None:
     redactor = Redactor(["topsecret"])
     once = redactor.text("password=Zk8vQ2mX9sLw4tRb topsecret https://a:bcdefgh@x")
     assert redactor.text(once) == once
+
+
+@pytest.mark.parametrize("unit", ["a-", "eyJ-", "://a:", "token", "ghp_", "-----BEGIN A", "token " + " " * 50])
+def test_hostile_text_takes_no_more_time_than_its_length(unit: str) -> None:
+    """A shape that tries every start against the whole rest would need minutes for this."""
+    started = time.process_time()
+    Redactor().text(unit * (200_000 // len(unit)))
+    assert time.process_time() - started < 5
