@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ameide.errors import Conflict, Fenced, InvalidArgument, PermissionDenied, Refused
+from ameide.errors import Conflict, Fenced, InvalidArgument, NotFound, PermissionDenied, Refused
 from ameide_core_proto.transformation.work.v1.command_service_pb import ClaimAnswer, WorkOutcome
 from ameide_core_proto.transformation.work.v1.facts_pb import WorkCompleted
 from ameide_core_proto.transformation.work.v1.work_pb import FailureCode, Usage, WorkStatus
@@ -182,3 +182,17 @@ async def test_nobody_verifies_their_own_code(world: World) -> None:
     work = await world.release(claimed)
     await world.succeed(await world.run(work, "verifier"))
     assert world.stated(work.work_request_id)[-1] == "WorkCompleted"
+
+
+async def test_another_tenants_work_and_an_unknown_one_answer_the_same(world: World) -> None:
+    run = await world.open_run()
+    work = await world.requested(verify(run))
+    stranger = caller("verifier", "executor", "operator", tenant="other", queues=(work.queue,))
+    for act in (world.claim(work.work_request_id, stranger, key()), world.cancel(work.work_request_id, stranger)):
+        with pytest.raises(NotFound) as foreign:
+            await act
+        assert str(foreign.value).startswith(f"no work {work.work_request_id}. ")
+    with pytest.raises(NotFound) as unknown:
+        await world.cancel("wrk-0", stranger)
+    assert str(unknown.value).replace("wrk-0", work.work_request_id) == str(foreign.value)
+    assert world.stated(work.work_request_id) == ["WorkRequested"]
