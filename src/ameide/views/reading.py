@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -113,10 +113,11 @@ class Reading:
         token = paging.encode(rows[size - 1]["first_position"]) if len(rows) > size else ""
         return [self._open(kind, row) for row in rows[:size]], token
 
-    async def every(self, kind: type[S], narrowed: Filter) -> list[S]:
-        """All of them, oldest first; for what belongs to one change or one repository."""
+    async def every(self, kind: type[S], narrowed: Filter, keep: Callable[[S], bool] | None = None) -> list[S]:
+        """All of them that `keep` takes, oldest first; for what belongs to one change or one repository."""
         rows = await self._rows(kind, narrowed, paging.FIRST, _MANY)
-        return [self._open(kind, row) for row in reversed(rows)]
+        kept = [row for row in reversed(rows) if keep is None or keep(kind.from_binary(row["body"]))]
+        return [self._open(kind, row) for row in kept]
 
     async def _rows(self, kind: type[S], narrowed: Filter, before: int, limit: int) -> list[Row]:
         parameters = {

@@ -15,8 +15,11 @@ _DEPLOYED = (PromotionStatus.MERGED, PromotionStatus.HEALTHY, PromotionStatus.UN
 
 async def promotions_of(reading: Reading, release: Release) -> list[Promotion]:
     """The promotions of a release, oldest first; a rollback promotes it again, possibly for another change."""
-    found = await reading.every(Promotion, Filter(repository=release.repository_id))
-    return [promotion for promotion in found if promotion.release_id == release.release_id]
+    return await reading.every(
+        Promotion,
+        Filter(repository=release.repository_id),
+        lambda promotion: promotion.release_id == release.release_id,
+    )
 
 
 async def promotions_page(
@@ -44,18 +47,14 @@ async def environments(reading: Reading, repository_id: str) -> list[Environment
     for repository in repositories:
         policy = await reading.find(Policy, repository.repository_id)
         names = [environment.name for environment in policy.environments] if policy else []
-        promotions = await reading.every(Promotion, Filter(repository=repository.repository_id))
+        promotions = await reading.every(Promotion, Filter(repository=repository.repository_id), _deployed)
         states += [_state(repository.repository_id, name, promotions) for name in names]
     return states
 
 
 def _state(repository_id: str, environment: str, promotions: list[Promotion]) -> EnvironmentState:
-    deployed = [
-        promotion
-        for promotion in promotions
-        if promotion.environment == environment and promotion.status in _DEPLOYED and promotion.merged_at
-    ]
-    newest = max(deployed, key=_merged_at, default=None)
+    here = [promotion for promotion in promotions if promotion.environment == environment]
+    newest = max(here, key=_merged_at, default=None)
     if newest is None:
         return EnvironmentState(repository_id=repository_id, environment=environment)
     return EnvironmentState(
@@ -68,6 +67,10 @@ def _state(repository_id: str, environment: str, promotions: list[Promotion]) ->
         status=newest.status,
         since=newest.merged_at,
     )
+
+
+def _deployed(promotion: Promotion) -> bool:
+    return promotion.status in _DEPLOYED and promotion.merged_at is not None
 
 
 def _merged_at(promotion: Promotion) -> float:
