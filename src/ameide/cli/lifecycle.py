@@ -24,6 +24,7 @@ from ameide.config import Settings
 from ameide.engine.files import sole_holder
 from ameide.errors import Refused
 
+_LOCKS = ("engine.lock", "up.lock")
 # What the program makes in a state folder; a purge touches nothing else that may lie there.
 _OURS = (
     "tokens",
@@ -36,8 +37,7 @@ _OURS = (
     "patches",
     "engine",
     "secrets.json",
-    "engine.lock",
-    "up.lock",
+    *_LOCKS,
 )
 
 
@@ -112,7 +112,8 @@ def down(session: Session, purge: bool, yes: bool) -> None:
         engine.stop()
         if purge:
             engine.purge()
-            for path in doomed:
+            # The locks are there since this very command took them.
+            for path in (*doomed, *(state.root / name for name in _LOCKS)):
                 _delete(path)
     if purge:
         _remove_if_empty(state.root)

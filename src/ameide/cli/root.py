@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import NoReturn
 
@@ -44,6 +45,13 @@ _COMMANDS = {
 }
 
 
+def _version() -> str:
+    try:
+        return metadata.version("ameide")
+    except metadata.PackageNotFoundError:
+        return "of a checkout that is not installed"
+
+
 @click.group(
     cls=LazyGroup,
     places=_COMMANDS,
@@ -52,7 +60,7 @@ _COMMANDS = {
 @click.option("--as", "principal", metavar="NAME", help="Act as this principal, by its token in the state folder.")
 @click.option("--address", metavar="URL", help="The Domain's door; default: the one that `ameide up` started.")
 @click.option("--state-dir", type=click.Path(path_type=Path, file_okay=False), help="Use this state folder.")
-@click.version_option(package_name="ameide", prog_name="ameide")
+@click.version_option(_version(), prog_name="ameide")
 @click.pass_context
 def root(ctx: click.Context, principal: str | None, address: str | None, state_dir: Path | None) -> None:
     """A durable, audited control plane for software delivery by people and AI agents.

@@ -1,0 +1,142 @@
+"""What `ameide up` writes and recognises, without starting anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ameide import config
+from ameide.cli.processes import NAMES, Managed
+from ameide.cli.starting import settings_files, with_port
+from ameide.cli.state import StateFolder
+
+from .conftest import CommandLine
+
+SECRET = "canary-password"
+
+
+def settings(tmp_path: Path) -> config.Settings:
+    """Settings as they are once the engines run."""
+    url = f"postgresql://role:{SECRET}@127.0.0.1:5432/ameide"
+    return replace(
+        config.read({"AMEIDE_STATE_DIR": str(tmp_path)}),
+        address="http://127.0.0.1:8480",
+        temporal_address="127.0.0.1:7233",
+        database_url_admin=url,
+        database_url_app=url,
+        database_url_relay=url,
+        database_url_sweeper=url,
+        database_url_ingress=url,
+        database_url_projector=url,
+    )
+
+
+def test_an_executor_is_told_no_database_and_no_temporal(tmp_path: Path) -> None:
+    text = settings_files(settings(tmp_path))["executor"]
+    assert "database" not in text
+    assert "temporal" not in text
+    assert SECRET not in text
+    assert tomllib.loads(text)["author_token_file"] == str(tmp_path / "tokens" / "author")
+
+
+def test_nobody_is_told_the_administrators_connection(tmp_path: Path) -> None:
+    assert all("database_url_admin" not in text for text in settings_files(settings(tmp_path)).values())
+
+
+def test_the_settings_files_can_be_read_back(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+    state.prepare()
+    for name in ("process", "author", "verifier"):
+        state.keep_token(name, f"token-of-{name}")
+    for name, text in settings_files(settings(tmp_path)).items():
+        file = tmp_path / f"{name}.toml"
+        file.write_text(text)
+        found = config.read({}, file=file)
+        assert found.address == "http://127.0.0.1:8480"
+        assert found.process_token == ("token-of-process" if name != "executor" else "")
+
+
+def test_secrets_are_the_owners(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "s")
+    state.prepare()
+    state.keep_token("owner", "t")
+    assert (state.tokens / "owner").stat().st_mode & 0o777 == 0o600
+    assert state.tokens.stat().st_mode & 0o777 == 0o700
+    assert state.root.stat().st_mode & 0o777 == 0o711
+
+
+def test_a_stale_pid_is_not_taken_for_the_process(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+    state.prepare()
+    managed = Managed("worker", state)
+    assert not managed.left_behind()
+    pid_file = state.run / "worker.pid.json"
+    # This very process has the pid, and began at another time than the file says: the number was given out again.
+    pid_file.write_text(json.dumps({"pid": os.getpid(), "started": psutil.Process().create_time() - 1000.0}))
+    assert managed.process() is None
+    assert managed.left_behind()
+    assert not managed.stop()
+    assert not managed.left_behind()
+
+
+def test_a_busy_port_is_passed_over_and_said(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        said: list[str] = []
+        chosen = with_port(replace(settings(tmp_path), listen_port=port), None, False, said.append)
+    assert chosen.listen_port != port
+    assert chosen.address.endswith(str(chosen.listen_port))
+    assert str(port) in said[0]
+
+
+def test_a_former_port_is_kept(tmp_path: Path) -> None:
+    said: list[str] = []
+    chosen = with_port(settings(tmp_path), 8490, True, said.append)
+    assert (chosen.listen_port, said) == (8490, [])
+
+
+def test_nothing_to_stop(ameide: CommandLine) -> None:
+    answer = ameide("down")
+    assert answer.code == 0
+    assert "No process" in answer.out
+
+
+def test_a_purge_names_what_it_deletes_and_asks(ameide: CommandLine) -> None:
+    ameide.state.keep_token("owner", "t")
+    answer = ameide("down", "--purge")
+    assert answer.code == 1
+    assert str(ameide.state.tokens) in answer.out
+    assert "--yes" in answer.err
+    assert ameide.state.token("owner") == "t"
+
+
+def test_a_purge_leaves_what_is_not_ours(ameide: CommandLine) -> None:
+    ameide.state.keep_token("owner", "t")
+    mine = ameide.state.root / "mine.txt"
+    mine.write_text("mine")
+    assert ameide("down", "--purge", "--yes").code == 0
+    assert [file.name for file in ameide.state.root.iterdir()] == ["mine.txt"]
+
+
+def test_status_of_nothing(ameide: CommandLine) -> None:
+    answer = ameide("status", "--json")
+    shown = json.loads(answer.out)
+    assert answer.code == 3
+    assert [row["name"] for row in shown["processes"]][-len(NAMES) :] == list(NAMES)
+    assert shown["error"]["code"] == "unavailable"
+
+
+@pytest.mark.parametrize("words", [("demo", "--print"), ("doctor",), ("change", "--help"), ("--help",), ("--version",)])
+def test_what_needs_no_control_plane(ameide: CommandLine, words: tuple[str, ...]) -> None:
+    answer = ameide(*words)
+    assert answer.code == 0, answer
+    assert answer.out
