@@ -21,6 +21,8 @@ from ameide.errors import InvalidArgument
 
 T = TypeVar("T")
 CONFIG_VARIABLE = "AMEIDE_CONFIG"
+DATABASE_ROLES = ("ameide_app", "ameide_relay", "ameide_sweeper", "ameide_ingress", "ameide_projector")
+"""The roles that log in to the database; each has a setting `database_url_<name without ameide_>`."""
 
 
 def _setting(default: T, doc: str, *, variable: str = "", secret: bool = False) -> T:
@@ -120,6 +122,12 @@ def _table() -> tuple[Entry, ...]:
 
 
 TABLE: tuple[Entry, ...] = _table()
+DATABASE_URLS: dict[str, str] = {
+    row.name: f"ameide_{row.name.removeprefix('database_url_')}"
+    for row in TABLE
+    if row.name.startswith("database_url_") and row.name != "database_url_admin"
+}
+"""Setting to database role, for each role that a part of the program connects as."""
 _BELOW_STATE = {
     "registry_root": "registry",
     "forge_root": "remotes",

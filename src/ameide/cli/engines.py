@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import quote
 
+from ameide import config
 from ameide.cli.state import StateFolder
 from ameide.config import Settings
 from ameide.engine.engine import Engine
 from ameide.engine.postgres import PostgresAddress
 from ameide.engine.secret import Secrets
-from ameide.storage.migrate import ROLES
 
 Say = Callable[[str], None]
 
@@ -30,7 +30,7 @@ def database_urls(state: StateFolder, postgres: PostgresAddress) -> dict[str, st
     secrets = Secrets(state.secrets)
     place = f"{postgres.host}:{postgres.port}/{postgres.dbname}"
     urls = {"database_url_admin": postgres.conninfo}
-    for role in ROLES:
+    for role in config.DATABASE_ROLES:
         password = quote(secrets.ensure(role), safe="")
         urls[f"database_url_{role.removeprefix('ameide_')}"] = f"postgresql://{role}:{password}@{place}"
     return urls

@@ -6,14 +6,13 @@ import asyncio
 from dataclasses import fields, replace
 from pathlib import Path
 
-from ameide import app
+from ameide import app, config
 from ameide.cli.engines import Say, database_urls, engine_of
 from ameide.cli.principals import PRINCIPALS
 from ameide.cli.state import StateFolder
 from ameide.config import Settings, to_toml
 from ameide.engine.files import write_whole
 from ameide.engine.ports import is_free
-from ameide.storage.migrate import ROLES
 
 Written = dict[str, Path | str | int | tuple[str, ...]]
 _PORTS_TRIED = 200
@@ -23,7 +22,7 @@ _OF_CONTROL = (
     "address",
     "listen_host",
     "listen_port",
-    *(f"database_url_{role.removeprefix('ameide_')}" for role in ROLES),
+    *(f"database_url_{role.removeprefix('ameide_')}" for role in config.DATABASE_ROLES),
     "temporal_address",
     "temporal_namespace",
     "object_store",
