@@ -122,12 +122,6 @@ def _table() -> tuple[Entry, ...]:
 
 
 TABLE: tuple[Entry, ...] = _table()
-DATABASE_URLS: dict[str, str] = {
-    row.name: f"ameide_{row.name.removeprefix('database_url_')}"
-    for row in TABLE
-    if row.name.startswith("database_url_") and row.name != "database_url_admin"
-}
-"""Setting to database role, for each role that a part of the program connects as."""
 _BELOW_STATE = {
     "registry_root": "registry",
     "forge_root": "remotes",
