@@ -10,9 +10,9 @@ from typing import LiteralString, cast
 import psycopg
 from psycopg import sql
 
+from ameide.config import DATABASE_ROLES as ROLES
 from ameide.errors import Refused
 
-ROLES = ("ameide_app", "ameide_relay", "ameide_sweeper", "ameide_ingress", "ameide_projector")
 GATEWAY_ROLE = "ameide_gateway"
 OWNER_ROLE = "ameide_owner"
 _LOCK = 5272_0001
