@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, S3Store
 
 from ameide.errors import Conflict, InvalidArgument, NotFound, Unreachable
@@ -73,7 +73,7 @@ class ObjectStore:
         key = key_of(uri)
         try:
             return bytes(await (await obstore.get_async(self._store, key)).bytes_async())
-        except (FileNotFoundError, NotFoundError) as error:
+        except FileNotFoundError as error:
             raise NotFound(f"{uri} is not in {self.location}") from error
         except (OSError, BaseError) as error:
             raise Unreachable(f"the object store {self.location} did not give {key}: {error}") from error
