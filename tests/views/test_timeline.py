@@ -7,11 +7,13 @@ from ameide_core_proto.common.v1.metadata_pb import Scope
 from ameide_core_proto.common.v1.reading_pb import CitationKind, Page
 from ameide_core_proto.transformation.governance.v1.query_service_pb import (
     GetFactRequest,
+    GetStatusRequest,
     GetTimelineRequest,
     TimelineColumn,
     TimelineRow,
 )
 from ameide_core_proto.transformation.work.v1.query_service_pb import GetWorkRequest
+from tests.domain_work.world import HEAD, verify
 from tests.views.story import Story
 
 
@@ -113,3 +115,36 @@ async def test_a_timeline_of_nothing_and_a_foreign_token_are_refused(story: Stor
         await client.queries.get_timeline(GetTimelineRequest())
     with pytest.raises(InvalidArgument, match=r"page\.token"):
         await client.queries.get_timeline(GetTimelineRequest(change_id=story.change_id, page=Page(token="zzz")))
+
+
+async def test_a_work_that_nobody_claimed_yet_is_seen_waiting_in_its_queue(story: Story):
+    readers = story.readers
+    work = await readers.world.requested(verify(story.run, HEAD))
+    await readers.caught_up()
+    *_, last = await _rows(story)
+    assert (last.column, last.name, last.work_request_id) == (TimelineColumn.INFRA, "Queued", work.work_request_id)
+    assert work.queue in last.text
+    client = await readers.reader()
+    status = await client.queries.get_status(GetStatusRequest())
+    assert [(queue.queue, queue.ready) for queue in status.queues] == [(work.queue, 1)]
+    claimed = await readers.world.run(work)
+    assert [row.name for row in await _rows(story) if row.work_request_id == work.work_request_id] == [
+        "WorkRequested",
+        "WorkExecutionRequested",
+        "Claimed",
+    ]
+    await readers.world.release(claimed)
+    await readers.caught_up()
+    rows = [row for row in await _rows(story) if row.work_request_id == work.work_request_id]
+    assert [row.name for row in rows if row.column == TimelineColumn.INFRA] == ["Claimed", "Exited", "Queued"]
+
+
+async def test_a_fact_that_names_no_change_is_found_by_what_caused_it(story: Story):
+    rows = await _rows(story)
+    opened = next(row for row in rows if row.name == "ChangeOpened")
+    assert opened.citation is not None
+    story.readers.world.sql(
+        "UPDATE ameide.view_fact SET causation_id = %s WHERE name = 'PolicyAdopted'", opened.citation.ref
+    )
+    adopted = [row for row in await _rows(story) if row.name == "PolicyAdopted"]
+    assert [row.causation_id for row in adopted] == [opened.citation.ref]
