@@ -53,7 +53,7 @@ class Claim:
         )
         within = max(0.2, min(10.0, self.lease.remaining))
         answer = await self._clients.work.record_work_heartbeat(request, timeout_ms=int(within * 1000))
-        self.lease.extend(sent, answer.lease_seconds or self.lease.seconds)
+        self.lease.extend(sent, answer.lease_seconds)
         if answer.cancel_requested:
             self.cancel_requested.set()
 

@@ -44,10 +44,10 @@ async def cancel_work(unit: Unit, command: CancelWorkRequest) -> CancelWorkRespo
     return CancelWorkResponse(work=await _cancel(unit, work, command.reason or "canceled on request"))
 
 
-async def cancel_open_work(unit: Unit, change_id: str) -> list[WorkRequest]:
+async def cancel_open_work(unit: Unit, change_id: str, why: str = "its change was canceled") -> list[WorkRequest]:
     """Cancel everything that a change has open. The caller has locked the change."""
     return [
-        await _cancel(unit, work, "its change was canceled")
+        await _cancel(unit, work, why)
         for work in await work_rows.lock_open_of_change(unit, change_id)
     ]
 
