@@ -24,6 +24,8 @@ from ameide_core_proto.transformation.work.v1.work_pb import EvidenceBundle, Usa
 logger = logging.getLogger(__name__)
 
 _RETRY = 0.5
+# A lease of no whole second left must not turn the heartbeat into a busy loop.
+_SHORTEST_PAUSE = 0.2
 
 
 class Claim:
@@ -60,7 +62,7 @@ class Claim:
     async def keep(self, log_tail: Callable[[], str]) -> None:
         """Extend the lease at a third of its length until it is lost; then return."""
         while True:
-            await asyncio.sleep(self.lease.seconds / 3)
+            await asyncio.sleep(max(_SHORTEST_PAUSE, self.lease.pace / 3))
             while True:
                 try:
                     await self.heartbeat(log_tail())
@@ -73,7 +75,7 @@ class Claim:
                         "heartbeat not answered",
                         extra={"error": str(error), "lease_left": round(self.lease.remaining, 1)},
                     )
-                    await asyncio.sleep(min(_RETRY, self.lease.seconds / 10))
+                    await asyncio.sleep(min(_RETRY, self.lease.pace / 10))
 
     async def record(self, outcome: WorkOutcome, result: WorkResult, evidence: EvidenceBundle) -> None:
         """Record the outcome.
@@ -99,7 +101,7 @@ class Claim:
                 if not error.retry:
                     raise
                 logger.warning("outcome not answered, sending it again", extra={"error": str(error)})
-                await asyncio.sleep(min(_RETRY, self.lease.seconds / 10))
+                await asyncio.sleep(min(_RETRY, self.lease.pace / 10))
 
     async def release(self, reason: str) -> None:
         """Give the claim back, so that another executor takes it at once.
