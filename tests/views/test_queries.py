@@ -13,7 +13,7 @@ from ameide_core_proto.transformation.governance.v1.governance_pb import ChangeS
 from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind
 from ameide_core_proto.transformation.work.v1 import query_service_pb as w
 from ameide_core_proto.transformation.work.v1.work_pb import WorkStatus
-from tests.domain_work.world import CANDIDATE, HEAD
+from tests.domain_work.world import CANDIDATE, HEAD, success, verify
 from tests.views.readers import Readers
 from tests.views.story import OTHER, TEST, Story
 
@@ -136,6 +136,27 @@ async def test_a_work_shows_its_attempts_and_its_evidence(story: Story):
     assert evidence.evidence == answer.evidence
     listed = await client.work_queries.list_evidence(w.ListEvidenceRequest(change_id=story.change_id))
     assert len(listed.bundles) == 4
+
+
+async def test_a_work_that_takes_another_one_s_evidence_id_hides_nothing(story: Story):
+    readers = story.readers
+    first = story.verified[0].work_request_id
+    taken = f"evd-{first.removeprefix('wrk-')}"
+    work = await readers.world.requested(verify(story.run, HEAD))
+    claimed = await readers.world.run(work)
+    command = success(claimed)
+    assert command.evidence is not None
+    command.evidence.evidence_bundle_id = taken
+    await readers.world.outcome(claimed, command)
+    await readers.caught_up()
+    client = await readers.reader()
+    for id in (first, work.work_request_id):
+        answer = await client.work_queries.get_work(w.GetWorkRequest(work_request_id=id))
+        assert answer.evidence is not None
+        assert answer.evidence.work_request_id == id
+    found = await client.work_queries.get_evidence(w.GetEvidenceRequest(evidence_bundle_id=taken))
+    assert found.evidence is not None
+    assert found.evidence.work_request_id == first
 
 
 async def test_the_audit_names_who_did_what_and_each_fact_can_be_read_whole(story: Story):

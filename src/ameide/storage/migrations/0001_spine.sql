@@ -228,7 +228,8 @@ CREATE TABLE ameide.view_evidence (
     change_id text NOT NULL,
     position bigint NOT NULL,
     body bytea NOT NULL,
-    PRIMARY KEY (tenant_id, evidence_bundle_id)
+    -- Executors choose the ids of bundles: one that takes another work's id must not hide that work's evidence.
+    PRIMARY KEY (tenant_id, evidence_bundle_id, work_request_id)
 );
 CREATE INDEX view_evidence_work ON ameide.view_evidence (tenant_id, work_request_id);
 

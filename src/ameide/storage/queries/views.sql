@@ -17,10 +17,10 @@ ON CONFLICT (tenant_id, kind, id) DO UPDATE SET
 WHERE s.version < excluded.version
 
 -- name: put_evidence
--- Bundles are immutable: the accepted outcome lists one.
+-- Bundles are immutable: the accepted outcome of a work lists one.
 INSERT INTO ameide.view_evidence (tenant_id, evidence_bundle_id, work_request_id, change_id, position, body)
 VALUES (%s, %s, %s, %s, %s, %s)
-ON CONFLICT (tenant_id, evidence_bundle_id) DO NOTHING
+ON CONFLICT DO NOTHING
 
 -- name: put_process
 -- A fact that says nothing of phase or wait (NULL) leaves what was known.
@@ -68,9 +68,9 @@ SELECT process_instance_id, change_id, phase, awaiting, position
 FROM ameide.view_process WHERE process_instance_id = ANY(%(runs)s)
 
 -- name: get_evidence
--- One bundle.
+-- The bundle that had this id first.
 SELECT evidence_bundle_id, work_request_id, change_id, position, body
-FROM ameide.view_evidence WHERE evidence_bundle_id = %(id)s
+FROM ameide.view_evidence WHERE evidence_bundle_id = %(id)s ORDER BY position LIMIT 1
 
 -- name: evidence_of_works
 -- The bundles of some works, in the order of their facts.
