@@ -1,7 +1,8 @@
 # What a checkout needs is Python 3.11 or newer, git and make; everything else comes from package registries, pinned.
 #   make demo      set up and run the demo          make test      set up and run all tests
 #   make check     style, types, architecture, schema, generated code
-#   make generate  Python from proto/               make lock      resolve the dependencies anew
+#   make generate  Python from proto/               make reference docs/reference from the program
+#   make lock      resolve the dependencies anew
 #   make wheel     dist/*.whl                       make clean     remove what make made in this folder
 
 SHELL := bash

@@ -74,13 +74,23 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_commands_on_a_page_exist(page: Path) -> None:
     for block in FENCE.findall(page.read_text()):
         for line in block.replace("\\\n", " ").splitlines():
-            for call in re.findall(r"(?:^|\$\(|&& )(ameide [^)#|&]*)", line.removeprefix("$ ")):
+            for call in calls(line):
                 check(call, page)
+
+
+def calls(line: str) -> list[str]:
+    """The `ameide` commands of a line of shell, those inside `$(…)` included."""
+    found: list[str] = []
+    while inner := re.search(r"\$\(([^()]*)\)", line):
+        found.append(inner[1])
+        line = line.replace(inner[0], "VALUE")
+    pieces = re.split(r"[|;&>]|\s#", line)
+    return [piece.strip() for piece in (*found, *pieces) if piece.strip().startswith("ameide ")]
 
 
 def check(call: str, page: Path) -> None:
     """The command line names a command and only options that it has."""
-    words = shlex.split(call.replace('"$(', "").replace("…", ""))[1:]
+    words = shlex.split(call)[1:]
     command: click.Command = root
     context = click.Context(root, info_name="ameide")
     for word in words:
