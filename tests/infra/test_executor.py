@@ -120,7 +120,7 @@ async def test_cancel_ends_every_descendant_and_names_them(double: WorkDouble, e
 
 
 @pytest.mark.parametrize(
-    ("bounds", "field"), [({"run_for": 1}, "run_for_seconds"), ({"silent_for": 1}, "silent_for_seconds")]
+    ("bounds", "field"), [({"run_for": 4}, "run_for_seconds"), ({"silent_for": 1}, "silent_for_seconds")]
 )
 async def test_bounds_end_an_attempt(
     double: WorkDouble, executor: Executor, bounds: dict[str, int], field: str
@@ -139,6 +139,16 @@ async def test_a_lost_answer_gets_the_same_outcome_again(double: WorkDouble, exe
     await executor.run_once()
     assert len(double.outcome_calls) == 3
     assert len(set(double.outcome_calls)) == 1
+
+
+async def test_a_success_that_a_rule_refuses_is_told_as_a_failure(double: WorkDouble, executor: Executor) -> None:
+    double.success_refused = "the author may not verify its own change"
+    await double.offer(tool_run("wrk-1", "echo green"))
+    await executor.run_once()
+    result = double.outcomes["wrk-1"].result
+    assert result
+    assert result.failure_code is FailureCode.TOOL_FAILED
+    assert "the author may not verify its own change" in result.summary
 
 
 async def test_a_fenced_heartbeat_kills_the_child_and_writes_nothing(double: WorkDouble, executor: Executor) -> None:

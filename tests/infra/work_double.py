@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 from connectrpc.request import RequestContext
 
-from ameide.errors import AmeideError, Fenced, Unreachable
+from ameide.errors import AmeideError, Fenced, Refused, Unreachable
 from ameide.infra.clock import now
 from ameide.rpc.mapping import to_connect
 from ameide_core_proto.common.v1.metadata_pb import Scope
@@ -29,6 +29,7 @@ from ameide_core_proto.transformation.work.v1.command_service_pb import (
     RecordWorkOutcomeResponse,
     ReleaseWorkRequest,
     ReleaseWorkResponse,
+    WorkOutcome,
 )
 from ameide_core_proto.transformation.work.v1.work_pb import (
     ActionKind,
@@ -64,6 +65,7 @@ class Held:
     attempt: int
     claim_id: str
     until: float
+    run_until: float
     swept: bool = False
 
 
@@ -82,6 +84,7 @@ class WorkDouble(WorkCommandService):
     outcome_calls: list[bytes] = field(default_factory=list[bytes])
     fenced_calls: int = 0
     outcomes_to_lose: int = 0
+    success_refused: str = ""
 
     def __post_init__(self) -> None:
         self._changed = asyncio.Condition()
@@ -119,9 +122,12 @@ class WorkDouble(WorkCommandService):
         self.offered.remove(work)
         attempt = self.attempts.get(work.work_request_id, 0) + 1
         self.attempts[work.work_request_id] = attempt
-        self.held[work.work_request_id] = Held(work, attempt, request.claim_id, now() + self.lease_seconds)
+        run_for = work.timeout_policy.run_for_seconds if work.timeout_policy else 3600
+        held = Held(work, attempt, request.claim_id, 0.0, now() + run_for)
+        self.held[work.work_request_id] = held
+        lease_seconds = self._extended(held)
         await self._tell()
-        return PollWorkResponse(answer=ClaimAnswer.RUN, attempt=attempt, lease_seconds=self.lease_seconds, work=work)
+        return PollWorkResponse(answer=ClaimAnswer.RUN, attempt=attempt, lease_seconds=lease_seconds, work=work)
 
     async def record_work_heartbeat(
         self,
@@ -130,11 +136,11 @@ class WorkDouble(WorkCommandService):
         /,
     ) -> RecordWorkHeartbeatResponse:
         held = self._current(request.work_request_id, request.attempt, request.claim_id)
-        held.until = now() + self.lease_seconds
+        lease_seconds = self._extended(held)
         self.heartbeats.append(request)
         await self._tell()
         return RecordWorkHeartbeatResponse(
-            cancel_requested=request.work_request_id in self.canceled, lease_seconds=self.lease_seconds
+            cancel_requested=request.work_request_id in self.canceled, lease_seconds=lease_seconds
         )
 
     async def record_work_outcome(
@@ -148,6 +154,8 @@ class WorkDouble(WorkCommandService):
         if self.outcomes_to_lose:
             self.outcomes_to_lose -= 1
             raise to_connect(Unreachable("the answer is lost"))
+        if self.success_refused and request.outcome is WorkOutcome.SUCCESS:
+            raise to_connect(Refused(self.success_refused))
         self.outcomes[request.work_request_id] = request
         await self._tell()
         return RecordWorkOutcomeResponse(work=held.work)
@@ -160,6 +168,11 @@ class WorkDouble(WorkCommandService):
         held.swept = True
         await self._tell()
         return ReleaseWorkResponse(work=held.work)
+
+    def _extended(self, held: Held) -> int:
+        """Whole seconds of the lease from now: like the Domain's, never past run-for."""
+        held.until = min(now() + self.lease_seconds, held.run_until)
+        return max(0, int(held.until - now() + 0.001))
 
     def _current(self, work_request_id: str, attempt: int, claim_id: str) -> Held:
         held = self.held.get(work_request_id)

@@ -39,7 +39,7 @@ from ameide_core_proto.transformation.work.v1.work_pb import (
 
 logger = logging.getLogger(__name__)
 
-_ENDING = 40.0
+_ENDING, _RESERVE = 40.0, 15.0
 
 
 @dataclass(frozen=True)
@@ -141,11 +141,12 @@ class Attempt:
         """What the Domain is to be told; None when the claim is given back. Raises `Fenced`."""
         bounds = self._claim.work.timeout_policy
         run_for, silent_for = (bounds.run_for_seconds, bounds.silent_for_seconds) if bounds else (0, 0)
+        work_for = _time_to_work(run_for)
         watches: dict[str, Awaitable[object]] = {
             "fenced": self._claim.lease.ended(),
             "canceled": self._claim.cancel_requested.wait(),
             "stopped": self._stop.wait(),
-            "run_for": asyncio.sleep(run_for) if run_for else asyncio.Event().wait(),
+            "run_for": asyncio.sleep(work_for) if run_for else asyncio.Event().wait(),
             "silent_for": live.silent_until(silent_for) if silent_for else asyncio.Event().wait(),
         }
         tasks = {name: asyncio.ensure_future(watch) for name, watch in watches.items()}
@@ -180,6 +181,15 @@ class Attempt:
                 return Conclusion.failure(
                     FailureCode.INTERNAL, "the step was cancelled by itself; see work.log in the evidence."
                 )
+
+
+def _time_to_work(run_for: float) -> float:
+    """Seconds of an attempt that are the step's.
+
+    The Domain extends no lease past `run_for` and counts it in whole seconds; ending the child and storing evidence
+    need what is kept back here.
+    """
+    return run_for - min(max(2.0, run_for / 10), _RESERVE, run_for / 2)
 
 
 async def _end(step: asyncio.Task[WorkResult]) -> None:

@@ -18,13 +18,13 @@ class Lease:
         self._deadline = sent_at + seconds
         self._lost = ""
         self._ended = asyncio.Event()
-        self.seconds = seconds
+        self.pace = max(0.5, self._deadline - clock())
+        """Seconds that a lease lasts from when it is granted; heartbeats come at a third of it."""
 
     def extend(self, sent_at: float, seconds: float) -> None:
         """The Domain extended the lease in answer to a call sent at `sent_at`. Too late is too late."""
         self.check()
         self._deadline = max(self._deadline, sent_at + seconds)
-        self.seconds = seconds
 
     def lose(self, why: str) -> None:
         """The Domain answered that the claim is not the current one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from ameide.errors import AmeideError, Fenced, InvalidArgument
+from ameide.errors import AmeideError, Fenced, InvalidArgument, Refused
 from ameide.infra.claim import Claim
 from ameide.infra.evidence import EvidenceWriter
 from ameide.infra.object_store import ObjectStore
@@ -23,8 +23,7 @@ async def report(
 ) -> None:
     """Store the evidence and record the outcome. Raises `Fenced`.
 
-    A success whose evidence cannot be stored, or that the Domain's schema refuses, becomes an INTERNAL failure that
-    says so.
+    A success whose evidence cannot be stored, or that the Domain refuses, becomes a failure that says so.
     """
     if conclusion.trace:
         logger.error("a step broke", extra={"trace": redactor.text(conclusion.trace)})
@@ -39,8 +38,10 @@ async def report(
         conclusion = Conclusion.failure(FailureCode.INTERNAL, f"The evidence could not be stored: {error}")
     try:
         await _record(claim, conclusion, evidence, redactor, usage, stored=stored)
-    except InvalidArgument as error:
-        refused = Conclusion.failure(FailureCode.INTERNAL, f"The Domain refused the outcome: {error}")
+    except (InvalidArgument, Refused) as error:
+        # Doing the same again would help against a defect, not against a rule.
+        code = FailureCode.TOOL_FAILED if isinstance(error, Refused) else FailureCode.INTERNAL
+        refused = Conclusion.failure(code, f"The Domain refused the outcome: {error}")
         await _record(claim, refused, evidence, redactor, usage, stored=stored)
     except Fenced:
         raise
@@ -55,7 +56,7 @@ async def _store(claim: Claim, evidence: EvidenceWriter, store: ObjectStore) -> 
             return
         except AmeideError as error:
             # Waiting longer than half a lease would only lose the claim.
-            if not error.retry or claim.lease.remaining < claim.lease.seconds / 2:
+            if not error.retry or claim.lease.remaining < claim.lease.pace / 2:
                 raise
             logger.warning("evidence not stored, trying again", extra={"error": str(error)})
             await asyncio.sleep(_RETRY)

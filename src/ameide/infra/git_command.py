@@ -1,0 +1,171 @@
+"""Running the executor's own git.
+
+Its git folder is out of every child's reach, and no file of a working tree configures it: no hooks, no system or user
+configuration, no credential prompt, only the file, https and ssh transports. A credential is given to git by a program
+that reads a private file, never in a URL, an argument or a log line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shlex
+import signal
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_PATH = "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin"
+_CONFIG = """\
+[core]
+\thooksPath = /dev/null
+\tattributesFile = /dev/null
+\texcludesFile = /dev/null
+\tfsmonitor = false
+\tautocrlf = false
+\tquotePath = false
+\tprotectHFS = true
+\tprotectNTFS = true
+[safe]
+\tdirectory = *
+[gc]
+\tauto = 0
+[maintenance]
+\tauto = false
+[submodule]
+\trecurse = false
+[fetch]
+\trecurseSubmodules = false
+[commit]
+\tgpgSign = false
+[credential]
+\thelper =
+[init]
+\tdefaultBranch = main
+[advice]
+\tdetachedHead = false
+"""
+
+
+class GitFailed(Exception):
+    """Git said no; the message names the command and carries its last lines."""
+
+
+@dataclass(frozen=True)
+class GitResult:
+    """The end of one git command."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: str
+
+    @property
+    def text(self) -> str:
+        """Standard output without the last line break."""
+        return self.stdout.decode("utf-8", "replace").strip()
+
+
+@dataclass(frozen=True)
+class GitCommand:
+    """Git on one remote, with a private git folder `folder` and a working tree `tree`.
+
+    `credential` is ``user:password`` or a token; `network` are proxy and CA variables; `guard` is called before every
+    command and raises when the claim is gone. Methods raise `GitFailed`.
+    """
+
+    folder: Path
+    tree: Path
+    url: str = ""
+    credential: str = field(default="", repr=False)
+    network: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    guard: Callable[[], None] = lambda: None
+
+    async def open(self) -> None:
+        """Create the private git folder."""
+        self.folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+        (self.folder / "config.global").write_text(_CONFIG)
+        (self.folder / "template").mkdir(exist_ok=True)
+        await self.git("init", "--quiet", f"--template={self.folder / 'template'}")
+
+    async def git(
+        self,
+        *args: str,
+        check: bool = True,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> GitResult:
+        """Run one git command. With `check`, another exit code than 0 raises."""
+        self.guard()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                "git",
+                *args,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env={**self._environment(), **(env or {})},
+                cwd=cwd or self.folder,
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise GitFailed(f"git was not found in {_PATH}; install git 2.38 or later there") from error
+        try:
+            stdout, stderr = await process.communicate(stdin)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+            raise
+        result = GitResult(process.returncode or 0, stdout, stderr.decode("utf-8", "replace"))
+        if check and result.exit_code:
+            raise GitFailed(f"git {args[0]} failed: {last_lines(result.stderr or result.text)}")
+        return result
+
+    @contextlib.contextmanager
+    def with_credential(self) -> Generator[dict[str, str]]:
+        """The variables that let one command use the credential; its files are gone afterwards."""
+        if not self.credential:
+            yield {}
+            return
+        user, _, password = self.credential.rpartition(":")
+        secret, program = self.folder / "credential", self.folder / "askpass"
+        name, file = shlex.quote(user or "x-access-token"), shlex.quote(str(secret))
+        _write_private(secret, password)
+        _write_private(program, f'#!/bin/sh\ncase "$1" in Username*) echo {name};; *) cat {file};; esac\n', 0o700)
+        try:
+            yield {"GIT_ASKPASS": str(program)}
+        finally:
+            secret.unlink(missing_ok=True)
+            program.unlink(missing_ok=True)
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "PATH": _PATH,
+            "HOME": str(self.folder),
+            "LC_ALL": "C",
+            "GIT_DIR": str(self.folder),
+            "GIT_WORK_TREE": str(self.tree),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": str(self.folder / "config.global"),
+            "GIT_ATTR_NOSYSTEM": "1",
+            "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_OPTIONAL_LOCKS": "0",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_ASKPASS": "/bin/false",
+            "GIT_ALLOW_PROTOCOL": "file:https:ssh:http",
+            "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
+            **self.network,
+        }
+
+
+def _write_private(path: Path, text: str, mode: int = 0o600) -> None:
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
+        file.write(text)
+
+
+def last_lines(text: str) -> str:
+    """The end of git's complaint, on one line."""
+    return " / ".join(line for line in text.strip().splitlines()[-3:])[:600]
