@@ -5,7 +5,8 @@ child.
 | --- | --- |
 | TOOL, CODER | PATH, HOME, TMPDIR, LANG, USER, LOGNAME, PYTHONDONTWRITEBYTECODE, AMEIDE_WORKSPACE; what the step
 itself adds |
-| VERIFY | those, and the operator's proxy, CA and package-index settings (`settings.OPERATOR_VARIABLES`) |
+| VERIFY | those, UV_SYSTEM_CERTS, and the operator's proxy, CA and package-index settings
+(`settings.OPERATOR_VARIABLES`) |
 """
 
 from __future__ import annotations
@@ -42,5 +43,6 @@ def environment(
     }
     if profile is Profile.VERIFY:
         allowed = {name: value for name, value in settings.operator_environment.items() if name in OPERATOR_VARIABLES}
-        return {**allowed, **base, **extra, MARKER: base[MARKER]}
+        # The machine's own trust store: an operator's CA counts without further settings.
+        return {"UV_SYSTEM_CERTS": "true", **allowed, **base, **extra, MARKER: base[MARKER]}
     return {**base, **extra, MARKER: base[MARKER]}
