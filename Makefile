@@ -14,7 +14,7 @@ export AMEIDE_CACHE_DIR
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup engines demo test check style types imports schema generated locked generate lock wheel clean
+.PHONY: setup engines demo test check style types imports schema generated locked generate reference lock wheel clean
 
 setup: $(READY)
 	@:
@@ -58,6 +58,9 @@ locked: $(READY)
 
 generate: $(READY)
 	$(BIN)/buf generate
+
+reference: $(READY)
+	$(BIN)/python tools/make_reference.py
 
 lock:
 	@tools/lock
