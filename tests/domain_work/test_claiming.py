@@ -6,8 +6,15 @@ import pytest
 
 from ameide.errors import Conflict, Fenced, InvalidArgument, NotFound, PermissionDenied, Refused
 from ameide_core_proto.transformation.work.v1.command_service_pb import ClaimAnswer, WorkOutcome
-from ameide_core_proto.transformation.work.v1.facts_pb import WorkCompleted
-from ameide_core_proto.transformation.work.v1.work_pb import FailureCode, Usage, WorkStatus
+from ameide_core_proto.transformation.work.v1.facts_pb import WorkCompleted, WorkFailed
+from ameide_core_proto.transformation.work.v1.work_pb import (
+    CheckResult,
+    CheckStatus,
+    EvidenceBundle,
+    FailureCode,
+    Usage,
+    WorkStatus,
+)
 from tests.domain_work.world import World, caller, code, failure, key, success, verify
 
 
@@ -39,6 +46,44 @@ async def test_one_outcome_of_a_claim_counts(world: World) -> None:
     assert (fact.evidence.principal_id, fact.evidence.attempt) == ("verifier", 1)
     late = await world.claim(work_request_id, claimed.executor, key())
     assert late.answer == ClaimAnswer.DECLINED_FINISHED
+
+
+async def test_the_whole_evidence_is_kept_and_the_fact_tells_what_failed(world: World) -> None:
+    run = await world.open_run()
+    claimed = await world.run(await world.requested(verify(run)))
+    command = failure(claimed, FailureCode.VERIFICATION_FAILED)
+    assert command.evidence is not None
+    command.evidence.check_results = [
+        CheckResult(id=f"test_{n}", status=CheckStatus.PASSED if n else CheckStatus.FAILED) for n in range(5000)
+    ]
+    for _ in range(2):
+        await world.outcome(claimed, command)
+    [row] = world.sql("SELECT * FROM ameide.evidence")
+    assert (row["work_request_id"], row["change_id"], row["attempt"]) == (
+        claimed.work.work_request_id,
+        run.change_id,
+        1,
+    )
+    assert isinstance(row["body"], bytes)
+    kept = EvidenceBundle.from_binary(row["body"])
+    assert (len(kept.check_results), kept.principal_id) == (5000, "verifier")
+    fact = world.last_fact(claimed.work.work_request_id)
+    assert isinstance(fact, WorkFailed)
+    assert fact.evidence is not None
+    assert [check.id for check in fact.evidence.check_results] == ["test_0"]
+    assert fact.evidence.artifacts == kept.artifacts
+    [size] = world.sql("SELECT max(octet_length(payload)) AS bytes FROM ameide.outbox")
+    assert isinstance(size["bytes"], int)
+    assert size["bytes"] < 8 * 1024
+
+
+async def test_a_refused_outcome_leaves_no_evidence(world: World) -> None:
+    run = await world.open_run()
+    claimed = await world.run(await world.requested(verify(run)))
+    command = success(claimed, commit_sha="f" * 40)
+    with pytest.raises(InvalidArgument):
+        await world.outcome(claimed, command)
+    assert world.sql("SELECT 1 FROM ameide.evidence") == []
 
 
 async def test_a_repeated_claim_gets_the_same_run_until_it_has_ended(world: World) -> None:

@@ -48,12 +48,12 @@ async def _say(readers: Readers, *messages: OutboxMessage) -> None:
 def _views(readers: Readers) -> dict[str, list[dict[str, object]]]:
     return {
         view: readers.world.sql(f"SELECT * FROM ameide.{view} ORDER BY 1, 2, 3")
-        for view in ("view_fact", "view_state", "view_evidence", "view_process")
+        for view in ("view_fact", "view_state", "view_process")
     }
 
 
 def _empty_the_views(readers: Readers) -> None:
-    for view in ("view_fact", "view_state", "view_evidence", "view_process"):
+    for view in ("view_fact", "view_state", "view_process"):
         readers.world.sql(f"DELETE FROM ameide.{view}")
     readers.world.sql("UPDATE ameide.cursor SET position = 0 WHERE name = 'projector'")
 

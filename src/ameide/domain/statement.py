@@ -10,6 +10,7 @@ from ameide.contracts import facts as wire
 from ameide.contracts import topics
 from ameide.contracts.ids import new_message_id
 from ameide.domain.aggregates import Place, State, place_of, ref_of, state_of
+from ameide.domain.decisions.claim_check import in_brief
 from ameide.domain.unit import Unit
 from ameide.events import outbox
 from ameide.events.outbox import OutboxMessage
@@ -92,7 +93,7 @@ def _fact(unit: Unit, fact: Message[Any]) -> OutboxMessage:
         causation_id=metadata.causation_id,
         work_request_id=place.work_request_id,
         occurred_at=unit.now,
-        payload=wire.wrap(fact, metadata, ref_of(state)).to_binary(),
+        payload=wire.wrap(in_brief(fact), metadata, ref_of(state)).to_binary(),
     )
 
 

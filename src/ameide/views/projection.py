@@ -17,7 +17,6 @@ from ameide_core_proto.process.transformation.v1.facts_pb import ActivityTransit
 from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Promotion, Release, Repository, Run
 from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact
-from ameide_core_proto.transformation.work.v1.facts_pb import WorkCanceled, WorkCompleted, WorkFailed
 
 ARTIFACT_VERSION = "artifact_version"
 Values = tuple[object, ...]
@@ -29,14 +28,12 @@ class Rows:
 
     facts: list[Values] = field(default_factory=list[Values])
     states: list[Values] = field(default_factory=list[Values])
-    evidence: list[Values] = field(default_factory=list[Values])
     processes: list[Values] = field(default_factory=list[Values])
 
     def extend(self, other: Rows) -> None:
         """Add another message's rows behind these."""
         self.facts += other.facts
         self.states += other.states
-        self.evidence += other.evidence
         self.processes += other.processes
 
 
@@ -64,12 +61,6 @@ def project(message: LoggedMessage) -> Rows | None:
     if isinstance(state, Artifact) and state.current:
         number = f"{state.artifact_id}@{state.current.number}"
         rows.states.append(_state_row(message, state, ARTIFACT_VERSION, number, state))
-    if isinstance(fact, (WorkCompleted, WorkFailed, WorkCanceled)) and fact.evidence:
-        bundle = fact.evidence
-        owner = (message.work_request_id, message.correlation_id)
-        rows.evidence.append(
-            (message.tenant_id, bundle.evidence_bundle_id, *owner, message.position, bundle.to_binary())
-        )
     return rows
 
 

@@ -133,7 +133,6 @@ async def write(tx: Transaction, rows: Rows) -> None:
     for name, values in (
         ("put_fact", rows.facts),
         ("put_state", rows.states),
-        ("put_evidence", rows.evidence),
         ("put_process", rows.processes),
     ):
         if values:

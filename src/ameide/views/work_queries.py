@@ -1,4 +1,4 @@
-"""WorkQueryService: delegated work and its evidence from the projections, attempts from their own rows."""
+"""WorkQueryService: delegated work from the projections, attempts and evidence from their own rows."""
 
 from __future__ import annotations
 

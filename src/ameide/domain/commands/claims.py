@@ -100,7 +100,9 @@ async def record_work_outcome(unit: Unit, command: RecordWorkOutcomeRequest) -> 
     ended = fact.work
     assert ended is not None
     assert ended.result is not None
+    assert fact.evidence is not None
     await work_rows.save(unit, ended)
+    await work_rows.insert_evidence(unit, ended, fact.evidence)
     await work_rows.end_claim(unit, ended, ended.status.name.lower(), ended.result.usage or Usage())
     await work_rows.remove_invitation(unit, work.work_request_id)
     unit.record(fact)

@@ -12,7 +12,7 @@ from ameide.errors import NotFound
 from ameide.storage import sql
 from ameide.storage.db import Row
 from ameide_core_proto.transformation.work.v1.facts_pb import WorkExecutionRequested
-from ameide_core_proto.transformation.work.v1.work_pb import Usage, WorkRequest
+from ameide_core_proto.transformation.work.v1.work_pb import EvidenceBundle, Usage, WorkRequest
 
 _SQL = sql.load("work")
 
@@ -106,6 +106,22 @@ async def end_claim(unit: Unit, work: WorkRequest, ended_by: str, usage: Usage) 
             "now": unit.now,
             "ended_by": ended_by,
             "usage": usage.to_binary(),
+        },
+    )
+
+
+async def insert_evidence(unit: Unit, work: WorkRequest, evidence: EvidenceBundle) -> None:
+    """Keep the bundle of the outcome that ends a work, whole."""
+    await unit.tx.execute(
+        _SQL["insert_evidence"],
+        {
+            "tenant_id": unit.tenant_id,
+            "evidence_bundle_id": evidence.evidence_bundle_id,
+            "work_request_id": work.work_request_id,
+            "change_id": work.change_id,
+            "attempt": evidence.attempt,
+            "now": unit.now,
+            "body": evidence.to_binary(),
         },
     )
 

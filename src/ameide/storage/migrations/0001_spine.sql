@@ -72,6 +72,21 @@ CREATE TABLE ameide.attempt (
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01);
 CREATE INDEX attempt_running ON ameide.attempt (tenant_id, work_request_id) WHERE ended_at IS NULL;
 
+-- What the accepted outcome of a work left behind, whole: facts only carry an extract and its id. Executors choose the
+-- ids of bundles, so the work is the key.
+CREATE TABLE ameide.evidence (
+    tenant_id text NOT NULL,
+    evidence_bundle_id text NOT NULL,
+    work_request_id text NOT NULL,
+    change_id text NOT NULL DEFAULT '',
+    attempt integer NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    body bytea NOT NULL,
+    PRIMARY KEY (tenant_id, work_request_id)
+);
+CREATE INDEX evidence_id ON ameide.evidence (tenant_id, evidence_bundle_id);
+CREATE INDEX evidence_of_change ON ameide.evidence (tenant_id, change_id);
+
 CREATE TABLE ameide.idempotency (
     tenant_id text NOT NULL,
     command text NOT NULL,
@@ -221,18 +236,6 @@ CREATE TABLE ameide.view_state (
 CREATE INDEX view_state_change ON ameide.view_state (tenant_id, kind, change_id);
 CREATE INDEX view_state_order ON ameide.view_state (tenant_id, kind, first_position);
 
-CREATE TABLE ameide.view_evidence (
-    tenant_id text NOT NULL,
-    evidence_bundle_id text NOT NULL,
-    work_request_id text NOT NULL,
-    change_id text NOT NULL,
-    position bigint NOT NULL,
-    body bytea NOT NULL,
-    -- Executors choose the ids of bundles: one that takes another work's id must not hide that work's evidence.
-    PRIMARY KEY (tenant_id, evidence_bundle_id, work_request_id)
-);
-CREATE INDEX view_evidence_work ON ameide.view_evidence (tenant_id, work_request_id);
-
 CREATE TABLE ameide.view_process (
     tenant_id text NOT NULL,
     process_instance_id text NOT NULL,
@@ -250,7 +253,7 @@ DO $$
 DECLARE
     t text;
     app_writes text[] := ARRAY['aggregate', 'api_token', 'work', 'attempt', 'idempotency', 'process_fact_seen'];
-    app_reads text[] := ARRAY['log', 'view_fact', 'view_state', 'view_evidence', 'view_process', 'parked'];
+    app_reads text[] := ARRAY['log', 'view_fact', 'view_state', 'view_process', 'parked'];
     grants text[][] := ARRAY[
         ['ameide_gateway', 'queue_item', 'SELECT, UPDATE, DELETE'],
         ['ameide_relay', 'outbox', 'SELECT, DELETE'],
@@ -267,13 +270,12 @@ DECLARE
         ['ameide_projector', 'parked', 'SELECT, INSERT, UPDATE, DELETE'],
         ['ameide_projector', 'view_fact', 'SELECT, INSERT, UPDATE, DELETE'],
         ['ameide_projector', 'view_state', 'SELECT, INSERT, UPDATE, DELETE'],
-        ['ameide_projector', 'view_evidence', 'SELECT, INSERT, UPDATE, DELETE'],
         ['ameide_projector', 'view_process', 'SELECT, INSERT, UPDATE, DELETE']
     ];
     g text[];
 BEGIN
-    FOREACH t IN ARRAY ARRAY['aggregate', 'api_token', 'work', 'attempt', 'idempotency', 'process_fact_seen', 'outbox', 'log',
-                             'queue_item', 'parked', 'view_fact', 'view_state', 'view_evidence', 'view_process'] LOOP
+    FOREACH t IN ARRAY ARRAY['aggregate', 'api_token', 'work', 'attempt', 'evidence', 'idempotency', 'process_fact_seen', 'outbox',
+                             'log', 'queue_item', 'parked', 'view_fact', 'view_state', 'view_process'] LOOP
         EXECUTE format('ALTER TABLE ameide.%I ENABLE ROW LEVEL SECURITY', t);
         EXECUTE format('ALTER TABLE ameide.%I FORCE ROW LEVEL SECURITY', t);
     END LOOP;
@@ -286,10 +288,12 @@ BEGIN
         EXECUTE format('CREATE POLICY app ON ameide.%I FOR SELECT TO ameide_app USING (tenant_id = nullif(current_setting(''ameide.tenant_id'', true), ''''))', t);
         EXECUTE format('GRANT SELECT ON ameide.%I TO ameide_app', t);
     END LOOP;
-    FOREACH t IN ARRAY ARRAY['outbox', 'queue_item'] LOOP
+    FOREACH t IN ARRAY ARRAY['outbox', 'queue_item', 'evidence'] LOOP
         EXECUTE format('CREATE POLICY app ON ameide.%I TO ameide_app USING (tenant_id = nullif(current_setting(''ameide.tenant_id'', true), ''''))', t);
     END LOOP;
     GRANT SELECT, INSERT ON ameide.outbox TO ameide_app;
+    -- Written once, never changed.
+    GRANT SELECT, INSERT ON ameide.evidence TO ameide_app;
     GRANT SELECT, DELETE ON ameide.queue_item TO ameide_app;
     FOREACH g SLICE 1 IN ARRAY grants LOOP
         EXECUTE format('CREATE POLICY %I ON ameide.%I TO %I USING (true)', g[1], g[2], g[1]);

@@ -16,12 +16,6 @@ ON CONFLICT (tenant_id, kind, id) DO UPDATE SET
     repository_id = excluded.repository_id, status = excluded.status, position = excluded.position, body = excluded.body
 WHERE s.version < excluded.version
 
--- name: put_evidence
--- Bundles are immutable: the accepted outcome of a work lists one.
-INSERT INTO ameide.view_evidence (tenant_id, evidence_bundle_id, work_request_id, change_id, position, body)
-VALUES (%s, %s, %s, %s, %s, %s)
-ON CONFLICT DO NOTHING
-
 -- name: put_process
 -- A fact that says nothing of phase or wait (NULL) leaves what was known.
 INSERT INTO ameide.view_process AS p (tenant_id, process_instance_id, change_id, phase, awaiting, position)
@@ -68,21 +62,30 @@ SELECT process_instance_id, change_id, phase, awaiting, position
 FROM ameide.view_process WHERE process_instance_id = ANY(%(runs)s)
 
 -- name: get_evidence
--- The bundle that had this id first.
-SELECT evidence_bundle_id, work_request_id, change_id, position, body
-FROM ameide.view_evidence WHERE evidence_bundle_id = %(id)s ORDER BY position LIMIT 1
+-- The bundle that had this id first, with the place of the fact that refers to it. Evidence is the Domain's and is read
+-- as it lies there, once that fact is projected: an answer rests on nothing newer than the position that it tells.
+SELECT e.evidence_bundle_id, e.work_request_id, e.change_id, s.position, e.body
+FROM ameide.evidence e
+JOIN ameide.view_state s ON s.tenant_id = e.tenant_id AND s.kind = 'work' AND s.id = e.work_request_id
+WHERE e.evidence_bundle_id = %(id)s AND s.status IN ('SUCCEEDED', 'FAILED', 'CANCELED')
+ORDER BY s.position LIMIT 1
 
 -- name: evidence_of_works
 -- The bundles of some works, in the order of their facts.
-SELECT evidence_bundle_id, work_request_id, change_id, position, body
-FROM ameide.view_evidence WHERE work_request_id = ANY(%(works)s) ORDER BY position
+SELECT e.evidence_bundle_id, e.work_request_id, e.change_id, s.position, e.body
+FROM ameide.evidence e
+JOIN ameide.view_state s ON s.tenant_id = e.tenant_id AND s.kind = 'work' AND s.id = e.work_request_id
+WHERE e.work_request_id = ANY(%(works)s) AND s.status IN ('SUCCEEDED', 'FAILED', 'CANCELED')
+ORDER BY s.position
 
 -- name: list_evidence
 -- Newest first.
-SELECT evidence_bundle_id, work_request_id, change_id, position, body
-FROM ameide.view_evidence
-WHERE (%(change)s = '' OR change_id = %(change)s) AND position < %(before)s
-ORDER BY position DESC LIMIT %(limit)s
+SELECT e.evidence_bundle_id, e.work_request_id, e.change_id, s.position, e.body
+FROM ameide.evidence e
+JOIN ameide.view_state s ON s.tenant_id = e.tenant_id AND s.kind = 'work' AND s.id = e.work_request_id
+WHERE (%(change)s = '' OR e.change_id = %(change)s) AND s.status IN ('SUCCEEDED', 'FAILED', 'CANCELED')
+    AND s.position < %(before)s
+ORDER BY s.position DESC LIMIT %(limit)s
 
 -- name: attempts
 -- Infra's own observations, from the claims themselves at read time, never projected.

@@ -79,6 +79,11 @@ RETURNING w.cancel_requested, a.lease_until, a.run_until
 UPDATE ameide.attempt SET ended_at = %(now)s, ended_by = %(ended_by)s, usage = %(usage)s
 WHERE tenant_id = %(tenant_id)s AND work_request_id = %(work_request_id)s AND attempt = %(attempt)s AND ended_at IS NULL
 
+-- name: insert_evidence
+-- In the transaction of the outcome that lists it. A work ends once, so it has one bundle.
+INSERT INTO ameide.evidence (tenant_id, evidence_bundle_id, work_request_id, change_id, attempt, recorded_at, body)
+VALUES (%(tenant_id)s, %(evidence_bundle_id)s, %(work_request_id)s, %(change_id)s, %(attempt)s, %(now)s, %(body)s)
+
 -- name: remove_invitation
 -- Claim, cancel and end use up whatever invitation is waiting.
 DELETE FROM ameide.queue_item WHERE tenant_id = %s AND work_request_id = %s
