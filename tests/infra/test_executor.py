@@ -68,7 +68,7 @@ async def test_a_child_gets_its_allowlist_and_no_rights(
     names = {line.partition("=")[0] for line in lines if "=" in line}
     assert names == {
         *("PATH", "HOME", "TMPDIR", "LANG", "USER", "LOGNAME", "PYTHONDONTWRITEBYTECODE", "AMEIDE_WORKSPACE"),
-        "PIP_INDEX_URL",
+        *("PIP_INDEX_URL", "UV_SYSTEM_CERTS"),
     }
     assert lines[0] == ("64102" if os.geteuid() == 0 else str(os.geteuid()))
     assert "0" in lines
