@@ -1,12 +1,8 @@
-"""The environment of a child: built from nothing, by allowlist. A variable that isn't named here does not reach a
-child.
+"""The environment of a child, built from nothing by allowlist: a variable that isn't named here does not reach it.
 
-| profile | variables |
-| --- | --- |
-| TOOL, CODER | PATH, HOME, TMPDIR, LANG, USER, LOGNAME, PYTHONDONTWRITEBYTECODE, AMEIDE_WORKSPACE; what the step
-itself adds |
-| VERIFY | those, UV_SYSTEM_CERTS, and the operator's proxy, CA and package-index settings
-(`settings.OPERATOR_VARIABLES`) |
+TOOL and CODER: PATH, HOME, TMPDIR, LANG, USER, LOGNAME, PYTHONDONTWRITEBYTECODE, AMEIDE_WORKSPACE, and what the step
+itself adds. VERIFY: those, UV_SYSTEM_CERTS, and the operator's proxy, CA and package-index settings
+(`settings.OPERATOR_VARIABLES`).
 """
 
 from __future__ import annotations
