@@ -119,15 +119,24 @@ def candidate(name: str, patch: str) -> Outcome:
     return done(commit_sha=sha(name), base_sha=sha(f"main of {name}"), diff_hash=diff(patch), branch="agent/candidate")
 
 
+async def awaits_new_version(script: Script) -> None:
+    await script.reached(
+        lambda: any(getattr(fact, "what", "") == "new_version" for fact in script.facts_named("awaiting"))
+    )
+
+
 async def revise_after_rejection(script: Script) -> None:
     await script.reached(lambda: bool(script.opened) and script.opened[0].status == GateStatus.REJECTED)
     await script.submit_version(2)
 
 
+async def revise_when_outdated(script: Script) -> None:
+    await awaits_new_version(script)
+    await script.submit_version(2)
+
+
 async def cancel_after_rejection(script: Script) -> None:
-    await script.reached(
-        lambda: any(getattr(fact, "what", "") == "new_version" for fact in script.facts_named("awaiting"))
-    )
+    await awaits_new_version(script)
     await script.cancel_change()
 
 
@@ -184,6 +193,12 @@ def green_with_findings(script: Script) -> None:
     no_gates(script)
     script.works["verify"] = [Outcome(result=WorkResult(findings=[WEAKENED]))]
     script.gates[ACC] = [Verdict(GateStatus.OVERRIDDEN, "known")]
+
+
+def push_wants_a_gate(script: Script) -> None:
+    """Policy asks for no acceptance, the Domain does."""
+    no_gates(script)
+    script.refused_steps["merge_push"] = ["GATE_REQUIRED"]
 
 
 def shown(script: Script) -> None:
@@ -475,6 +490,21 @@ SCENARIOS: dict[str, Scenario] = {
         both(works(*TO_MERGE), gates(REQ, HUMAN, ACC)),
         gitops=False,
         recorded=False,
+    ),
+    "requirement_outdated": Scenario(
+        "merged",
+        DONE,
+        refused("open_gate", "SUBJECT_CHANGED"),
+        both(works(*TO_MERGE), gates(REQ, ACC)),
+        revise_when_outdated,
+        gitops=False,
+        recorded=False,
+    ),
+    "refused_because_canceled": Scenario(
+        "canceled", CANCELED, refused("open_gate", "RUN_CANCELED"), both(works(), gates()), recorded=False
+    ),
+    "push_refused_for_its_gate": Scenario(
+        "merged", DONE, push_wants_a_gate, both(works(*TO_MERGE), gates(ACC)), gitops=False, recorded=False
     ),
     # Faults of infrastructure, a work that says nothing
     "lease_lost": Scenario(

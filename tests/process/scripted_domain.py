@@ -185,6 +185,7 @@ class Script:
         self.works: dict[str, list[Outcome]] = defaultdict(list)
         self.gates: dict[GateKind, list[Verdict]] = defaultdict(list)
         self.refusals: dict[str, list[str]] = defaultdict(list)
+        self.refused_steps: dict[str, list[str]] = defaultdict(list)
         self.copies = 1
         self.reordered = False
         self.early = False
@@ -410,6 +411,8 @@ class ScriptedDomain:
         stored = self._enter(script, "request_work", request.client_request_id, wrk.RequestWorkResponse)
         if stored:
             return stored
+        if script.refused_steps[step_of(request)]:
+            raise Refused("the step is refused", reason=script.refused_steps[step_of(request)].pop(0))
         if request.gate_pass is not None:
             gate = self.gates[request.gate_pass.gate_id][1]
             assert gate.subject_hash == request.gate_pass.subject_hash

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from copy import deepcopy
 from typing import Any, TypeVar
 
 from protobuf import Message
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from ameide.errors import AmeideError, PermissionDenied, Unauthenticated
 from ameide.process import steps
@@ -31,7 +32,13 @@ def as_failure(error: AmeideError) -> ApplicationError:
     A worker whose token is not valid is a fault of its operator, not of the run: it waits until that is put right.
     """
     wait = error.retry or isinstance(error, Unauthenticated | PermissionDenied)
-    return ApplicationError(str(error), type=error.reason or type(error).__name__, non_retryable=not wait)
+    return ApplicationError(
+        str(error),
+        type=error.reason or type(error).__name__,
+        non_retryable=not wait,
+        # A refusal is an answer that the course reckons with, not a fault to warn about.
+        category=ApplicationErrorCategory.UNSPECIFIED if wait else ApplicationErrorCategory.BENIGN,
+    )
 
 
 class DomainCommands:
@@ -66,8 +73,13 @@ class DomainCommands:
 
     @activity.defn(name=steps.REQUEST_WORK.name)
     async def request_work(self, request: work.RequestWorkRequest, facts: Facts) -> work.RequestWorkResponse:
-        """Delegate a step."""
-        return await self._send(self._domain.work.request_work, request, facts)
+        """Delegate a step. The answer comes back without what the workflow has just said itself."""
+        answer = await self._send(self._domain.work.request_work, request, facts)
+        lean = deepcopy(answer)
+        if lean.work is not None:
+            lean.work.inputs = None
+            lean.work.path_rules = None
+        return lean
 
     @activity.defn(name=steps.CANCEL_WORK.name)
     async def cancel_work(self, request: work.CancelWorkRequest, facts: Facts) -> work.CancelWorkResponse:

@@ -221,12 +221,12 @@ class RunContext:
             return
         self.state.phase = phase
         self.journal.phase(phase)
-        # The SDK leaves its own element type open here.
-        workflow.upsert_search_attributes(  # pyright: ignore[reportUnknownMemberType]
-            [
+        found_by = [_PHASE.value_set(phase.name.lower())]
+        if phase == Phase.INTAKE:
+            found_by += [
                 _TENANT.value_set(self.scope.tenant_id),
                 _CHANGE.value_set(self.run.change_id),
                 _REPOSITORY.value_set(self.repository.repository_id),
-                _PHASE.value_set(phase.name.lower()),
             ]
-        )
+        # The SDK leaves its own element type open here.
+        workflow.upsert_search_attributes(found_by)  # pyright: ignore[reportUnknownMemberType]

@@ -61,6 +61,10 @@ COURSE: dict[Step, tuple[Phase | None, Callable[[RunContext], Awaitable[Step]]]]
     Step.WIND_DOWN: (None, asides.wind_down),
     Step.CLOSE: (Phase.TERMINAL, asides.close),
 }
+# Refusals by which the Domain says that the run is being canceled, or is over.
+_OVER = ("CHANGE_CANCELED", "CHANGE_CLOSED", "RUN_CANCELED", "RUN_CLOSED")
+# Refusals of a push that a decision on exactly these bytes would lift.
+_NOT_ACCEPTED = ("GATE_REQUIRED", "GATE_VOIDED", "GATE_NOT_PASSED", "GATE_SUPERSEDED", "GATE_MISMATCH")
 _NO_WAY_ON = (Step.ASK_HUMAN, Step.ASK_BUDGET, Step.WIND_DOWN)
 
 
@@ -122,14 +126,18 @@ class GovernanceRun:
     def _refused(self, refusal: Refusal) -> Step:
         """The Domain said no to a command of the current step."""
         state = self._run.state
-        if refusal.reason == "RUN_CLOSED":
-            state.ending = state.ending or Ending(RunStatus.FAILED, "closed")
-            return Step.CLOSED
         if state.step == Step.CLOSE:
             raise ApplicationError(f"The run could not be closed: {refusal.message}", non_retryable=True) from refusal
-        if refusal.reason == "CHANGE_CANCELED" and state.ending is None:
+        if refusal.reason in _OVER and state.ending is None:
+            # The fact that says so is on its way; closing a run that is closed already is no error.
             return asides.canceled(self._run)
         state.ask = None
+        if refusal.reason == "SUBJECT_CHANGED" and state.step == Step.REQUIREMENT:
+            return requirement.outdated(self._run)
+        if refusal.reason in _NOT_ACCEPTED and state.step == Step.PUSH:
+            state.acceptance = None
+            state.acceptance_demanded = True
+            return Step.ACCEPTANCE
         state.wind_down = None
         if state.step in _NO_WAY_ON:
             state.ending = state.ending or Ending(RunStatus.FAILED, "failed")

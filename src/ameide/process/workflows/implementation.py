@@ -55,6 +55,9 @@ def _pushed(run: RunContext, work: WorkRequest, step: Step, onwards: Step) -> St
     if left.commit_sha and pushed and not left.unchanged:
         run.state.branch_sha = left.commit_sha
     if not succeeded:
+        if pushed and left.commit_sha:
+            # Somebody else's commit on the branch is taken as base.
+            run.state.head_sha = left.commit_sha
         return after_failure(run, step, work)
     run.state.head_sha = left.commit_sha or run.state.head_sha
     return onwards
@@ -88,7 +91,8 @@ async def acceptance(run: RunContext) -> Step:
     state = run.state
     candidate = state.candidate
     diff_hash = candidate.diff_hash if candidate else state.diff_hash
-    if gates.required(run, GateKind.ACCEPTANCE) or state.policy_findings or state.ask is not None:
+    asked_for = gates.required(run, GateKind.ACCEPTANCE) or state.acceptance_demanded
+    if asked_for or state.policy_findings or state.ask is not None:
         subject = GateSubject(
             commit_sha=state.verified_sha,
             diff_hash=diff_hash,
@@ -101,5 +105,6 @@ async def acceptance(run: RunContext) -> Step:
             return ask_human(run, "The acceptance gate expired.", state.policy_findings, resume=Step.ACCEPTANCE)
         if decided.status not in gates.PASSED:
             return to_coder(run, [from_review(decided.gate_id, gates.comment_of(decided)), *state.policy_findings])
+    state.acceptance_demanded = False
     state.acceptance = Acceptance(diff_hash, [finding.id for finding in state.policy_findings])
     return Step.PUSH if candidate else Step.PREPARE

@@ -42,6 +42,12 @@ async def requirement(run: RunContext) -> Step:
     return Step.REQUIREMENT
 
 
+def outdated(run: RunContext) -> Step:
+    """The Domain has a newer version than the one that a gate was to be opened for: wait for its submission."""
+    run.state.rejected_number = max(run.state.rejected_number, _current(run.state.requirement).number)
+    return Step.REQUIREMENT
+
+
 def _onwards(run: RunContext) -> Step:
     if not run.state.base_sha:
         return Step.PREFLIGHT

@@ -148,6 +148,8 @@ class RunState:
     policy_findings: list[Finding] = field(default_factory=list[Finding])
 
     acceptance: Acceptance | None = None
+    # The Domain wants a decision where the run would have passed without one.
+    acceptance_demanded: bool = False
     candidate: Candidate | None = None
     merge_rounds: int = 0
     merge_commit: str = ""
