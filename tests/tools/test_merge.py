@@ -50,6 +50,11 @@ async def test_a_moved_main_gets_a_merge_commit_that_is_the_same_again(world: Wo
     assert prepared.commit_sha not in {head, moved}
     assert (prepared.base_sha, project.head(CANDIDATE)) == (moved, prepared.commit_sha)
     assert prepared.diff_hash == alone.diff_hash
+    for commit, main in ((head, base), (prepared.commit_sha, moved)):
+        verify = world.work(ActionKind.VERIFY, project, commit=commit, base=main)
+        verified = (await world.run(STEPS[ActionKind.VERIFY], verify)).outputs
+        assert verified is not None
+        assert (verified.base_sha, verified.diff_hash) == (main, prepared.diff_hash)
     assert (await prepare(world, project, head, base)).commit_sha == prepared.commit_sha
 
 

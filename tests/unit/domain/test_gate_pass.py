@@ -178,11 +178,19 @@ def test_the_accepted_commit_itself_needs_no_diff_hash() -> None:
     assert used is not None
 
 
-def test_the_patch_may_be_known_from_the_preparation_of_the_candidate() -> None:
+def test_the_patch_of_what_people_merged_already_is_known_from_its_preparation() -> None:
     passed = acceptance()
     prepared = done("wrk-2", ActionKind.MERGE, HEAD, diff_hash=PATCH, commit_sha=CANDIDATE)
     used, _ = decided(push(passed), grounds([passed], [*verified(patch=""), prepared]))
     assert used is not None
+
+
+def test_the_patch_as_it_was_verified_counts_before_what_its_preparation_named() -> None:
+    passed = acceptance()
+    prepared = done("wrk-2", ActionKind.MERGE, HEAD, diff_hash=PATCH, commit_sha=CANDIDATE)
+    with pytest.raises(Refused) as refused:
+        decided(push(passed), grounds([passed], [*verified(patch=OTHER_PATCH), prepared]))
+    assert refused.value.reason == "GATE_MISMATCH"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, Outputs
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A candidate's green verification, and its patch as those hashed it who prepared or verified the candidate."""
+    """A candidate's newest green verification, and the hashes of its patch (see `need_verified`)."""
 
     work: WorkRequest
     diff_hashes: frozenset[str]
@@ -50,7 +50,11 @@ def need_independent(
 
 
 def need_verified(work: WorkRequest, policy: Policy, works: Sequence[WorkRequest], claims: Sequence[Claim]) -> Verified:
-    """The newest green verification of exactly this candidate in this run. Raises Refused(NOT_VERIFIED)."""
+    """The newest green verification of exactly this candidate in this run, with its patch as it was hashed then.
+
+    Only a candidate that is main itself has no patch to hash (people merged the change before): then the hash counts
+    that its preparation names. Raises Refused(NOT_VERIFIED).
+    """
     candidate = inputs_of(work).candidate_sha
     authors = frozenset[str]()
     if policy.independent_verification:
@@ -67,11 +71,12 @@ def need_verified(work: WorkRequest, policy: Policy, works: Sequence[WorkRequest
             remedy="Request VERIFY at that commit first",
             reason="NOT_VERIFIED",
         )
-    prepared = [outputs_of(merge) for merge in independent(ActionKind.MERGE) if not inputs_of(merge).push]
-    patches = [outputs for outputs in prepared if outputs.commit_sha == candidate]
-    patches += [outputs_of(verify) for verify in green]
+    patches = [outputs_of(verify) for verify in green if outputs_of(verify).diff_hash]
+    if not patches:
+        prepared = [outputs_of(merge) for merge in independent(ActionKind.MERGE) if not inputs_of(merge).push]
+        patches = [outputs for outputs in prepared if outputs.commit_sha == candidate and outputs.diff_hash]
     newest = max(green, key=lambda verify: verify.work_request_id)
-    return Verified(newest, frozenset(outputs.diff_hash for outputs in patches if outputs.diff_hash))
+    return Verified(newest, frozenset(outputs.diff_hash for outputs in patches))
 
 
 def need_built(work: WorkRequest, works: Sequence[WorkRequest]) -> None:

@@ -20,6 +20,9 @@ async def verify(ctx: StepContext) -> WorkResult:
     base = ctx.work.base_sha or commit
     outputs = Outputs(commit_sha=commit, base_sha=base)
     verification = await verify_commit(ctx, base, commit)
+    if base != commit:
+        # The patch that acceptance is about: from the run's base, or from the main that a merge candidate stands on.
+        outputs.diff_hash = await ctx.git.diff_hash(base, commit)
     if verification.red:
         raise StepFailed(
             FailureCode.VERIFICATION_FAILED,
