@@ -18,7 +18,7 @@ from ameide.infra.steps import Profile, StepContext
 from ameide.infra.toolchain import prepare
 from ameide.infra.work_root import occupy
 from ameide.rpc.clients import Clients
-from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, WorkResult
+from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, CheckResult, CheckStatus, WorkResult
 
 
 async def run_script(ctx: StepContext) -> WorkResult:
@@ -30,6 +30,7 @@ async def run_script(ctx: StepContext) -> WorkResult:
     argv = script.split() if script.startswith("no-such") else ["sh", "-c", script]
     result = await ctx.run(argv, cwd=ctx.workspace.tree, profile=Profile.VERIFY)
     ctx.evidence.add_file("script.log", result.log, "text/plain")
+    ctx.evidence.add_check(CheckResult(id="script", status=CheckStatus.PASSED))
     ctx.evidence.describe("sh", "", argv, result.exit_code)
     return WorkResult(summary=f"exit code {result.exit_code}", exit_code=result.exit_code)
 

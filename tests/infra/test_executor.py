@@ -149,6 +149,31 @@ async def test_a_success_that_a_rule_refuses_is_told_as_a_failure(double: WorkDo
     assert result
     assert result.failure_code is FailureCode.TOOL_FAILED
     assert "the author may not verify its own change" in result.summary
+    assert double.released == []
+
+
+async def test_evidence_that_the_domain_refuses_does_not_keep_the_attempt_from_ending(
+    double: WorkDouble, executor: Executor
+) -> None:
+    double.checks_refused = True
+    await double.offer(tool_run("wrk-1", "echo green"))
+    await executor.run_once()
+    outcome = double.outcomes["wrk-1"]
+    assert outcome.result
+    assert outcome.evidence
+    assert (outcome.outcome, outcome.result.failure_code) == (WorkOutcome.FAILURE, FailureCode.INTERNAL)
+    assert "evidence.check_results[0].id: is not taken" in outcome.result.summary
+    assert (outcome.evidence.attempt, outcome.evidence.check_results) == (1, [])
+
+
+async def test_a_claim_whose_outcome_is_never_taken_is_given_back(double: WorkDouble, executor: Executor) -> None:
+    double.outcomes_refused = True
+    await double.offer(tool_run("wrk-1", "echo green"))
+    await executor.run_once()
+    assert double.outcomes == {}
+    [released] = double.released
+    assert "is not taken" in released.reason
+    assert double.fenced_calls == 0
 
 
 async def test_a_fenced_heartbeat_kills_the_child_and_writes_nothing(double: WorkDouble, executor: Executor) -> None:

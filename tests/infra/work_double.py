@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 from connectrpc.request import RequestContext
 
-from ameide.errors import AmeideError, Fenced, Refused, Unreachable
+from ameide.errors import AmeideError, Fenced, InvalidArgument, Refused, Unreachable
 from ameide.infra.clock import now
 from ameide.rpc.mapping import to_connect
 from ameide_core_proto.common.v1.metadata_pb import Scope
@@ -85,6 +85,8 @@ class WorkDouble(WorkCommandService):
     fenced_calls: int = 0
     outcomes_to_lose: int = 0
     success_refused: str = ""
+    checks_refused: bool = False
+    outcomes_refused: bool = False
 
     def __post_init__(self) -> None:
         self._changed = asyncio.Condition()
@@ -155,7 +157,9 @@ class WorkDouble(WorkCommandService):
             self.outcomes_to_lose -= 1
             raise to_connect(Unreachable("the answer is lost"))
         if self.success_refused and request.outcome is WorkOutcome.SUCCESS:
-            raise to_connect(Refused(self.success_refused))
+            raise to_connect(Refused(self.success_refused, reason="SELF_GRADING"))
+        if self.outcomes_refused or (self.checks_refused and request.evidence and request.evidence.check_results):
+            raise to_connect(InvalidArgument("is not taken", field="evidence.check_results[0].id"))
         self.outcomes[request.work_request_id] = request
         await self._tell()
         return RecordWorkOutcomeResponse(work=held.work)

@@ -142,6 +142,21 @@ class EvidenceWriter:
             artifacts=[self._artifacts[name] for name in self._listed] if stored else [],
         )
 
+    def bare_bundle(self, summary: str, *, stored: bool = False) -> EvidenceBundle:
+        """A bundle that only says whose it is, for an outcome whose evidence the Domain refuses."""
+        whole = self.bundle(summary, stored=stored)
+        return EvidenceBundle(
+            evidence_bundle_id=whole.evidence_bundle_id,
+            scope=whole.scope,
+            work_request_id=whole.work_request_id,
+            attempt=whole.attempt,
+            started_at=whole.started_at,
+            ended_at=whole.ended_at,
+            exit_code=whole.exit_code,
+            summary=whole.summary,
+            artifacts=whole.artifacts,
+        )
+
     @property
     def _listed(self) -> list[str]:
         return list(self._artifacts)[:_ARTIFACTS]
