@@ -75,17 +75,21 @@ async def test_the_contract_gate_finds_edited_generated_code(world: World) -> No
         await world.run(STEPS[ActionKind.VERIFY], world.work(ActionKind.VERIFY, remote, commit=edited, base=base))
 
 
-async def test_a_published_source_distribution_is_verified_by_its_own_tests(world: World, tmp_path: Path) -> None:
+@pytest.fixture
+def published_source(tmp_path: Path) -> dict[str, str]:
+    """The files of a source distribution that ships its tests, as its authors published them."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-binary", ":all:", "--no-deps", "six==1.17.0"]
     subprocess.run([*command, "--dest", str(tmp_path)], check=True, capture_output=True)
     with tarfile.open(next(tmp_path.glob("six-*.tar.gz"))) as tar:
         tar.extractall(tmp_path, filter="data")
-    files = {
-        path.relative_to(tmp_path / "six-1.17.0").as_posix(): path.read_text()
-        for path in (tmp_path / "six-1.17.0").rglob("*")
-        if path.is_file()
-    }
-    remote = Remote.create(world.folder, "six", files)
+    root = tmp_path / "six-1.17.0"
+    return {path.relative_to(root).as_posix(): path.read_text() for path in root.rglob("*") if path.is_file()}
+
+
+async def test_a_published_source_distribution_is_verified_by_its_own_tests(
+    world: World, published_source: dict[str, str]
+) -> None:
+    remote = Remote.create(world.folder, "six", published_source)
     ready = await world.run(STEPS[ActionKind.PREFLIGHT], world.work(ActionKind.PREFLIGHT, remote))
     assert "0 failed" in ready.summary
     assert "test_six.py::test_lazy" in world.checks()

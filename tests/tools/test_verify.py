@@ -1,4 +1,4 @@
-"""Green needs an exit code and a report that agree; red names its tests; a green result says what became of the tests."""
+"""Green needs an exit code and a report that agree; red names its tests; green says what became of the tests."""
 
 from __future__ import annotations
 
