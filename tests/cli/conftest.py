@@ -31,10 +31,11 @@ from ameide_core_proto.transformation.governance.v1.governance_pb import (
     Gate,
     GateStatus,
     GateSubject,
+    Repository,
     Run,
     RunStatus,
 )
-from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind
+from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind, Policy
 from ameide_core_proto.transformation.governance.v1.query_service_connect import (
     GovernanceQueryService,
     GovernanceQueryServiceASGIApplication,
@@ -71,6 +72,7 @@ class Script(GovernanceQueryService, GovernanceCommandService, WorkQueryService)
         self.gates: list[Gate] = []
         self.run = Run(process_instance_id=f"r2r/default/{CHANGE}/1", change_id=CHANGE, number=1, status=RunStatus.OPEN)
         self.changes = [Change(change_id=f"chg-{n}", repository_id="orders", title=f"Title {n}") for n in range(1, 4)]
+        self.repository = Repository(repository_id="orders", default_branch="main")
         self.decided: list[tuple[str, c.DecideGateRequest]] = []
         self.calls: list[str] = []
 
@@ -91,6 +93,11 @@ class Script(GovernanceQueryService, GovernanceCommandService, WorkQueryService)
             if gate.gate_id == request.gate_id:
                 return q.GetGateResponse(read_context=ReadContext(log_position=7), gate=gate)
         raise NotFound(f"no gate {request.gate_id}", remedy="`ameide gate list` shows the open ones")
+
+    async def get_repository(
+        self, request: q.GetRepositoryRequest, _ctx: RequestContext[q.GetRepositoryRequest, q.GetRepositoryResponse], /
+    ) -> q.GetRepositoryResponse:
+        return q.GetRepositoryResponse(repository=self.repository, policy=Policy())
 
     async def get_change(
         self, request: q.GetChangeRequest, _ctx: RequestContext[q.GetChangeRequest, q.GetChangeResponse], /

@@ -18,6 +18,11 @@ from ameide.contracts.facts import FACT_FIELDS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+SOURCES = sorted(
+    file
+    for file in [*(ROOT / "src" / "ameide").rglob("*.py"), *(ROOT / "proto" / "ameide_core_proto").rglob("*.proto")]
+    if "`ameide " in file.read_text()
+)
 LINK = re.compile(r"\]\((?!https?://)([^)\s]+)\)")
 FENCE = re.compile(r"^```(?:sh|console|bash)\n(.*?)^```", re.S | re.M)
 
@@ -86,6 +91,15 @@ def calls(line: str) -> list[str]:
         line = line.replace(inner[0], "VALUE")
     pieces = re.split(r"[|;&>]|\s#", line)
     return [piece.strip() for piece in (*found, *pieces) if piece.strip().startswith("ameide ")]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: str(source.relative_to(ROOT)))
+def test_commands_that_a_message_names_exist(source: Path) -> None:
+    text = re.sub(r"\{[^{}]*\}", "VALUE", source.read_text())
+    for call in re.findall(r"`(ameide [a-z][^`\n]*)`", text):
+        # Several verbs at once, in a docstring.
+        if "|" not in call and "…" not in call:
+            check(call, source)
 
 
 def check(call: str, page: Path) -> None:

@@ -12,6 +12,7 @@ import yaml
 from ameide.cli.example import example
 from ameide.cli.options import as_json, quiet, request_id
 from ameide.cli.output import clock, emit_json, facts, heading, say, table, word
+from ameide.cli.repo_check import check
 from ameide.cli.session import Session, every_page, pass_session
 from ameide.cli.session import request_id as key_for
 from ameide.errors import InvalidArgument
@@ -46,6 +47,7 @@ def _place(url: str, branch: str) -> _Place:
 
 
 repo.add_command(example)
+repo.add_command(check)
 
 
 @repo.command()

@@ -105,7 +105,20 @@ class Unit:
         )
 
 
+_SHOWN_BY = {
+    "repository": "`ameide repo list`",
+    "policy": "`ameide repo list`",
+    "change": "`ameide change list`",
+    "gate": "`ameide gate list`",
+    "release": "`ameide release list`",
+    "promotion": "`ameide promotion list`",
+    "principal": "`ameide principal whoami`",
+}
+
+
 def _open(row: dict[str, Any] | None, kind: str, id: str, state: type[S]) -> S:
     if row is None:
-        raise NotFound(f"no {kind} {id}", remedy=f"`ameide {kind} list` shows those that there are")
+        raise NotFound(
+            f"no {kind} {id}", remedy=f"{_SHOWN_BY.get(kind, '`ameide change show CHANGE`')} shows what there is"
+        )
     return state.from_binary(row["state"])
