@@ -49,7 +49,7 @@ class Installation:
         command = [sys.executable, "-m", "ameide", *(("--as", who) if who else ()), *argv]
         return subprocess.run(
             command,
-            cwd=self.state_dir,
+            cwd=tempfile.gettempdir(),
             env=self.environment,
             input=stdin,
             capture_output=True,

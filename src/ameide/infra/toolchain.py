@@ -157,7 +157,8 @@ def _copy_environment(base: Path, shared: Path, account: Account) -> Path:
     for script in sorted(scripts.iterdir()):
         if script.is_file() and not script.name.startswith(("python", "activate", "Activate")):
             _copy_script(script, partial / "bin" / script.name, copy / "bin", account)
-    for name in ("python", "python3"):
+    # Console scripts name their interpreter by whichever of these names pip was run with.
+    for name in ("python", "python3", f"python{sys.version_info.major}.{sys.version_info.minor}"):
         (partial / "bin" / name).symlink_to(base / "bin" / "python3")
     return _install(partial, copy)
 
