@@ -19,6 +19,8 @@ from ameide.cli.example import free_name, remotes
 from ameide.cli.output import at_a_terminal, heading
 from ameide.cli.session import Session, pass_session
 from ameide.cli.watching import newest
+from ameide.errors import Refused
+from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind
 from ameide_core_proto.transformation.governance.v1.query_service_pb import ChangeSummary
 
 
@@ -97,7 +99,13 @@ def _decide_by_asking(session: Session, runner: _Runner) -> None:
     while gate := demo_asking.next_gate(session, runner.captured[CHANGE]):
         runner.captured |= {GATE: gate.gate_id, HASH: gate.subject_hash}
         runner.run([Step(("gate", "show", GATE))])
-        runner.run([demo_asking.ask(gate)])
+        decision = demo_asking.ask(gate)
+        runner.run([decision])
+        if "reject" in decision.argv and gate.kind == GateKind.REQUIREMENT_STABILIZED:
+            raise Refused(
+                "the run waits for a new version of the requirement",
+                remedy=f"Write it: ameide --as requester change revise {gate.change_id} --requirement FILE",
+            )
 
 
 def _farewell(session: Session, change: str, seconds: float) -> None:

@@ -53,7 +53,7 @@ def list_(session: Session, change_id: str, as_json: bool, quiet: bool) -> None:
                     coloured(word(found.status.name)),
                     str(found.attempt),
                     clock(found.requested_at),
-                    brief(found.result.summary if found.result else ""),
+                    brief((found.result.summary if found.result else "") or found.summary),
                 )
                 for found in answer.works
             ],
@@ -110,6 +110,7 @@ def cancel(session: Session, work_id: str, reason: str, request_id: str | None, 
 @click.option("--base", default="", help="Full commit id whose ameide.yaml counts; default: --commit.")
 @click.option("--suite", default="", help="Verification suite of ameide.yaml.")
 @click.option("--coder", default="", help="Coder of agent work.")
+@click.option("--summary", default="", help="What it is for, in a sentence.")
 @request_id
 @as_json
 @quiet
@@ -123,6 +124,7 @@ def request(
     base: str,
     suite: str,
     coder: str,
+    summary: str,
     request_id: str | None,
     as_json: bool,
     quiet: bool,
@@ -138,6 +140,7 @@ def request(
         base_sha=base or commit,
         verification_suite_ref=suite,
         coder=coder,
+        summary=summary,
         inputs=WorkInputs(),
     )
     answer = session.call(lambda clients: clients.work.request_work(command))
@@ -158,6 +161,7 @@ def _print(answer: GetWorkResponse) -> None:
         [
             ("work", found.work_request_id),
             ("kind", f"{word(found.work_kind.name)}, {word(found.action_kind.name)}"),
+            ("for", found.summary),
             ("status", coloured(word(found.status.name))),
             ("change", found.change_id),
             ("repository", found.repo_url),
