@@ -129,6 +129,7 @@ class World:
         try:
             return await step(context)
         finally:
+            live.close()
             self.log = (workspace.private / "work.log").read_text()
             await evidence.store(self.store, lambda: None)
             self.bundle = evidence.bundle("")
