@@ -10,7 +10,7 @@ import shutil
 from ameide.infra.git import Git, GitFailed
 from ameide.infra.settings import ExecutorSettings
 from ameide.infra.steps import StepContext, StepFailed
-from ameide_core_proto.transformation.work.v1.work_pb import FailureCode
+from ameide_core_proto.transformation.work.v1.work_pb import FailureCode, WorkInputs
 
 _GIT_NETWORK = {"SSL_CERT_FILE": "GIT_SSL_CAINFO", "SSL_CERT_DIR": "GIT_SSL_CAPATH"}
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy")
@@ -98,6 +98,16 @@ async def _give_own_git(ctx: StepContext, sha: str) -> None:
     (staging / "config.global").write_text("")
     await own.git("config", "core.bare", "false")
     await own.git("config", "--remove-section", "remote.origin", check=False)
+    branch = (ctx.work.inputs or WorkInputs()).target_branch
+    if branch and await ctx.git.exists(f"refs/remotes/origin/{branch}"):
+        # Where a conflict is with what has been merged meanwhile, it can be read there.
+        await own.git(
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            str(ctx.git.folder),
+            f"+refs/remotes/origin/{branch}:refs/remotes/origin/{branch}",
+        )
     await own.git("update-ref", "--no-deref", "HEAD", sha)
     await own.git("read-tree", sha)
     (staging / "config.global").unlink()

@@ -125,11 +125,18 @@ class Workspace:
         return self.tmp / name
 
     def inspect_tree(self) -> list[str]:
-        """Paths in the working tree that must not be read back: devices, sockets, pipes, files of another owner."""
+        """Paths in the working tree that must not be read back.
+
+        Devices, sockets, pipes, files of another owner, and folders that are repositories of their own: git would
+        follow their configuration, which names programs.
+        """
         strange: list[str] = []
         for folder, folders, names in os.walk(self.tree, followlinks=False):
             if Path(folder) == self.tree and ".git" in folders:
                 folders.remove(".git")
+            for name in (*names, *folders):
+                if name.casefold() == ".git" and Path(folder) != self.tree:
+                    strange.append(Path(folder).relative_to(self.tree).as_posix())
             for name in names:
                 status = (Path(folder) / name).lstat()
                 plain = stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ameide.infra.checkout import check_out
 from ameide.infra.repo_config import CommitTree, RepoConfig, Suite
 from ameide.infra.steps import StepContext
 from ameide.infra.tools.generated import CHECK, drift, drift_finding
 from ameide.infra.tools.repository import checkout_of, config_at
 from ameide.infra.tools.suite import SuiteReport, run_suite, suite_of
+from ameide.infra.tools.tampering import tampering
 from ameide.infra.tools.weakened_tests import changed_test_files, weakened
 from ameide_core_proto.transformation.work.v1.work_pb import CheckResult, CheckStatus, Finding
 
@@ -37,29 +39,31 @@ async def verify_commit(ctx: StepContext, base_sha: str, commit_sha: str) -> Ver
     config = await config_at(ctx, base_sha)
     suite = suite_of(config, ctx.work.verification_suite_ref)
     head = CommitTree(ctx.git, commit_sha, ctx.work.workdir)
-    contract = await _contract_gate(ctx, config)
+    contract = await _contract_gate(ctx, config, commit_sha)
     report = await run_suite(checkout_of(ctx), config, suite, await head.paths())
     ctx.evidence.describe("ameide verify", "", suite.run, report.exit_code)
     for check in report.checks():
         ctx.evidence.add_check(check)
     if report.junit:
         ctx.evidence.add_bytes("junit.xml", report.junit, "application/xml")
-    noticed, touched = await _tests_since(ctx, base_sha, commit_sha, suite, report)
+    noticed, touched = await _tests_since(ctx, base_sha, commit_sha, config, suite, report)
     summary = " ".join(filter(None, [report.summary, *(found.what_failed for found in contract), touched]))
     return Verification(summary, report.exit_code, [*contract, *report.findings], noticed)
 
 
-async def _contract_gate(ctx: StepContext, config: RepoConfig) -> list[Finding]:
+async def _contract_gate(ctx: StepContext, config: RepoConfig, commit_sha: str) -> list[Finding]:
     if config.generate is None:
         return []
     changed = await drift(checkout_of(ctx), config.generate, clean=True)
+    # A generator is steered by files of the change; the suite gets the commit, not what it left.
+    await check_out(ctx, commit_sha)
     status = CheckStatus.FAILED if changed else CheckStatus.PASSED
     ctx.evidence.add_check(CheckResult(id=CHECK, status=status, message=", ".join(changed[:20])))
     return [drift_finding(changed)] if changed else []
 
 
 async def _tests_since(
-    ctx: StepContext, base_sha: str, commit_sha: str, suite: Suite, report: SuiteReport
+    ctx: StepContext, base_sha: str, commit_sha: str, config: RepoConfig, suite: Suite, report: SuiteReport
 ) -> tuple[list[Finding], str]:
     """Findings about the tests, and a sentence that names the changed test files."""
     if base_sha == commit_sha:
@@ -72,4 +76,5 @@ async def _tests_since(
     files = changed_test_files(suite, changed)
     ctx.evidence.add_text("changed-tests.txt", "".join(f"{changed[path]} {path}\n" for path in files))
     sentence = f"Changed test files: {', '.join(files[:10])}{' …' if len(files) > 10 else ''}." if files else ""
-    return await weakened(base, head, changed, suite, report.cases), sentence
+    findings = await weakened(base, head, changed, suite, report.cases)
+    return [*findings, *await tampering(base, head, changed, suite, config)], sentence

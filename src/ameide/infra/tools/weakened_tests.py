@@ -3,8 +3,8 @@
 They never make a suite red: a person decides at acceptance.
 
 Tests are read from the syntax of both commits, since what a suite reports is written by the code under test. A test
-counts as weakened when it has fewer assertions, or became skipped or an expected failure; a changed test configuration
-is named as such.
+counts as weakened when it has fewer assertions, became skipped or an expected failure, or is written otherwise at all:
+nobody can tell by counting what a test still asks for. The same holds for what tests stand on in their file.
 """
 
 from __future__ import annotations
@@ -18,29 +18,22 @@ from ameide.infra.repo_config import Suite
 from ameide.infra.repo_config.tree import Tree
 from ameide.infra.tools.findings import finding
 from ameide.infra.tools.junit import TestCase, Verdict
+from ameide.infra.tools.tampering import is_configuration
 from ameide_core_proto.transformation.work.v1.work_pb import Finding, FindingClass, WhereToFix
 
-CONFIGURATION = frozenset(
-    {
-        "conftest.py",
-        "pytest.ini",
-        ".pytest.ini",
-        "pytest.toml",
-        "tox.ini",
-        "setup.cfg",
-        "pyproject.toml",
-        "sitecustomize.py",
-    }
-)
 _SKIPS = ("skip", "skipif", "skipIf", "skipUnless", "skipTest", "xfail", "expectedFailure", "importorskip")
 
 
 @dataclass(frozen=True)
 class WrittenTest:
-    """A test as its source says: how many assertions it makes, and how often it says that it may be skipped or fail."""
+    """A test as its source says: how many assertions it makes, and how often it says that it may be skipped or fail.
+
+    `text` is its whole syntax, without comments and layout.
+    """
 
     assertions: int
     skips: int
+    text: str = ""
 
 
 async def weakened(
@@ -60,14 +53,14 @@ async def weakened(
                 for name in old
                 if _is_weaker(path, name, old[name], new.get(name), reported)
             ]
-        if _is_configuration(path):
-            findings.append(_configuration(path, status))
+            if missing := _foundations(await base.read(path)) - _foundations(await head.read(path)):
+                findings.append(_undermined(path, len(missing)))
     return findings
 
 
 def changed_test_files(suite: Suite, changed: Mapping[str, str]) -> list[str]:
     """Changed paths that are tests or configure them."""
-    return sorted(path for path in changed if suite.is_test(path) or _is_configuration(path))
+    return sorted(path for path in changed if suite.is_test(path) or is_configuration(path))
 
 
 def tests_of(source: bytes | None) -> dict[str, WrittenTest]:
@@ -88,7 +81,7 @@ def tests_of(source: bytes | None) -> dict[str, WrittenTest]:
             own = inherited + sum(_skips_in(decorator) for decorator in node.decorator_list)
             pending += [(f"{prefix}{node.name}::", statement, own) for statement in node.body]
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test"):
-            found[prefix + node.name] = WrittenTest(_assertions(node), inherited + _skips_in(node))
+            found[prefix + node.name] = WrittenTest(_assertions(node), inherited + _skips_in(node), ast.dump(node))
     return found
 
 
@@ -96,14 +89,28 @@ def _holds_tests(suite: Suite, path: str) -> bool:
     return path.endswith(".py") and (suite.is_test(path) or basename(path).startswith("test"))
 
 
-def _is_configuration(path: str) -> bool:
-    return basename(path) in CONFIGURATION
+def _foundations(source: bytes | None) -> set[str]:
+    """The syntax of everything in a test file that is neither a test nor an import: helpers, fixtures, constants."""
+    try:
+        module = ast.parse(source or b"")
+    except (SyntaxError, ValueError, RecursionError):
+        return set()
+    found: set[str] = set()
+    pending: list[ast.stmt] = list(module.body)
+    for node in pending:
+        if isinstance(node, ast.ClassDef):
+            pending += node.body
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test"):
+            continue
+        elif not isinstance(node, ast.Import | ast.ImportFrom):
+            found.add(ast.dump(node))
+    return found
 
 
 def _is_weaker(
     path: str, name: str, old: WrittenTest, new: WrittenTest | None, reported: Mapping[str, TestCase]
 ) -> bool:
-    if new is None or new.assertions < old.assertions or new.skips > old.skips:
+    if new is None or new != old:
         return True
     case = reported.get(f"{path}::{name}")
     return case is not None and case.verdict is Verdict.SKIPPED and not old.skips
@@ -116,6 +123,8 @@ def _taken(path: str, name: str, old: WrittenTest, new: WrittenTest | None) -> F
         what = f"makes {new.assertions} assertions instead of {old.assertions}"
     elif new.skips > old.skips:
         what = "may now be skipped or fail"
+    elif new.text != old.text:
+        what = "was rewritten"
     else:
         what = "is now skipped"
     return finding(
@@ -129,13 +138,12 @@ def _taken(path: str, name: str, old: WrittenTest, new: WrittenTest | None) -> F
     )
 
 
-def _configuration(path: str, status: str) -> Finding:
-    verb = {"A": "added", "D": "deleted"}.get(status, "changed")
+def _undermined(path: str, number: int) -> Finding:
     return finding(
         FindingClass.POLICY_VIOLATION,
-        f"test-configuration:{path}",
-        f"{path}, which configures the tests, was {verb}.",
-        why="Configuration decides which tests run and what they see.",
+        f"test-foundations:{path}",
+        f"{path}: {number} helpers, fixtures or other statements beside the tests were changed or deleted.",
+        why="What tests stand on decides what they see.",
         where=WhereToFix.GUARDRAIL,
         steps=["Read its difference before accepting."],
         location=path,
