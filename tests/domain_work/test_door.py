@@ -112,9 +112,12 @@ async def test_a_refusal_keeps_its_reason_on_the_wire(world: World, address: str
     async with Clients(address, "author") as author:
         claim_id = key()
         started = await author.work.record_work_started(
-            pb.RecordWorkStartedRequest(work_request_id=work.work_request_id, claim_id=claim_id)
+            pb.RecordWorkStartedRequest(work_request_id=work.work_request_id, claim_id=claim_id, runner="laptop")
         )
         assert started.work is not None
+        assert world.sql("SELECT runner FROM ameide.attempt WHERE principal_id = 'author' AND ended_at IS NULL") == [
+            {"runner": "laptop"}
+        ]
         with pytest.raises(Refused) as refused:
             await author.work.record_work_outcome(
                 success(Claimed(started.work, started.attempt, claim_id, CALLERS["author"]))

@@ -72,6 +72,9 @@ async def test_a_poll_waits_for_an_invitation(world: World) -> None:
     answer = await asyncio.wait_for(poll, 5)
     assert answer.work is not None
     assert answer.work.work_request_id == work.work_request_id
+    assert world.sql("SELECT principal_id, runner FROM ameide.attempt") == [
+        {"principal_id": "verifier", "runner": "pool-1"}
+    ]
 
 
 async def test_tenants_and_queues_stay_apart(world: World) -> None:

@@ -38,7 +38,10 @@ async def test_the_same_key_with_another_intention_is_a_conflict(world: World) -
 
 async def test_the_repository_and_its_policy_fill_what_the_request_leaves_out(world: World) -> None:
     run = await world.open_run()
-    work = await world.requested(code(run))
+    command = code(run)
+    command.summary = "Let people cancel an order."
+    work = await world.requested(command)
+    assert work.summary == "Let people cancel an order."
     assert (work.repo_url, work.credential_ref, work.coder) == ("file:///srv/orders", "env:GIT", "patches")
     assert work.path_rules is not None
     assert "ameide.yaml" in work.path_rules.denied

@@ -270,7 +270,7 @@ class World:
     async def poll(self, queue: str, claim_id: str, by: Caller | None = None, wait: int = 0) -> pb.PollWorkResponse:
         executor = by or caller("verifier", "executor", queues=(queue,))
         return await self.gateway.poll(
-            executor, pb.PollWorkRequest(queues=[queue], claim_id=claim_id, wait_seconds=wait)
+            executor, pb.PollWorkRequest(queues=[queue], claim_id=claim_id, wait_seconds=wait, runner="pool-1")
         )
 
 

@@ -31,6 +31,7 @@ async def test_a_work_runs_and_its_evidence_can_be_verified(
     await double.offer(tool_run("wrk-1", "echo password=Zk8vQ2mX9sLw4tRb; exit 3"))
     assert await executor.run_once()
     outcome = double.outcomes["wrk-1"]
+    assert double.runners == {"wrk-1": "verifier"}
     assert outcome.outcome is WorkOutcome.SUCCESS
     assert outcome.result
     assert outcome.evidence

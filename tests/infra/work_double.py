@@ -76,6 +76,7 @@ class WorkDouble(WorkCommandService):
     lease_seconds: int = 3
     offered: list[WorkRequest] = field(default_factory=list[WorkRequest])
     held: dict[str, Held] = field(default_factory=dict[str, Held])
+    runners: dict[str, str] = field(default_factory=dict[str, str])
     attempts: dict[str, int] = field(default_factory=dict[str, int])
     outcomes: dict[str, RecordWorkOutcomeRequest] = field(default_factory=dict[str, RecordWorkOutcomeRequest])
     heartbeats: list[RecordWorkHeartbeatRequest] = field(default_factory=list[RecordWorkHeartbeatRequest])
@@ -121,6 +122,7 @@ class WorkDouble(WorkCommandService):
         except TimeoutError:
             return PollWorkResponse(answer=ClaimAnswer.NONE)
         work = next(work for work in self.offered if work.queue in request.queues)
+        self.runners[work.work_request_id] = request.runner
         self.offered.remove(work)
         attempt = self.attempts.get(work.work_request_id, 0) + 1
         self.attempts[work.work_request_id] = attempt

@@ -114,5 +114,7 @@ class Executor:
         return None
 
     async def _ask(self, claim_id: str, wait: int) -> PollWorkResponse:
-        request = PollWorkRequest(queues=list(self._settings.queues), claim_id=claim_id, wait_seconds=wait)
+        request = PollWorkRequest(
+            queues=list(self._settings.queues), claim_id=claim_id, wait_seconds=wait, runner=self._settings.name
+        )
         return await self._clients.work.poll_work(request, timeout_ms=(wait + 10) * 1000)

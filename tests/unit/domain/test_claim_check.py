@@ -123,6 +123,7 @@ def test_the_largest_step_states_a_bounded_message_that_names_every_finding() ->
     assert largest.result is not None
     assert largest.result.outputs is not None
     assert largest.inputs is not None
+    largest.summary = "s" * 4096
     largest.result.summary = "s" * 4096
     largest.result.artifact_refs = ["r" * 100] * 1000
     largest.result.outputs.changed_paths = ["p" * 512] * 500

@@ -31,20 +31,23 @@ _SQL = sql.load("work")
 
 
 async def record_work_started(
-    unit: Unit, work_request_id: str, claim_id: str, lease_seconds: float = LEASE_SECONDS
+    unit: Unit, work_request_id: str, claim_id: str, lease_seconds: float = LEASE_SECONDS, runner: str = ""
 ) -> RecordWorkStartedResponse:
     """Answer a claim: RUN for the first, and for that same claim again; DECLINED_… for others. Uses up the invitation.
 
-    Raises PermissionDenied when the token doesn't serve the work's queue.
+    `runner` is what the executor calls itself; nothing is decided by it. Raises PermissionDenied when the token doesn't
+    serve the work's queue.
     """
     unit.caller.need(EXECUTOR)
     work = await work_rows.lock(unit, work_request_id)
-    response = await answer_claim(unit, work, claim_id, lease_seconds)
+    response = await answer_claim(unit, work, claim_id, lease_seconds, runner)
     await work_rows.remove_invitation(unit, work_request_id)
     return response
 
 
-async def answer_claim(unit: Unit, work: WorkRequest, claim_id: str, lease_seconds: float) -> RecordWorkStartedResponse:
+async def answer_claim(
+    unit: Unit, work: WorkRequest, claim_id: str, lease_seconds: float, runner: str
+) -> RecordWorkStartedResponse:
     """Answer a claim of a locked work whose invitation the caller uses up."""
     work_claim.need_queue(work.queue, unit.caller.queues)
     principal_id = unit.caller.principal_id
@@ -60,7 +63,7 @@ async def answer_claim(unit: Unit, work: WorkRequest, claim_id: str, lease_secon
     assert started is not None
     lease = work_claim.lease_for(started, unit.now, lease_seconds)
     await work_rows.save(unit, started)
-    await work_rows.insert_claim(unit, started, claim_id, lease)
+    await work_rows.insert_claim(unit, started, claim_id, lease, runner)
     unit.record(fact)
     return _run(started, lease, unit.now)
 

@@ -80,7 +80,7 @@ class Gateway:
         )
         if running is not None:
             return await claims.record_work_started(
-                unit, running["work_request_id"], request.claim_id, self._lease_seconds
+                unit, running["work_request_id"], request.claim_id, self._lease_seconds, request.runner
             )
         await unit.tx.execute(_SQL["as_gateway"])
         taken = await unit.tx.fetch_one(_SQL["take_invitation"], (unit.tenant_id, list(request.queues)))
@@ -90,4 +90,4 @@ class Gateway:
         work = await work_rows.lock_unless_busy(unit, taken["work_request_id"])
         if work is None:
             raise _Busy
-        return await claims.answer_claim(unit, work, request.claim_id, self._lease_seconds)
+        return await claims.answer_claim(unit, work, request.claim_id, self._lease_seconds, request.runner)

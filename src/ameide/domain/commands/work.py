@@ -50,7 +50,7 @@ class WorkCommands(WorkCommandService):
     ) -> pb.RecordWorkStartedResponse:
         async def handler(unit: Unit) -> pb.RecordWorkStartedResponse:
             return await claims.record_work_started(
-                unit, request.work_request_id, request.claim_id, self._lease_seconds
+                unit, request.work_request_id, request.claim_id, self._lease_seconds, request.runner
             )
 
         return await self._service.perform(current_caller(), request.scope, handler)

@@ -46,10 +46,7 @@ async def cancel_work(unit: Unit, command: CancelWorkRequest) -> CancelWorkRespo
 
 async def cancel_open_work(unit: Unit, change_id: str, why: str = "its change was canceled") -> list[WorkRequest]:
     """Cancel everything that a change has open. The caller has locked the change."""
-    return [
-        await _cancel(unit, work, why)
-        for work in await work_rows.lock_open_of_change(unit, change_id)
-    ]
+    return [await _cancel(unit, work, why) for work in await work_rows.lock_open_of_change(unit, change_id)]
 
 
 async def _cancel(unit: Unit, work: WorkRequest, summary: str) -> WorkRequest:

@@ -77,7 +77,7 @@ async def claim_of(unit: Unit, work_request_id: str, attempt: int) -> Claim | No
     return _claim(row) if row else None
 
 
-async def insert_claim(unit: Unit, work: WorkRequest, claim_id: str, lease: Lease) -> None:
+async def insert_claim(unit: Unit, work: WorkRequest, claim_id: str, lease: Lease, runner: str) -> None:
     """Write the claim of a new attempt, which is its lease."""
     await unit.tx.execute(
         _SQL["insert_claim"],
@@ -87,6 +87,7 @@ async def insert_claim(unit: Unit, work: WorkRequest, claim_id: str, lease: Leas
             "attempt": work.attempt,
             "claim_id": claim_id,
             "principal_id": work.executor_principal_id,
+            "runner": runner,
             "now": unit.now,
             "lease_until": lease.until,
             "run_until": lease.run_until,

@@ -46,6 +46,7 @@ def in_brief(fact: F) -> F:
 
 
 def _shorten_work(work: WorkRequest) -> None:
+    work.summary = _clipped(work.summary, _TEXT)
     if work.inputs is not None:
         work.inputs.requirement_text = _clipped(work.inputs.requirement_text, _TEXT)
         work.inputs.acceptance_criteria = _texts(work.inputs.acceptance_criteria, _CRITERIA)

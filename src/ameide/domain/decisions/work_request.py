@@ -128,6 +128,7 @@ def _fill(
         path_rules=policy.paths,
         coder=(command.coder or (snapshot.coder if snapshot else "") or policy.coder) if agent else "",
         version=1,
+        summary=command.summary,
     )
 
 

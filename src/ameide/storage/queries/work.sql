@@ -55,10 +55,10 @@ WHERE tenant_id = %s AND ended_at IS NULL AND claim_id = %s AND principal_id = %
 -- name: insert_claim
 -- Its wait counts from when the work last became free to claim.
 INSERT INTO ameide.attempt (
-    tenant_id, work_request_id, attempt, claim_id, principal_id, claimed_at, lease_until, run_until, last_heartbeat_at,
-    queue_wait_ms)
-SELECT %(tenant_id)s, %(work_request_id)s, %(attempt)s, %(claim_id)s, %(principal_id)s, %(now)s, %(lease_until)s,
-    %(run_until)s, %(now)s, greatest(0, round(extract(epoch FROM %(now)s::timestamptz - coalesce(
+    tenant_id, work_request_id, attempt, claim_id, principal_id, runner, claimed_at, lease_until, run_until,
+    last_heartbeat_at, queue_wait_ms)
+SELECT %(tenant_id)s, %(work_request_id)s, %(attempt)s, %(claim_id)s, %(principal_id)s, %(runner)s, %(now)s,
+    %(lease_until)s, %(run_until)s, %(now)s, greatest(0, round(extract(epoch FROM %(now)s::timestamptz - coalesce(
         (SELECT max(ended_at) FROM ameide.attempt
          WHERE tenant_id = %(tenant_id)s AND work_request_id = %(work_request_id)s), %(requested_at)s::timestamptz)) * 1000))
 
