@@ -69,6 +69,8 @@ async def verify(run: RunContext) -> Step:
     work = await delegate(run, "verify", orders.verify(run.run, state))
     if work.status != WorkStatus.SUCCEEDED:
         return after_failure(run, Step.VERIFY, work)
+    # As the verifier hashed the patch, whose word counts before the coder's.
+    state.diff_hash = outputs(work).diff_hash or state.diff_hash
     note_green(run, work, state.head_sha)
     return Step.ACCEPTANCE
 
