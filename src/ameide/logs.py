@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime
 
 
 @contextmanager
-def bound(**ids: str) -> Iterator[None]:
+def bound(**ids: str) -> Generator[None]:
     """Adds the ids (correlation_id, work_request_id, …) to each line logged inside."""
     token = _bound.set({**(_bound.get() or {}), **{k: v for k, v in ids.items() if v}})
     try:

@@ -23,7 +23,7 @@ def tenant_tables(database: SpineDatabase) -> list[str]:
 
 def fill(database: SpineDatabase, tables: list[str], tenant: str) -> None:
     """One row of a tenant in each table, with whatever values its columns take."""
-    values = {
+    values: dict[str, object] = {
         "text": "x",
         "bigint": 1,
         "integer": 1,
@@ -39,7 +39,9 @@ def fill(database: SpineDatabase, tables: list[str], tenant: str) -> None:
                 "WHERE table_schema = 'ameide' AND table_name = %s",
                 (table,),
             ).fetchall()
-            row = {str(name): tenant if name == "tenant_id" else values[str(kind)] for name, kind in columns}
+            row: dict[str, object] = {
+                str(name): tenant if name == "tenant_id" else values[str(kind)] for name, kind in columns
+            }
             admin.execute(
                 sql.SQL("INSERT INTO ameide.{} ({}) VALUES ({})").format(
                     sql.Identifier(table),
