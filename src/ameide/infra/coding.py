@@ -54,6 +54,8 @@ def coding(regenerate: Regenerate, choose: Callable[[str], Coder] = coder_named)
         _keep(ctx, report)
         await _judge(ctx, start, await _staged(ctx), ctx.work.path_rules or PathRules())
         await regenerate(ctx)
+        # The generator is steered by files of the change.
+        await _staged(ctx)
         commit = await _commit(ctx, start, report)
         # What generation wrote is not the coder's own, but no path that is denied may change by that way either.
         await _judge(ctx, start, commit, PathRules(denied=(ctx.work.path_rules or PathRules()).denied))
