@@ -16,9 +16,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from ameide.config import DATABASE_ROLES as ROLES
 from ameide.engine.engine import Engine, Running
 from ameide.engine.postgres import PostgresAddress
-from ameide.storage.migrate import ROLES, ensure_roles, migrate
+from ameide.storage.migrate import ensure_roles, migrate
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
@@ -23,7 +24,7 @@ from ameide.domain.commands.work import WorkCommands
 from ameide.domain.server import Server
 from ameide.domain.service import Service
 from ameide.domain.sweeper import Sweeper
-from ameide.errors import AmeideError, InvalidArgument
+from ameide.errors import AmeideError, InvalidArgument, Unreachable
 from ameide.events import parking
 from ameide.events.backends.postgres import PostgresFactStream
 from ameide.events.consumer import Consumer
@@ -67,7 +68,15 @@ def serve(roles: Sequence[str], settings: Settings, on_ready: Callable[[], None]
     if unknown or not roles:
         raise InvalidArgument(f"unknown role {', '.join(unknown)}", field="ROLE", remedy=f"Choose of {' '.join(ROLES)}")
     logs.configure(settings.log_level)
-    asyncio.run(_serve(frozenset(roles), settings, on_ready))
+    try:
+        asyncio.run(_serve(frozenset(roles), settings, on_ready))
+    except ExceptionGroup as group:
+        # The trouble of one loop ends all of them; what a person can act on is that trouble, not the group.
+        match group.exceptions:
+            case (AmeideError() as trouble,):
+                raise trouble from group
+            case _:
+                raise
 
 
 async def _serve(roles: frozenset[str], settings: Settings, on_ready: Callable[[], None]) -> None:
@@ -87,7 +96,7 @@ async def _serve(roles: frozenset[str], settings: Settings, on_ready: Callable[[
             app = await database("app")
             await migrations.check_guard(app.dsn)
             server = _Listener(_door(app, wakeups, settings), settings)
-            loops.append(tasks.create_task(server.serve()))
+            loops.append(tasks.create_task(server.serve([server.bound()])))
             started.append(tasks.create_task(server.listening()))
         if "relay" in roles:
             loops.append(tasks.create_task(Relay(await database("relay"), wakeups).run()))
@@ -166,6 +175,18 @@ class _Listener(uvicorn.Server):
         )
         self._accepting = asyncio.Event()
 
+    def bound(self) -> socket.socket:
+        """The socket to serve. Raises Unreachable when the port is taken, which uvicorn would leave the process for."""
+        host, port = self.config.host, self.config.port
+        try:
+            return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        except OSError as error:
+            raise Unreachable(
+                f"{host}:{port} cannot be listened on ({os.strerror(error.errno or 0)})",
+                field="AMEIDE_LISTEN_PORT",
+                remedy="Name a free port, or end the program that has this one",
+            ) from error
+
     @contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
@@ -185,7 +206,7 @@ async def migrate(settings: Settings) -> list[str]:
     Returns the names of the migrations applied. Raises Refused for a database that is newer than this program.
     """
     passwords: dict[str, str] = {}
-    for role in migrations.ROLES:
+    for role in config.DATABASE_ROLES:
         url: str = getattr(settings, f"database_url_{role.removeprefix('ameide_')}")
         if password := password_of(url):
             passwords[role] = password

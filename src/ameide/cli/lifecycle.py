@@ -22,7 +22,8 @@ from ameide.cli.starting import (
 from ameide.cli.state import StateFolder
 from ameide.config import Settings
 from ameide.engine.files import sole_holder
-from ameide.errors import Refused
+from ameide.engine.ports import is_free
+from ameide.errors import Refused, Unreachable
 
 _LOCKS = ("engine.lock", "up.lock")
 # What the program makes in a state folder; a purge touches nothing else that may lie there.
@@ -64,8 +65,22 @@ def bring_up(settings: Settings, state: StateFolder) -> tuple[str, list[str]]:
         if one.left_behind():
             say(f"The {one.name} process ended without `ameide down`; its pid file is stale. Starting it anew.")
     settings = with_engines(settings, say)
-    control_runs = managed["control"].process() is not None
-    settings = with_port(settings, _former_port(state), control_runs, say)
+    for last in (False, False, True):
+        control_runs = managed["control"].process() is not None
+        placed = with_port(settings, _former_port(state), control_runs, say)
+        try:
+            return _start_what_does_not_run(placed, managed, state)
+        except Unreachable:
+            # Another program can be quicker between the choice of a port and its use.
+            if last or managed["control"].process() is not None or is_free(placed.listen_port):
+                raise
+            say(f"Another program took port {placed.listen_port} meanwhile.")
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _start_what_does_not_run(
+    settings: Settings, managed: dict[str, Managed], state: StateFolder
+) -> tuple[str, list[str]]:
     files = settings_files(settings)
     wanting = [name for name in NAMES if not managed[name].runs_with(files[name])]
     if not wanting:
