@@ -26,7 +26,8 @@ _ROUTES: dict[tuple[WorkKind, ActionKind], str] = {
 
 def route(work_kind: WorkKind, action_kind: ActionKind, suite: str = "") -> str:
     """The queue for a work. Raises InvalidArgument for a pair that nobody runs."""
-    if action_kind == ActionKind.VERIFY and (suite == UI_SUITE_PREFIX or suite.startswith(f"{UI_SUITE_PREFIX}_")):
+    tool_verify = (work_kind, action_kind) == (WorkKind.TOOL_RUN, ActionKind.VERIFY)
+    if tool_verify and (suite == UI_SUITE_PREFIX or suite.startswith(f"{UI_SUITE_PREFIX}_")):
         return topics.QUEUE_VERIFY_UI
     queue = _ROUTES.get((work_kind, action_kind))
     if queue is None:

@@ -132,7 +132,11 @@ async def _push(ctx: StepContext, commit: str) -> None:
         await ctx.git.push_with_lease(commit, inputs.branch, inputs.expected_branch_sha)
     except LeaseRefused as error:
         finding = _finding(FindingClass.MERGE_CONFLICT, "branch_moved", str(error))
-        raise StepFailed(FailureCode.CONFLICT, f"Somebody pushed meanwhile: {error}.", findings=[finding]) from error
+        # Whoever pushed is taken as base by the next iteration.
+        actual = Outputs(commit_sha=error.actual, branch=inputs.branch)
+        raise StepFailed(
+            FailureCode.CONFLICT, f"Somebody pushed meanwhile: {error}.", findings=[finding], outputs=actual
+        ) from error
     except GitFailed as error:
         raise StepFailed(
             FailureCode.CHECKOUT_FAILED, f"repo_url: {error}. `ameide repo check` tests the right to push."

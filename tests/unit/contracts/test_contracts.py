@@ -41,6 +41,8 @@ def test_every_routed_work_has_a_queue_of_the_contract() -> None:
     assert routing.route(WorkKind.TOOL_RUN, ActionKind.VERIFY, "ui_smoke") == topics.QUEUE_VERIFY_UI
     with pytest.raises(InvalidArgument, match="action_kind"):
         routing.route(WorkKind.AGENT_WORK, ActionKind.MERGE)
+    with pytest.raises(InvalidArgument, match="action_kind"):
+        routing.route(WorkKind.AGENT_WORK, ActionKind.VERIFY, "ui")
 
 
 def test_a_subject_hash_covers_what_its_kind_binds_and_nothing_else() -> None:
