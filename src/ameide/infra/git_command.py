@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import shlex
 import signal
+import sys
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ameide.infra.warden import PR_SET_PDEATHSIG
+
+_LIBC = ctypes.CDLL(None)
 _PATH = "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin"
 _CONFIG = """\
 [core]
@@ -108,6 +113,7 @@ class GitCommand:
                 env={**self._environment(), **(env or {})},
                 cwd=cwd or self.folder,
                 start_new_session=True,
+                preexec_fn=_end_with_the_executor,
             )
         except FileNotFoundError as error:
             raise GitFailed(f"git was not found in {_PATH}; install git 2.38 or later there") from error
@@ -158,6 +164,12 @@ class GitCommand:
             "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
             **self.network,
         }
+
+
+def _end_with_the_executor() -> None:
+    # In the forked child, without taking a lock: a push that goes on after its executor was killed would act for a claim that nobody holds.
+    if sys.platform == "linux":
+        _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _write_private(path: Path, text: str, mode: int = 0o600) -> None:
