@@ -101,6 +101,8 @@ def hold_pushes(bare: Path, hook: str, ref: str, hold: Hold) -> None:
     script.parent.mkdir(exist_ok=True)
     script.write_text(f'#!/bin/sh\nwhile read -r _ _ ref; do [ "$ref" != "{ref}" ] || cat {hold.path}; done\n')
     script.chmod(0o755)
+    # Said here, since the executor's git has hooks switched off and a remote on this machine would go by that.
+    git(bare, "config", "core.hooksPath", str(script.parent))
 
 
 _VERIFY = """\

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -54,8 +53,8 @@ class Sight:
     installation: Installation
     environments: dict[str, dict[str, str]]
     """The whole environment of supervisor, author, verifier, coder, verify, by these names."""
-    connections: dict[str, set[tuple[str, int]]]
-    """The remote ends of all connections of supervisor, author, verifier."""
+    connections: dict[str, set[str]]
+    """The remote ends, ``host:port``, of all connections of supervisor, author, verifier."""
     uids: dict[str, int]
     probe: dict[str, Any]
     """What the coder could read, by path: ``<n> read`` or the name of the error."""
@@ -97,7 +96,7 @@ def _look(made: Installation, holds: dict[str, Hold], paths: Path) -> Sight:
     environments = {name: process.environ() for name, process in programs.items()}
     environments |= {"coder": coder.environ(), "verify": verify.environ()}
     connections = {
-        name: {tuple(c.raddr) for c in process.net_connections("inet") if c.raddr} for name, process in programs.items()
+        name: {peer(c.raddr) for c in process.net_connections("inet") if c.raddr} for name, process in programs.items()
     }
     other = Path(environments["verify"]["AMEIDE_WORKSPACE"])
     own = Path(environments["coder"]["AMEIDE_WORKSPACE"])
@@ -119,6 +118,11 @@ def _look(made: Installation, holds: dict[str, Hold], paths: Path) -> Sight:
     holds["probed"].reached(made, first)
     uids = {"coder": report.stat().st_uid, "verify": verify.uids().real}
     return Sight(made, environments, connections, uids, json.loads(report.read_text()))
+
+
+def peer(address: Any) -> str:
+    """``host:port`` of one end of a connection."""
+    return f"{address.ip}:{address.port}"
 
 
 def executors(installation: Installation) -> dict[str, psutil.Process]:
@@ -161,9 +165,9 @@ def test_an_executor_holds_no_secret_but_its_own_token(sight: Sight) -> None:
 
 
 def test_an_executor_speaks_to_the_domain_alone(sight: Sight) -> None:
-    domain = urlsplit(json.loads((sight.installation.state_dir / "run" / "address.json").read_text())["address"])
+    address: str = json.loads((sight.installation.state_dir / "run" / "address.json").read_text())["address"]
     for name in ("author", "verifier"):
-        assert sight.connections[name] == {(domain.hostname, domain.port)}, name
+        assert sight.connections[name] == {address.removeprefix("http://")}, name
     assert sight.connections["supervisor"] == set()
 
 

@@ -1,0 +1,1 @@
+"""Processes stopped and killed in the middle of a run, on installations of their own."""
