@@ -167,7 +167,8 @@ class GitCommand:
 
 
 def _end_with_the_executor() -> None:
-    # In the forked child, without taking a lock: a push that goes on after its executor was killed would act for a claim that nobody holds.
+    # In the forked child, without taking a lock: a push that goes on after its executor was killed would act for a
+    # claim that nobody holds.
     if sys.platform == "linux":
         _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
