@@ -75,6 +75,7 @@ class Script(GovernanceQueryService, GovernanceCommandService, WorkQueryService)
         self.repository = Repository(repository_id="orders", default_branch="main")
         self.decided: list[tuple[str, c.DecideGateRequest]] = []
         self.calls: list[str] = []
+        self.works: list[w.GetWorkResponse] = []
 
     async def list_gates(
         self, request: q.ListGatesRequest, _ctx: RequestContext[q.ListGatesRequest, q.ListGatesResponse], /
@@ -120,7 +121,14 @@ class Script(GovernanceQueryService, GovernanceCommandService, WorkQueryService)
         self, request: w.ListWorkRequest, _ctx: RequestContext[w.ListWorkRequest, w.ListWorkResponse], /
     ) -> w.ListWorkResponse:
         self.calls.append(f"list_work {request.change_id}")
-        return w.ListWorkResponse()
+        return w.ListWorkResponse(works=[known.work for known in self.works if known.work])
+
+    async def get_work(
+        self, request: w.GetWorkRequest, _ctx: RequestContext[w.GetWorkRequest, w.GetWorkResponse], /
+    ) -> w.GetWorkResponse:
+        return next(
+            known for known in self.works if known.work and known.work.work_request_id == request.work_request_id
+        )
 
     async def decide_gate(
         self, request: c.DecideGateRequest, _ctx: RequestContext[c.DecideGateRequest, c.DecideGateResponse], /

@@ -6,6 +6,9 @@ import json
 
 import pytest
 
+from ameide_core_proto.transformation.work.v1.query_service_pb import GetWorkResponse, WorkAttempt
+from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, WorkKind, WorkRequest, WorkResult, WorkStatus
+
 from .conftest import CHANGE, CommandLine, Script, open_gate
 
 
@@ -52,6 +55,26 @@ def test_a_principal_without_a_token_is_named(ameide: CommandLine, script: Scrip
 def test_a_name_cannot_be_a_path(ameide: CommandLine, script: Script) -> None:
     (ameide.state.root / "secret").write_text("token-of-owner")
     assert ameide("--as", "../secret", "gate", "list").code == 1
+
+
+def test_a_work_tells_what_it_is_for_and_who_runs_it(ameide: CommandLine, script: Script) -> None:
+    work = WorkRequest(
+        work_request_id="wrk-1",
+        work_kind=WorkKind.TOOL_RUN,
+        action_kind=ActionKind.VERIFY,
+        status=WorkStatus.STARTED,
+        summary="Check the release candidate.",
+    )
+    attempt = WorkAttempt(work_request_id="wrk-1", attempt=1, executor_principal_id="verifier", runner="verifier-pool")
+    script.works = [GetWorkResponse(work=work, attempts=[attempt])]
+    shown = ameide("work", "show", "wrk-1").out
+    assert "Check the release candidate." in shown
+    assert "verifier-pool" in shown
+    assert "Check the release candidate." in ameide("work", "list").out
+    work.result = WorkResult(summary="40 passed")
+    listed = ameide("work", "list").out
+    assert "40 passed" in listed
+    assert "Check the release candidate." not in listed
 
 
 def test_not_found(ameide: CommandLine, script: Script) -> None:
