@@ -5,8 +5,12 @@ from dataclasses import dataclass
 import pytest
 
 from ameide.infra.repo_config import RepoConfig, Suite
+from ameide.infra.tools import STEPS
 from ameide.infra.tools.tampering import tampering
 from ameide.infra.tools.weakened_tests import weakened
+from ameide_core_proto.transformation.work.v1.work_pb import ActionKind
+from tests.tools.conftest import PROJECT
+from tests.tools.world import Remote, World
 
 SUITE = Suite("default", ("python", "-m", "pytest", "--junitxml=.ameide/junit.xml"), ".ameide/junit.xml")
 CONFIG = RepoConfig({"default": SUITE}, setup=(("sh", "tools/prepare.sh"), ("pip", "install", "-r", "needed.in")))
@@ -14,6 +18,7 @@ TESTS = "tests/test_store.py"
 BASE = {
     "tools/prepare.sh": "true\n",
     "needed.in": "pytest\n",
+    "tests/expected.json": "{}\n",
     "app/__init__.py": "",
     "app/store.py": "import json\n\nlimit = 3\n",
     TESTS: "import app.store\n\nLIMIT = 3\n\n\ndef test_limit():\n    assert app.store.limit == LIMIT\n",
@@ -75,6 +80,8 @@ async def test_files_that_decide_how_tests_run_are_named(path: str) -> None:
         "import os\nos._exit(0)\n",
         "__import__('json')\n",
         "import json\njson.dumps = repr\n",
+        "import json\ngetattr(json, 'du' + 'mps')\n",
+        "open('tests/test_store.py', 'w')\n",
         "import json\nsetattr(json, 'dumps', repr)\n",
         "open('.ameide/junit.xml', 'w')\n",
         "def pytest_runtest_makereport(): ...\n",
@@ -99,11 +106,25 @@ async def test_an_existing_test_that_is_touched_is_named(test: str) -> None:
     assert await locations({TESTS: test}) == [TESTS]
 
 
+async def test_what_tests_read_is_named() -> None:
+    assert await locations({"tests/expected.json": "{1}\n"}) == ["tests/expected.json"]
+
+
+async def test_a_test_that_is_rewritten_while_the_suite_runs_is_named(world: World, project: Remote) -> None:
+    base = project.head()
+    writing = "import pathlib\n\npathlib.Path('test_calc.py').write_text('def test_add(): pass')\n"
+    commit = project.commit({"calc.py": PROJECT["calc.py"] + writing})
+    work = world.work(ActionKind.VERIFY, project, commit=commit, base=base)
+    result = await world.run(STEPS[ActionKind.VERIFY], work)
+    assert "rewritten:test_calc.py" in [found.id for found in result.findings]
+
+
 @pytest.mark.parametrize(
     ("path", "source"),
     [
         ("app/store.py", 'import json\n\nlimit = 4  # "pytest" says so\n'),
         ("app/store.py", 'def f(order):\n    """Tested with pytest."""\n    order.status = 1\n'),
+        ("app/store.py", "import os\n\nhome = getattr(os, 'name', '')\n"),
         ("app/json.py", "x = 1\n"),
         (
             "tests/test_more.py",

@@ -105,6 +105,15 @@ class Git(GitCommand):
             for line, path in zip(fields[0::2], fields[1::2], strict=False)
         ]
 
+    async def rewritten_paths(self) -> list[str]:
+        """Files of the last checkout whose bytes in the working tree are others now.
+
+        Submodules are left alone: asking one for its state would run what its configuration names.
+        """
+        options = ("--name-only", "-z", "--no-ext-diff", "--no-textconv", "--no-renames", "--ignore-submodules=all")
+        named = (await self.git("diff", *options, cwd=self.tree)).stdout
+        return [path for path in named.decode("utf-8", "surrogateescape").split("\0") if path]
+
     async def diff(self, base: str, head: str) -> bytes:
         """A patch to read, with context and binary contents."""
         return (await self.git("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--binary", base, head)).stdout

@@ -54,11 +54,15 @@ _OUR_FOLDER = ".ameide"
 _RUNNER = frozenset({"pytest", "_pytest", "pluggy", "py", "iniconfig", "packaging", "pygments", "coverage", "xdist"})
 _TAKEN = frozenset(sys.stdlib_module_names) | _RUNNER
 
-_INTERPRETER = frozenset({"_pytest", "pluggy", "builtins", "ctypes", "gc", "importlib", "inspect", "atexit", "site"})
-_CALLS = frozenset({"exec", "eval", "compile", "__import__", "globals", "_exit", "_getframe", "settrace", "setprofile"})
-_ATTRIBUTES = frozenset({"modules", "meta_path", "path_hooks", "__globals__", "__code__", "__subclasses__"})
-_NAMES = frozenset({"__test__", "collect_ignore", "collect_ignore_glob", "pytest_plugins"})
-_WORDS = ("pytest", "junit", "conftest", "site-packages", "sitecustomize", _OUR_FOLDER)
+_INTERPRETER = frozenset(
+    {"_pytest", "pluggy", "builtins", "ctypes", "gc", "importlib", "inspect", "atexit", "site", "runpy", "marshal"}
+)
+_CALLS = frozenset(
+    {"exec", "eval", "compile", "__import__", "globals", "vars", "_exit", "_getframe", "settrace", "setprofile"}
+)
+_ATTRIBUTES = frozenset({"modules", "meta_path", "path_hooks", "__globals__", "__code__", "__dict__", "__subclasses__"})
+_NAMES = frozenset({"__test__", "__builtins__", "collect_ignore", "collect_ignore_glob", "pytest_plugins"})
+_WORDS = ("pytest", "junit", "conftest", "site-packages", "sitecustomize", "test_", "tests/", _OUR_FOLDER)
 
 
 async def tampering(
@@ -154,7 +158,11 @@ def _named_in(node: ast.AST, imported: set[str], is_test: bool, documentation: s
             return [f"{ast.unparse(owner)}.{name} ="]
         case ast.Attribute(attr=name) if name in _ATTRIBUTES or name in _CALLS - {"compile"}:
             return [name]
-        case ast.Call(func=ast.Name(id="setattr" | "delattr" as name), args=[owner, *_]) if _root(owner) in imported:
+        case ast.Call(func=ast.Name(id="getattr"), args=[_, ast.Constant(), *_]):
+            return []
+        case ast.Call(func=ast.Name(id="getattr" | "setattr" | "delattr" as name), args=[owner, *_]) if (
+            _root(owner) in imported
+        ):
             return [f"{name} of {ast.unparse(owner)}"]
         case ast.Name(id=name) if name in _CALLS | _NAMES:
             return [name]
@@ -189,6 +197,22 @@ def _shadow(path: str, name: str) -> Finding:
         steps=["Give the module another name, or move it into a package."],
         location=path,
     )
+
+
+def rewritten(paths: Iterable[str]) -> list[Finding]:
+    """Findings for test files that are not what was committed any more once the suite has run."""
+    return [
+        finding(
+            FindingClass.POLICY_VIOLATION,
+            f"rewritten:{path}",
+            f"{path} was changed while the suite ran.",
+            why="Tests that are changed before they are read do not ask what the commit says.",
+            where=WhereToFix.GUARDRAIL,
+            steps=["Find what writes to it, and have it write elsewhere."],
+            location=path,
+        )
+        for path in paths
+    ]
 
 
 def _reaching(path: str, names: list[str]) -> Finding:

@@ -14,7 +14,7 @@ from ameide.infra.steps import StepContext
 from ameide.infra.tools.generated import CHECK, drift, drift_finding
 from ameide.infra.tools.repository import checkout_of, config_at
 from ameide.infra.tools.suite import SuiteReport, run_suite, suite_of
-from ameide.infra.tools.tampering import tampering
+from ameide.infra.tools.tampering import rewritten, tampering
 from ameide.infra.tools.weakened_tests import changed_test_files, weakened
 from ameide_core_proto.transformation.work.v1.work_pb import CheckResult, CheckStatus, Finding
 
@@ -70,6 +70,10 @@ async def _tests_since(
         return [], ""
     workdir = ctx.work.workdir.strip("/")
     prefix = f"{workdir}/" if workdir else ""
+    written = await ctx.git.rewritten_paths()
+    during = [
+        path for path in (name.removeprefix(prefix) for name in written) if changed_test_files(suite, {path: "M"})
+    ]
     changes = await ctx.git.changed_paths(base_sha, commit_sha)
     changed = {change.path.removeprefix(prefix): change.status for change in changes if change.path.startswith(prefix)}
     base, head = (CommitTree(ctx.git, sha, ctx.work.workdir) for sha in (base_sha, commit_sha))
@@ -77,4 +81,4 @@ async def _tests_since(
     ctx.evidence.add_text("changed-tests.txt", "".join(f"{changed[path]} {path}\n" for path in files))
     sentence = f"Changed test files: {', '.join(files[:10])}{' …' if len(files) > 10 else ''}." if files else ""
     findings = await weakened(base, head, changed, suite, report.cases)
-    return [*findings, *await tampering(base, head, changed, suite, config)], sentence
+    return [*findings, *rewritten(during), *await tampering(base, head, changed, suite, config)], sentence

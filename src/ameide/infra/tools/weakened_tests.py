@@ -54,7 +54,9 @@ async def weakened(
                 if _is_weaker(path, name, old[name], new.get(name), reported)
             ]
             if missing := _foundations(await base.read(path)) - _foundations(await head.read(path)):
-                findings.append(_undermined(path, len(missing)))
+                findings.append(_undermined(path, f"{len(missing)} helpers, fixtures or other statements beside tests"))
+        elif status != "A" and suite.is_test(path):
+            findings.append(_undermined(path, "what tests read"))
     return findings
 
 
@@ -138,11 +140,11 @@ def _taken(path: str, name: str, old: WrittenTest, new: WrittenTest | None) -> F
     )
 
 
-def _undermined(path: str, number: int) -> Finding:
+def _undermined(path: str, what: str) -> Finding:
     return finding(
         FindingClass.POLICY_VIOLATION,
         f"test-foundations:{path}",
-        f"{path}: {number} helpers, fixtures or other statements beside the tests were changed or deleted.",
+        f"{path}: {what} changed or went away.",
         why="What tests stand on decides what they see.",
         where=WhereToFix.GUARDRAIL,
         steps=["Read its difference before accepting."],
