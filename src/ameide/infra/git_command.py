@@ -7,20 +7,15 @@ that reads a private file, never in a URL, an argument or a log line.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import ctypes
 import os
 import shlex
-import signal
-import sys
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ameide.infra.warden import PR_SET_PDEATHSIG
+from ameide.delivery.git_process import run_git
 
-_LIBC = ctypes.CDLL(None)
 _PATH = "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin"
 _CONFIG = """\
 [core]
@@ -104,27 +99,12 @@ class GitCommand:
         """Run one git command. With `check`, another exit code than 0 raises."""
         self.guard()
         try:
-            process = await asyncio.create_subprocess_exec(
-                "git",
-                *args,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env={**self._environment(), **(env or {})},
-                cwd=cwd or self.folder,
-                start_new_session=True,
-                preexec_fn=_end_with_the_executor,
+            exit_code, stdout, stderr = await run_git(
+                *args, env={**self._environment(), **(env or {})}, cwd=cwd or self.folder, stdin=stdin
             )
         except FileNotFoundError as error:
             raise GitFailed(f"git was not found in {_PATH}; install git 2.38 or later there") from error
-        try:
-            stdout, stderr = await process.communicate(stdin)
-        except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-            raise
-        result = GitResult(process.returncode or 0, stdout, stderr.decode("utf-8", "replace"))
+        result = GitResult(exit_code, stdout, stderr.decode("utf-8", "replace"))
         if check and result.exit_code:
             raise GitFailed(f"git {args[0]} failed: {last_lines(result.stderr or result.text)}")
         return result
@@ -164,13 +144,6 @@ class GitCommand:
             "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
             **self.network,
         }
-
-
-def _end_with_the_executor() -> None:
-    # In the forked child, without taking a lock: a push that goes on after its executor was killed would act for a
-    # claim that nobody holds.
-    if sys.platform == "linux":
-        _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _write_private(path: Path, text: str, mode: int = 0o600) -> None:

@@ -9,7 +9,6 @@ ameide.protectedBranch main`).
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import fcntl
 import json
@@ -21,6 +20,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ameide.delivery.forge.port import ForgeError, MergeRefused, PullRequest, PullState
+from ameide.delivery.git_process import run_git
 
 _IDENTITY = {
     "GIT_AUTHOR_NAME": "ameide",
@@ -159,16 +159,12 @@ async def _is_ancestor(folder: Path, ancestor: str, descendant: str) -> bool:
 
 async def _git(folder: Path, *args: str) -> tuple[int, str, str]:
     """Exit code, standard output and the end of standard error."""
-    process = await asyncio.create_subprocess_exec(
-        "git",
+    code, out, err = await run_git(
         "-c",
         "safe.directory=*",
         "-C",
         str(folder),
         *args,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
         env={
             "PATH": os.defpath,
             "HOME": str(folder),
@@ -179,12 +175,7 @@ async def _git(folder: Path, *args: str) -> tuple[int, str, str]:
             **_IDENTITY,
         },
     )
-    out, err = await process.communicate()
-    return (
-        process.returncode or 0,
-        out.decode("utf-8", "replace").strip(),
-        err.decode("utf-8", "replace").strip()[-400:],
-    )
+    return code, out.decode("utf-8", "replace").strip(), err.decode("utf-8", "replace").strip()[-400:]
 
 
 def _records(folder: Path) -> list[PullRequest]:
