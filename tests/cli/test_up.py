@@ -1,21 +1,32 @@
-"""A port that is lost between its choice and its use: `ameide up` takes another one."""
+"""`ameide up` on engines of somebody else, and a port that is lost between its choice and its use."""
 
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 
 from ameide.cli import starting
 from ameide.cli.root import run
+from ameide.engine.engine import Running
 from ameide.engine.ports import is_free
-from tests.acceptance.installation import Installation, remove
+from tests.conftest import SpineDatabase
+
+CONNECTIONS = ("app", "relay", "sweeper", "ingress", "projector")
 
 
 def test_up_takes_another_port_when_it_loses_one(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    engine: Running,
+    database: SpineDatabase,
+    state_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    made = Installation.make()
+    monkeypatch.setenv("AMEIDE_STATE_DIR", str(state_dir))
+    monkeypatch.setenv("TEMPORAL_ADDRESS", engine.temporal_address)
+    for name in CONNECTIONS:
+        monkeypatch.setenv(f"AMEIDE_DATABASE_URL_{name.upper()}", database.dsn(f"ameide_{name}"))
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken: int = other.getsockname()[1]
         looks: list[int] = []
@@ -26,11 +37,10 @@ def test_up_takes_another_port_when_it_loses_one(
             return len(looks) == 1 or is_free(port)
 
         monkeypatch.setattr(starting, "is_free", late)
-        monkeypatch.setenv("AMEIDE_STATE_DIR", str(made.state_dir))
         monkeypatch.setenv("AMEIDE_LISTEN_PORT", str(taken))
         try:
             assert run(["up"]) == 0
         finally:
-            remove(made)
+            assert run(["down"]) == 0
     assert looks[0] == taken
     assert f"Another program took port {taken} meanwhile." in capsys.readouterr().err
