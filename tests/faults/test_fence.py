@@ -144,12 +144,11 @@ def log_of(installation: Installation) -> str:
 
 def alive(group: int) -> bool:
     """Whether a process group has a living process."""
-    members = [process for process in psutil.process_iter() if _group(process) == group]
-    return any(process.status() != psutil.STATUS_ZOMBIE for process in members)
+    return any(_lives_in(process, group) for process in psutil.process_iter())
 
 
-def _group(process: psutil.Process) -> int:
+def _lives_in(process: psutil.Process, group: int) -> bool:
     try:
-        return os.getpgid(process.pid)
-    except ProcessLookupError:
-        return 0
+        return os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE
+    except (ProcessLookupError, psutil.NoSuchProcess):
+        return False
