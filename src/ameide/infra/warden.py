@@ -18,6 +18,7 @@ import resource
 import select
 import signal
 import sys
+import time
 from typing import TypedDict
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 36, 38
@@ -52,7 +53,8 @@ def descendants(root: int) -> list[int]:
             if name.isdigit():
                 with contextlib.suppress(OSError, IndexError, ValueError), open(f"/proc/{name}/stat", "rb") as stat:
                     fields = stat.read().rpartition(b")")[2].split()
-                    if fields[0] != b"Z":
+                    # A process whose first thread has ended counts as a zombie while its other threads run on.
+                    if fields[0] != b"Z" or int(fields[17]) > 1:
                         parents.setdefault(int(fields[1]), []).append(int(name))
     found: list[int] = []
     pending = [root]
@@ -64,7 +66,10 @@ def descendants(root: int) -> list[int]:
 
 
 def end_all(group: int) -> list[int]:
-    """Kill the process group and all that descends from us until nothing is left; the pids in the order met."""
+    """Kill the process group and all that descends from us until nothing is left; the pids in the order met.
+
+    Nothing is left when we have no child: as the subreaper we are the next parent of whatever loses its own.
+    """
     met: list[int] = []
     while True:
         alive = descendants(os.getpid())
@@ -76,13 +81,26 @@ def end_all(group: int) -> list[int]:
                 with contextlib.suppress(OSError):
                     os.kill(pid, number)
         met += [pid for pid in alive if pid not in met]
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(-1, 0)
-            while not alive:
-                # Nothing lives any more; what died is reaped, so that no pid of it is seen again.
-                os.waitpid(-1, 0)
-        if not alive:
+        if not _kill_and_reap():
             return met
+
+
+def _kill_and_reap() -> bool:
+    """Kill our own children as fast as we can for a moment; False when none is left.
+
+    One that forks and exits over and over is never there any more when a walk through /proc comes to it.
+    """
+    for _ in range(500):
+        with contextlib.suppress(OSError), open("/proc/thread-self/children", "rb") as children:
+            for pid in children.read().split():
+                with contextlib.suppress(OSError):
+                    os.kill(int(pid), signal.SIGKILL)
+        try:
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                time.sleep(0.001)
+        except ChildProcessError:
+            return False
+    return True
 
 
 def become(order: Order) -> None:

@@ -7,7 +7,6 @@ import fcntl
 import hashlib
 import logging
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import psutil
 from ameide.engine.account import SHARED, Account
 from ameide.infra.environment import MARKER
 from ameide.infra.settings import UnprivilegedUser
+from ameide.infra.workspace import delete
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def _clear(root: Path) -> None:
             psutil.Process(pid).kill()
             logger.warning("ended a child that a killed executor left", extra={"pid": pid})
     for left in root.iterdir():
-        shutil.rmtree(left, ignore_errors=True)
+        delete(left)
 
 
 def _children_of(root: Path) -> list[int]:

@@ -10,10 +10,12 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import shutil
 import stat
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,7 +23,10 @@ from pathlib import Path, PurePosixPath
 from ameide.errors import AmeideError
 from ameide.infra.settings import UnprivilegedUser
 
+logger = logging.getLogger(__name__)
+
 _LIMIT = 64 * 1024 * 1024
+_DEPTH = 200
 
 
 class WorkspaceRefused(AmeideError):
@@ -127,37 +132,40 @@ class Workspace:
     def inspect_tree(self) -> list[str]:
         """Paths in the working tree that must not be read back.
 
-        Devices, sockets, pipes, files of another owner, and folders that are repositories of their own: git would
-        follow their configuration, which names programs.
+        Devices, sockets, pipes, files of another owner, folders nested deeper than 200, and folders that are
+        repositories of their own: git would follow their configuration, which names programs.
         """
         strange: list[str] = []
-        for folder, folders, names in os.walk(self.tree, followlinks=False):
-            if Path(folder) == self.tree and ".git" in folders:
-                folders.remove(".git")
-            for name in (*names, *folders):
-                if name.casefold() == ".git" and Path(folder) != self.tree:
-                    strange.append(Path(folder).relative_to(self.tree).as_posix())
-            for name in names:
-                status = (Path(folder) / name).lstat()
-                plain = stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)
-                if not plain or (self.user is not None and status.st_uid != self.user.uid):
-                    strange.append((Path(folder) / name).relative_to(self.tree).as_posix())
+        pending = [self.tree]
+        while pending:
+            folder = pending.pop()
+            relative = PurePosixPath(folder.relative_to(self.tree).as_posix())
+            try:
+                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            except OSError:
+                # Closed to us, or its path is longer than the system takes.
+                strange.append(str(relative))
+                continue
+            for entry in entries:
+                is_folder, path = entry.is_dir(follow_symlinks=False), str(relative / entry.name)
+                if entry.name == ".git" and folder == self.tree and is_folder:
+                    continue
+                if entry.name.casefold() == ".git" and folder != self.tree:
+                    strange.append(str(relative))
+                if not is_folder:
+                    status = entry.stat(follow_symlinks=False)
+                    plain = stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)
+                    if not plain or (self.user is not None and status.st_uid != self.user.uid):
+                        strange.append(path)
+                elif len(relative.parts) < _DEPTH:
+                    pending.append(Path(entry.path))
+                else:
+                    strange.append(path)
         return strange
 
     def remove(self) -> None:
         """Delete everything, also folders that a child closed to itself."""
-
-        def open_up(_function: object, path: str, _error: object) -> None:
-            for closed in (Path(path).parent, Path(path)):
-                if closed.is_dir() and not closed.is_symlink():
-                    closed.chmod(0o700)
-            if Path(path).is_dir() and not Path(path).is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                Path(path).unlink(missing_ok=True)
-
-        if self.root.exists():
-            shutil.rmtree(self.root, onerror=open_up)
+        delete(self.root)
 
     def _inside(self, path: Path) -> PurePosixPath:
         whole = path if path.is_absolute() else self.tree / path
@@ -178,6 +186,28 @@ class Workspace:
             raise WorkspaceRefused(
                 f"{path} has {status.st_size} bytes, more than {limit}", remedy="Have the tool write less."
             )
+
+
+def delete(folder: Path) -> None:
+    """Delete a folder that a child wrote: folders that it closed to itself, and ones nested without end."""
+
+    def open_up(_function: object, path: str, _error: object) -> None:
+        for closed in (Path(path).parent, Path(path)):
+            if closed.is_dir() and not closed.is_symlink():
+                closed.chmod(0o700)
+        if Path(path).is_dir() and not Path(path).is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            Path(path).unlink(missing_ok=True)
+
+    try:
+        if folder.exists():
+            shutil.rmtree(folder, onerror=open_up)
+    except (RecursionError, OSError):
+        # Deeper than Python descends. This program has no bound, and follows no link either.
+        subprocess.run(["rm", "-rf", "--", folder], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if folder.exists():
+        logger.error("a workspace could not be deleted", extra={"folder": str(folder)})
 
 
 def _open(name: str, flags: int, folder: int, path: Path) -> int:

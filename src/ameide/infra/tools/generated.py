@@ -6,6 +6,7 @@ files.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from collections.abc import Iterable
@@ -82,7 +83,8 @@ def drift_finding(paths: list[str]) -> Finding:
 async def snapshot(root: Path, generate: Generate) -> Snapshot:
     """The outputs there are, each with the hash of its bytes, or its target when it is a link."""
     found = [path for path in await FolderTree(root).paths() if generate.writes(path)]
-    return {path: _digest(root / path) for path in found}
+    # In a thread: how large the files are is up to the generator, and heartbeats must go on.
+    return await asyncio.to_thread(lambda: {path: _digest(root / path) for path in found})
 
 
 def concerns(generate: Generate, workdir: str, path: str) -> bool:
@@ -98,7 +100,10 @@ def inputs_among(generate: Generate, workdir: str, paths: Iterable[str]) -> list
 
 
 def _digest(path: Path) -> str:
-    return f"link:{os.readlink(path)}" if path.is_symlink() else hashlib.sha256(path.read_bytes()).hexdigest()
+    if path.is_symlink():
+        return f"link:{os.readlink(path)}"
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _refused(failed: CommandFailed) -> Finding:

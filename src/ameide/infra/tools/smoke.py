@@ -28,6 +28,7 @@ from ameide_core_proto.transformation.work.v1.work_pb import CheckResult, CheckS
 
 _POLL = 0.05
 _ANSWER = 4096
+_PATIENCE = 2.0
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ async def _answer(
 ) -> str:
     seconds = int(labels.get(SMOKE_TIMEOUT, "30"))
     deadline, last = time.monotonic() + seconds, "no answer"
-    async with httpx.AsyncClient(trust_env=False, timeout=2) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=_PATIENCE) as client:
         while time.monotonic() < deadline:
             if service.done():
                 ended = service.result()
@@ -117,16 +118,27 @@ async def _answer(
                     f"the service exited {ended.exit_code} before it answered: {ended.output_tail[-1500:]}",
                 )
             try:
-                response = await client.get(url)
-            except httpx.HTTPError as error:
+                status, text = await ask(client, url)
+            except (httpx.HTTPError, TimeoutError) as error:
                 last = str(error) or type(error).__name__
             else:
-                last = f"{response.status_code} {response.text[:_ANSWER]}"
-                if response.is_success and (labels.get(SMOKE_EXPECT) != "commit" or revision in response.text):
+                last = f"{status} {text}"
+                if 200 <= status < 300 and (labels.get(SMOKE_EXPECT) != "commit" or revision in text):
                     return last
             await asyncio.sleep(_POLL)
     expected = f"the commit {revision}" if labels.get(SMOKE_EXPECT) == "commit" else "a success"
     raise _unhealthy(ctx, "answer", f"{url} did not answer {expected} within {seconds} s; the last answer was {last}")
+
+
+async def ask(client: httpx.AsyncClient, url: str) -> tuple[int, str]:
+    """Status and beginning of the answer; one without an end neither fills the memory nor takes longer."""
+    begin = b""
+    async with asyncio.timeout(_PATIENCE), client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as answer:
+        async for part in answer.aiter_raw():
+            begin += part
+            if len(begin) >= _ANSWER:
+                break
+    return answer.status_code, begin[:_ANSWER].decode("utf-8", "replace")
 
 
 def _environment(published: Published, rootfs: Path) -> dict[str, str]:
