@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
+import shutil
 import signal
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-_LIBC = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG = 1
+# Of util-linux, on every Linux with glibc; without it git ends by itself, later. A function between fork and exec would
+# do the same, but may deadlock in a process that has threads.
+_SETPRIV = shutil.which("setpriv", path="/usr/bin:/bin:/usr/sbin:/sbin")
+_TIED = (_SETPRIV, "--pdeathsig", "KILL") if _SETPRIV else ()
 
 
 async def run_git(
@@ -23,10 +24,14 @@ async def run_git(
 ) -> tuple[int, bytes, bytes]:
     """Exit code, standard output and standard error of one git command with this whole environment.
 
-    Cancelled, it kills git and what git started. Raises `FileNotFoundError` when there is no git.
+    Cancelled, it kills git and what git started. Raises `FileNotFoundError` when there is no git on its PATH.
     """
+    git = shutil.which("git", path=env["PATH"])
+    if git is None:
+        raise FileNotFoundError(env["PATH"])
     process = await asyncio.create_subprocess_exec(
-        "git",
+        *_TIED,
+        git,
         *args,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -34,7 +39,6 @@ async def run_git(
         env=dict(env),
         cwd=cwd,
         start_new_session=True,
-        preexec_fn=_end_with_the_parent,
     )
     try:
         stdout, stderr = await process.communicate(stdin)
@@ -44,9 +48,3 @@ async def run_git(
         await process.wait()
         raise
     return process.returncode or 0, stdout, stderr
-
-
-def _end_with_the_parent() -> None:
-    # In the forked child, where no lock may be taken: one call into the kernel. Other systems have none like it.
-    if sys.platform == "linux":
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
