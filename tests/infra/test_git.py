@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -60,6 +61,23 @@ async def test_attributes_of_the_repository_do_not_hide_a_change(git: Git) -> No
     two = await commit(git, base, {"a.txt": b"two\n"})
     three = await commit(git, base, {"a.txt": b"three\n"})
     assert await git.diff_hash(base, two) != await git.diff_hash(base, three)
+    assert b"-one\n+two\n" in await git.diff(base, two)
+
+
+@pytest.mark.parametrize("call", ["fetch", "default_branch", "push"])
+async def test_an_address_is_never_an_option(tmp_path: Path, git: Git, call: str) -> None:
+    one, ran = await commit(git, "", {"a": b"1"}), tmp_path / "ran"
+    program = "--receive-pack" if call == "push" else "--upload-pack"
+    strange = replace(git, url=f"{program}=touch {ran};true")
+    with pytest.raises(GitFailed):
+        match call:
+            case "fetch":
+                await strange.fetch()
+            case "push":
+                await strange.push_with_lease(one, "main", "")
+            case _:
+                await strange.default_branch()
+    assert not ran.exists()
 
 
 async def test_changed_paths_show_both_sides_of_a_rename(git: Git) -> None:

@@ -97,7 +97,7 @@ async def _remote(
 
     async def push(target: str) -> str:
         with git.with_credential() as env:
-            await git.git("push", "--dry-run", "--no-verify", git.url, f"{commit}:refs/heads/{target}", env=env)
+            await git.git("push", "--dry-run", "--no-verify", "--", git.url, f"{commit}:refs/heads/{target}", env=env)
         return f"{target}, as a dry run: rules of the forge for the branch show at the first real push"
 
     outcomes = [await _try(f"{name}: fetch", fetch)]

@@ -36,7 +36,17 @@ def with_image_ref(text: str, ref: ImageRef, file: str) -> str:
     # Marks count characters; the text is what was parsed, so slices of it are exact.
     quote = scalar.style or ""
     gap = " " if text[: start.index].endswith(":") else ""
-    return f"{text[: start.index]}{gap}{quote}{ref}{quote}{text[end.index :]}"
+    changed = f"{text[: start.index]}{gap}{quote}{ref}{quote}{text[end.index :]}"
+    try:
+        exchanged = image_ref_in(changed, file) == str(ref)
+    except GitopsFileError:
+        exchanged = False
+    if not exchanged:
+        # An alias stands for a value elsewhere, a tag for another type.
+        raise GitopsFileError(
+            "is not a plain text of its own", field=f"{file} image.ref", remedy='Write `ref: ""`, without alias or tag.'
+        )
+    return changed
 
 
 def _scalar(text: str, file: str) -> yaml.ScalarNode:

@@ -56,19 +56,19 @@ class Git(GitCommand):
         wanted = refspecs or ("+refs/heads/*:refs/remotes/origin/*",)
         with self.with_credential() as env:
             await self.git(
-                "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--force", self.url, *wanted, env=env
+                "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--force", "--", self.url, *wanted, env=env
             )
 
     async def remote_head(self, branch: str) -> str:
         """The commit of a branch at the remote now; empty when there is no such branch."""
         with self.with_credential() as env:
-            listed = await self.git("ls-remote", self.url, f"refs/heads/{branch}", env=env)
+            listed = await self.git("ls-remote", "--", self.url, f"refs/heads/{branch}", env=env)
         return listed.text.split("\t")[0] if listed.text else ""
 
     async def default_branch(self) -> str:
         """The name of the remote's default branch."""
         with self.with_credential() as env:
-            listed = await self.git("ls-remote", "--symref", self.url, "HEAD", env=env)
+            listed = await self.git("ls-remote", "--symref", "--", self.url, "HEAD", env=env)
         for line in listed.text.splitlines():
             if line.startswith("ref: refs/heads/"):
                 return line.removeprefix("ref: refs/heads/").split("\t")[0]
@@ -213,7 +213,15 @@ class Git(GitCommand):
         lease = f"--force-with-lease=refs/heads/{branch}:{expected}"
         with self.with_credential() as env:
             pushed = await self.git(
-                "push", "--quiet", "--no-verify", lease, self.url, f"{sha}:refs/heads/{branch}", env=env, check=False
+                "push",
+                "--quiet",
+                "--no-verify",
+                lease,
+                "--",
+                self.url,
+                f"{sha}:refs/heads/{branch}",
+                env=env,
+                check=False,
             )
         if pushed.exit_code:
             actual = await self.remote_head(branch)

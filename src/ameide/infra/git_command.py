@@ -87,6 +87,9 @@ class GitCommand:
         (self.folder / "config.global").write_text(_CONFIG)
         (self.folder / "template").mkdir(exist_ok=True)
         await self.git("init", "--quiet", f"--template={self.folder / 'template'}")
+        # Stronger than the attributes of a tree: none of them makes a patch unreadable.
+        (self.folder / "info").mkdir(exist_ok=True)
+        (self.folder / "info" / "attributes").write_text("* !diff\n")
 
     async def git(
         self,
