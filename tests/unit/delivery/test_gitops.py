@@ -40,5 +40,5 @@ def test_one_line_changes(text: str) -> None:
     ],
 )
 def test_anything_else_is_refused_by_name(text: str) -> None:
-    with pytest.raises(GitopsFileError, match="values.yaml"):
+    with pytest.raises(GitopsFileError, match=r"values\.yaml"):
         with_image_ref(text, REF, "values.yaml")
