@@ -114,3 +114,10 @@ def test_a_table_names_the_next_step(ameide: CommandLine, script: Script) -> Non
     assert "requirement stabilized" in out
     assert "ameide gate show gat-1" in out
     assert CHANGE in out
+
+
+def test_a_group_alone_shows_its_commands(ameide: CommandLine) -> None:
+    said = ameide("change")
+    assert said.code == 2
+    assert said.err.startswith("Usage: ameide change")
+    assert "error:" not in said.err

@@ -81,6 +81,10 @@ def run(arguments: Sequence[str]) -> int:
     as_json = "--json" in arguments
     try:
         code = root.main(list(arguments), prog_name="ameide", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        # A group without a command: its help is the answer, and no sentence about it is needed.
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.ClickException as error:
         report(error, as_json=as_json)
         return error.exit_code
