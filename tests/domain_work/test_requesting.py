@@ -100,3 +100,21 @@ async def test_only_who_may_ask_for_work_may(world: World) -> None:
     assert answer.work.requested_by is not None
     assert answer.work.requested_by.actor is not None
     assert answer.work.requested_by.actor.principal_id == "rita"
+
+
+async def test_only_the_process_asks_for_the_works_of_a_run(world: World) -> None:
+    run = await world.open_run()
+    for outsider in (OPERATOR, caller("ada", "admin"), caller("rita", "requester")):
+        with pytest.raises(PermissionDenied):
+            await world.request(verify(run), outsider)
+    assert not world.sql("SELECT 1 FROM ameide.work")
+
+
+async def test_an_answer_is_replayed_to_who_got_it_and_to_nobody_else(world: World) -> None:
+    await world.register()
+    command = verify()
+    first = await world.request(command, caller("rita", "requester"))
+    assert (await world.request(command, caller("rita", "requester"))).work == first.work
+    with pytest.raises(Conflict) as refused:
+        await world.request(command, caller("bert", "requester"))
+    assert refused.value.reason == "IDEMPOTENCY_KEY_REUSED"

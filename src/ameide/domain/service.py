@@ -64,7 +64,7 @@ class Service:
         """
         check_scope(caller, command.scope)
         key = (caller.tenant_id, name, command.client_request_id)
-        fingerprint = fingerprint_of(command)
+        fingerprint = fingerprint_of(command, caller.principal_id)
         async with self._database.transaction(caller.tenant_id) as tx:
             begun = await tx.fetch_one(_SQL["begin_command"], (*key, fingerprint))
             if begun is None:
@@ -97,11 +97,14 @@ def check_scope(caller: Caller, scope: Scope | None) -> None:
         raise NotFound(f"no tenant {scope.tenant_id}", remedy="Use a token of that tenant")
 
 
-def fingerprint_of(command: Command) -> bytes:
-    """SHA-256 over the business fields, in a canonical form."""
+def fingerprint_of(command: Command, principal_id: str) -> bytes:
+    """SHA-256 over the business fields and who says it, in a canonical form.
+
+    Two people's decisions are two intentions: neither may take the other's answer for its own.
+    """
     fields: dict[str, Any] = json.loads(command.to_json())
     business = {key: value for key, value in fields.items() if key not in _NOT_FINGERPRINTED}
-    return hashlib.sha256(json.dumps(business, sort_keys=True).encode()).digest()
+    return hashlib.sha256(json.dumps([principal_id, business], sort_keys=True).encode()).digest()
 
 
 async def _replay(tx: Transaction, key: tuple[str, str, str], fingerprint: bytes, answer: type[A]) -> A:

@@ -21,11 +21,13 @@ from ameide_core_proto.transformation.work.v1.facts_pb import WorkRequested
 from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, Usage, WorkRequest, WorkStatus
 
 MAY_REQUEST = ("process", "operator", "requester")
+# A run's works verify, merge and deploy for it, under keys that its process counts: nobody else puts one in between.
+MAY_REQUEST_FOR_A_RUN = ("process",)
 
 
 async def request_work(unit: Unit, command: RequestWorkRequest) -> RequestWorkResponse:
     """One row, one fact, one intent. With the change locked no work slips past its cancel, its gates or its budget."""
-    unit.caller.need(*MAY_REQUEST)
+    unit.caller.need(*(MAY_REQUEST_FOR_A_RUN if command.process_instance_id else MAY_REQUEST))
     grounds = await _grounds(unit, command)
     if command.action_kind == ActionKind.DEPLOY:
         await _need_released(unit, command)
