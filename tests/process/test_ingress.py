@@ -66,6 +66,8 @@ class Log:
         self.position = 0
         self.parked: list[tuple[str, str, str]] = []
         self.more = asyncio.Event()
+        self.caught_up = asyncio.Event()
+        self.failing_times = 0
 
     def append(
         self,
@@ -112,9 +114,13 @@ class Log:
         return any(parked == key for parked, _, _ in self.parked)
 
     async def park(self, message: LoggedMessage, key: str, error: str) -> None:
+        if self.failing_times:
+            self.failing_times -= 1
+            raise Unreachable("the database is away")
         self.parked.append((key, message.message_id, error))
 
     async def wait(self, seconds: float) -> None:
+        self.caught_up.set()
         await self.more.wait()
         self.more.clear()
 
@@ -160,7 +166,8 @@ class Town:
         self.task_queue = task_queue
         self.log = Log()
         self.directory = Directory()
-        self.ingress = Ingress(self.log, cast("Clients", self.directory), "", "")
+        address = temporal.service_client.config.target_host
+        self.ingress = Ingress(self.log, cast("Clients", self.directory), address, temporal.namespace)
 
     def run(self, status: RunStatus = RunStatus.OPEN) -> Run:
         """A run that the Domain knows."""
@@ -295,6 +302,20 @@ async def test_a_fact_that_cannot_be_read_parks_its_run_and_no_other(town: Town)
     key = f"default:{run.process_instance_id}"
     assert [(parked, message_id) for parked, message_id, _ in town.log.parked] == [(key, broken), (key, behind)]
     assert broken in town.log.parked[0][2]
+
+
+async def test_a_database_that_fails_while_parking_is_tried_again(town: Town) -> None:
+    run = town.run()
+    town.log.append(None, pid=run.process_instance_id, payload=b"\xff\xff")
+    town.log.failing_times = 1
+    working = asyncio.create_task(town.ingress.run())
+    try:
+        async with asyncio.timeout(20):
+            await town.log.caught_up.wait()
+    finally:
+        working.cancel()
+    assert len(town.log.parked) == 1
+    assert not town.log.failing_times
 
 
 async def test_a_domain_that_does_not_answer_is_asked_again(town: Town) -> None:

@@ -87,8 +87,9 @@ class Ingress:
                 if not await self.step(temporal):
                     await self._source.wait(_IDLE_SECONDS)
                 attempt = 0
-            except AmeideError as error:
-                log.warning("ingress starts the batch again: %s", error)
+            # Runs are served as a group of tasks, whose errors come as a group.
+            except* AmeideError as errors:
+                log.warning("ingress starts the batch again: %s", errors.exceptions[0])
                 await backoff(attempt)
                 attempt += 1
 
@@ -112,8 +113,8 @@ class Ingress:
                 continue
             try:
                 outcome = await self._deliver(temporal, message)
-            except Refusing as error:
-                await self._park(message, key, str(error))
+            except (Refusing, ValueError, TypeError) as error:
+                await self._park(message, key, str(error) or type(error).__name__)
             else:
                 self.counts[outcome] += 1
 
