@@ -338,12 +338,15 @@ def test_an_outcome_agrees_with_itself_and_its_work(command: RecordWorkOutcomeRe
     assert refused.value.field == field
 
 
-def test_a_published_image_is_named() -> None:
+@pytest.mark.parametrize("image_ref", ["", f"orders@sha256:{'8' * 64}"])
+def test_what_is_published_is_named_and_is_what_was_built(image_ref: str) -> None:
     publish = work(WorkStatus.STARTED, attempt=1)
     publish.action_kind = ActionKind.PUBLISH
+    publish.inputs = WorkInputs(build_digest=f"sha256:{'9' * 64}")
     with pytest.raises(InvalidArgument) as refused:
-        work_outcome.end(publish, held(), said(WorkOutcome.SUCCESS), "verifier", NOW)
+        work_outcome.end(publish, held(), said(WorkOutcome.SUCCESS, image_ref=image_ref), "verifier", NOW)
     assert refused.value.field == "result.outputs.image_ref"
+    work_outcome.end(publish, held(), said(WorkOutcome.SUCCESS, image_ref=f"orders@sha256:{'9' * 64}"), "verifier", NOW)
 
 
 # Time

@@ -174,9 +174,20 @@ def _check(work: WorkRequest, outcome: WorkOutcome, result: WorkResult) -> None:
             field="result.outputs.commit_sha",
             remedy="Leave it out",
         )
-    if work.work_kind == WorkKind.TOOL_RUN and work.action_kind == ActionKind.PUBLISH and not outputs.image_ref:
+    if work.work_kind == WorkKind.TOOL_RUN and work.action_kind == ActionKind.PUBLISH:
+        _check_published(outputs.image_ref, inputs_of(work).build_digest)
+
+
+def _check_published(image_ref: str, build_digest: str) -> None:
+    if not image_ref:
         raise InvalidArgument(
             "is empty, but an image was published", field="result.outputs.image_ref", remedy="Name it by digest"
+        )
+    if ImageRef.parse(image_ref).digest != build_digest:
+        raise InvalidArgument(
+            f"is {image_ref}, the work was to publish {build_digest}",
+            field="result.outputs.image_ref",
+            remedy="Publish the bytes that were built, and record a failure when they cannot be",
         )
 
 
