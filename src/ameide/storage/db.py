@@ -107,7 +107,6 @@ async def _alive(connection: psycopg.AsyncConnection[DictRow]) -> None:
     await connection.execute("")
 
 
-UniqueViolation = psycopg.errors.UniqueViolation
 # What a row's own content does, and no repetition cures.
 BadData = (psycopg.DataError, psycopg.IntegrityError)
 

@@ -33,7 +33,10 @@ def start(
     current = requirement.current
     if requirement.kind != ArtifactKind.REQUIREMENT or requirement.change_id != change.change_id or current is None:
         raise Refused(
-            "the artifact is no requirement of this change", field="artifact_id", reason="NOT_ITS_REQUIREMENT"
+            "the artifact is no requirement of this change",
+            field="artifact_id",
+            remedy="Name one of this change's, or leave it out",
+            reason="NOT_ITS_REQUIREMENT",
         )
     if current.status not in (ArtifactStatus.PROPOSED, ArtifactStatus.APPROVED):
         raise Refused(
