@@ -16,6 +16,7 @@ from ameide import config
 from ameide.cli.processes import NAMES, Managed
 from ameide.cli.starting import settings_files, with_port
 from ameide.cli.state import StateFolder
+from ameide.engine.files import sole_holder
 
 from .conftest import CommandLine
 
@@ -70,6 +71,20 @@ def test_secrets_are_the_owners(tmp_path: Path) -> None:
     assert (state.tokens / "owner").stat().st_mode & 0o777 == 0o600
     assert state.tokens.stat().st_mode & 0o777 == 0o700
     assert state.root.stat().st_mode & 0o777 == 0o711
+
+
+def test_remotes_and_registry_are_closed_to_children(tmp_path: Path) -> None:
+    state, elsewhere = StateFolder(tmp_path / "s"), tmp_path / "elsewhere"
+    (state.root / "remotes").mkdir(parents=True, mode=0o755)
+    state.prepare(state.root / "remotes", state.root / "registry", elsewhere)
+    assert [(state.root / name).stat().st_mode & 0o777 for name in ("remotes", "registry")] == [0o700, 0o700]
+    assert not elsewhere.exists()
+
+
+def test_nobody_else_can_hold_the_lock(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch(0o644)
+    with sole_holder(tmp_path / "lock", lambda: None):
+        assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_stale_pid_is_not_taken_for_the_process(tmp_path: Path) -> None:

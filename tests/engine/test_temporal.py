@@ -93,6 +93,7 @@ async def test_a_running_workflow_survives_kill_and_move(own_engine: Engine, sai
     await start_waiting(client, "chg-1")
 
     server = psutil.Process(own_engine.status()[1].pid)
+    assert own_engine.temporal.home.stat().st_mode & 0o777 == 0o700
     assert {found.laddr.ip for found in server.net_connections("inet") if found.status == "LISTEN"} == {"127.0.0.1"}
     server.send_signal(signal.SIGKILL)
     server.wait(10)

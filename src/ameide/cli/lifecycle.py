@@ -48,7 +48,8 @@ def up(session: Session) -> None:
     """Start the control plane on this machine: engines, control, worker, executor. Open runs go on."""
     begun = time.monotonic()
     state = session.state
-    state.prepare()
+    # A child that knows the path could otherwise read what other works are about.
+    state.prepare(session.settings.forge_root, session.settings.registry_root)
     with sole_holder(state.root / "up.lock", lambda: say("Another ameide command starts or stops this; waiting.")):
         address, started = bring_up(session.settings, state)
     if not started:

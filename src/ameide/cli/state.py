@@ -39,11 +39,15 @@ class StateFolder:
         """The settings file that a process of `ameide up` is started with."""
         return self.run / f"{process}.toml"
 
-    def prepare(self) -> None:
-        """Make the folders. The root can be passed by other accounts (PostgreSQL's, the children's), not listed."""
+    def prepare(self, *closed: Path) -> None:
+        """Make the folders. The root can be passed by other accounts (PostgreSQL's, the children's), not listed.
+
+        `closed` are more folders that only we may enter; those that lie elsewhere are their owner's matter.
+        """
         self.root.mkdir(parents=True, exist_ok=True, mode=0o711)
-        for folder in (self.tokens, self.run, self.logs):
-            folder.mkdir(exist_ok=True, mode=0o700)
+        own = [folder for folder in closed if folder.is_relative_to(self.root)]
+        for folder in (self.tokens, self.run, self.logs, *own):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             folder.chmod(0o700)
 
     def address(self) -> str:

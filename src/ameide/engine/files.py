@@ -62,7 +62,9 @@ def sole_holder(path: Path, waiting: Callable[[], None]) -> Generator[None]:
     started with ``close_fds=False`` holds it too: if it survives us, others wait for it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
+    # Whoever can open the file, if only to read it, can hold the lock.
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+        os.fchmod(file.fileno(), 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -68,6 +68,8 @@ class Temporal:
             self._say("The Temporal server was not shut down in order the last time; it goes on from its database.")
         self._pid_file.forget()
         self.home.mkdir(parents=True, exist_ok=True)
+        # The server makes its database and its log readable for everybody.
+        self.home.chmod(0o700)
         program.prepare()
         for last in (False, False, True):
             ports = self._ports.claim(program.ports)
