@@ -4,10 +4,15 @@ import asyncio
 
 import pytest
 
+from ameide.domain.commands import delivery
 from ameide.domain.decisions.default_policy import default_policy
-from ameide.errors import NotFound, Refused
+from ameide.errors import InvalidArgument, NotFound, Refused
+from ameide_core_proto.transformation.governance.v1.command_service_pb import (
+    RecordReleaseRequest,
+    RecordReleaseResponse,
+)
 from ameide_core_proto.transformation.governance.v1.facts_pb import GateConsumed
-from ameide_core_proto.transformation.governance.v1.governance_pb import Run
+from ameide_core_proto.transformation.governance.v1.governance_pb import Release, Run
 from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind
 from ameide_core_proto.transformation.work.v1.command_service_pb import RequestWorkRequest
 from ameide_core_proto.transformation.work.v1.work_pb import (
@@ -20,8 +25,9 @@ from ameide_core_proto.transformation.work.v1.work_pb import (
     WorkKind,
     WorkRequest,
 )
+from tests.domain.saying import revise
 from tests.domain_work.gates import open_gate, passed, void
-from tests.domain_work.world import CANDIDATE, DIFF, HEAD, MAIN, World, code, key, verify
+from tests.domain_work.world import CANDIDATE, DIFF, HEAD, MAIN, PROCESS, World, code, key, verify
 
 DIGEST = "sha256:" + "9" * 64
 IMAGE = f"orders@{DIGEST}"
@@ -57,6 +63,23 @@ async def accepted(world: World) -> tuple[Run, GatePass]:
     await done(world, code(run), "author", commit_sha=HEAD)
     await done(world, verify(run, CANDIDATE), diff_hash=DIFF)
     return run, await passed(world, run, GateKind.ACCEPTANCE, commit_sha=HEAD, diff_hash=DIFF)
+
+
+async def released(world: World, run: Run, published: WorkRequest) -> Release:
+    """The release that a publish work made."""
+    command = RecordReleaseRequest(
+        client_request_id=key(),
+        process_instance_id=run.process_instance_id,
+        component="orders",
+        image_ref=IMAGE,
+        commit_sha=CANDIDATE,
+        build_work_request_id=published.work_request_id,
+    )
+    answer = await world.service.execute(
+        PROCESS, "RecordRelease", command, RecordReleaseResponse, delivery.record_release
+    )
+    assert answer.release is not None
+    return answer.release
 
 
 async def refusal(world: World, command: RequestWorkRequest) -> str:
@@ -136,16 +159,38 @@ async def test_from_the_merge_to_an_environment(world: World) -> None:
     publish = step(run, ActionKind.PUBLISH, ready, CANDIDATE, WorkInputs(build_digest=DIGEST, component="orders"))
     assert await refusal(world, publish) == "NOT_BUILT"
     await done(world, step(run, ActionKind.BUILD, None, CANDIDATE, WorkInputs()), build_digest=DIGEST)
-    await done(world, publish, image_ref=IMAGE)
-    dev = WorkInputs(image_ref=IMAGE, environment="dev")
+    published = await done(world, publish, image_ref=IMAGE)
+    release = await released(world, run, published)
+    unnamed = WorkInputs(image_ref=IMAGE, environment="dev")
+    with pytest.raises(InvalidArgument) as nameless:
+        await world.request(step(run, ActionKind.DEPLOY, None, "", unnamed))
+    assert nameless.value.field == "inputs.release_id"
+    other = WorkInputs(image_ref=f"orders@sha256:{'8' * 64}", environment="dev", release_id=release.release_id)
+    assert await refusal(world, step(run, ActionKind.DEPLOY, None, "", other)) == "RELEASE_MISMATCH"
+    dev = WorkInputs(image_ref=IMAGE, environment="dev", release_id=release.release_id)
     await done(world, step(run, ActionKind.DEPLOY, None, "", dev), image_ref=IMAGE)
-    staging = WorkInputs(image_ref=IMAGE, environment="staging")
+    staging = WorkInputs(image_ref=IMAGE, environment="staging", release_id=release.release_id)
     assert await refusal(world, step(run, ActionKind.DEPLOY, None, "", staging)) == "GATE_REQUIRED"
     promotion = await passed(world, run, GateKind.PROMOTION, image_ref=IMAGE, environment="staging")
     await done(world, step(run, ActionKind.DEPLOY, promotion, "", staging), image_ref=IMAGE)
     unknown = WorkInputs(image_ref=IMAGE, environment="dev", release_id="rel-0")
     with pytest.raises(NotFound):
         await world.request(step(run, ActionKind.DEPLOY, None, "", unknown))
+
+
+async def test_a_requirement_is_revised_until_its_code_is_merged(world: World) -> None:
+    run, gate = await accepted(world)
+    [requirement] = world.sql("SELECT id FROM ameide.aggregate WHERE kind = 'artifact'")
+    await revise(world, str(requirement["id"]), 1)
+    await done(world, push(run, gate), commit_sha=CANDIDATE)
+    with pytest.raises(Refused) as refused:
+        await revise(world, str(requirement["id"]), 2)
+    assert refused.value.reason == "REQUIREMENT_MERGED"
+    ready = await passed(world, run, GateKind.READY_TO_RELEASE, commit_sha=CANDIDATE)
+    await done(world, step(run, ActionKind.BUILD, None, CANDIDATE, WorkInputs()), build_digest=DIGEST)
+    await world.requested(
+        step(run, ActionKind.PUBLISH, ready, CANDIDATE, WorkInputs(build_digest=DIGEST, component="orders"))
+    )
 
 
 async def test_works_at_once_never_reserve_more_than_the_change_has(world: World) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from connectrpc.request import RequestContext
 
 from ameide.contracts.ids import new_id
+from ameide.domain.commands import work_rows
 from ameide.domain.decisions import artifact as decisions
 from ameide.domain.decisions import change as change_decisions
 from ameide.domain.decisions.gate import void, voidable
+from ameide.domain.decisions.verification import need_not_merged
 from ameide.domain.service import Service
 from ameide.domain.unit import Unit
 from ameide.rpc.interceptors import Caller, current_caller
 from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Gate
 from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind
-from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact, ArtifactContent
+from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact, ArtifactContent, ArtifactKind
 from ameide_core_proto.transformation.knowledge.v1.command_service_connect import KnowledgeCommandService
 from ameide_core_proto.transformation.knowledge.v1.command_service_pb import (
     ProposeArtifactRequest,
@@ -78,10 +80,15 @@ async def propose_artifact(unit: Unit, command: ProposeArtifactRequest) -> Propo
 
 
 async def revise_artifact(unit: Unit, command: ReviseArtifactRequest) -> ReviseArtifactResponse:
-    """A further version; the former is kept aside, and gates bound to it are voided in the same transaction."""
+    """A further version; the former is kept aside, and gates bound to it are voided in the same transaction.
+
+    Raises Refused(REQUIREMENT_MERGED) once the open run has merged a requirement: there is no way back to its gate.
+    """
     known = await unit.read("artifact", command.artifact_id, Artifact)
     change = await _lock_open_change(unit, known.change_id)
     artifact = await unit.lock("artifact", command.artifact_id, Artifact)
+    if artifact.kind == ArtifactKind.REQUIREMENT and change.open_run_id:
+        need_not_merged(change.open_run_id, await work_rows.of_change(unit, change.change_id))
     fact = decisions.revise(
         artifact, command.expected_number, command.content or ArtifactContent(), unit.actor, unit.timestamp
     )

@@ -8,7 +8,7 @@ from ameide.domain.decisions import work_outcome, work_request
 from ameide.domain.decisions.work import ENDED, waiting_from
 from ameide.domain.decisions.work_request import Grounds
 from ameide.domain.unit import Unit
-from ameide.errors import Refused
+from ameide.errors import InvalidArgument, Refused
 from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Gate, Release, Repository, Run
 from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
 from ameide_core_proto.transformation.work.v1.command_service_pb import (
@@ -18,7 +18,7 @@ from ameide_core_proto.transformation.work.v1.command_service_pb import (
     RequestWorkResponse,
 )
 from ameide_core_proto.transformation.work.v1.facts_pb import WorkRequested
-from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, Usage, WorkRequest, WorkStatus
+from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, Usage, WorkInputs, WorkRequest, WorkStatus
 
 MAY_REQUEST = ("process", "operator", "requester")
 # A run's works verify, merge and deploy for it, under keys that its process counts: nobody else puts one in between.
@@ -85,11 +85,23 @@ async def _grounds(unit: Unit, command: RequestWorkRequest) -> Grounds:
 
 
 async def _need_released(unit: Unit, command: RequestWorkRequest) -> None:
-    """A release that is named must be the one whose digest is copied."""
-    if command.inputs is None or not command.inputs.release_id:
-        return
-    release = await unit.read("release", command.inputs.release_id, Release)
-    if release.image_ref != command.inputs.image_ref:
+    """Only what was recorded as a release of this repository is deployed, of whichever run; a rollback's is older."""
+    inputs = command.inputs or WorkInputs()
+    if not inputs.release_id:
+        raise InvalidArgument(
+            "is empty, but only a recorded release is deployed",
+            field="inputs.release_id",
+            remedy="Name one; `ameide release list` shows them",
+        )
+    release = await unit.read("release", inputs.release_id, Release)
+    if release.repository_id != command.repository_id:
+        raise Refused(
+            f"release {release.release_id} is of {release.repository_id}",
+            field="inputs.release_id",
+            remedy=f"Name a release of {command.repository_id}",
+            reason="RELEASE_MISMATCH",
+        )
+    if release.image_ref != inputs.image_ref:
         raise Refused(
             f"release {release.release_id} is {release.image_ref}",
             field="inputs.image_ref",

@@ -93,6 +93,18 @@ def need_built(work: WorkRequest, works: Sequence[WorkRequest]) -> None:
     )
 
 
+def need_not_merged(process_instance_id: str, works: Sequence[WorkRequest]) -> None:
+    """Raises Refused(REQUIREMENT_MERGED) when this run's code is on the main branch."""
+    for work in works:
+        pushed = work.action_kind == ActionKind.MERGE and inputs_of(work).push and work.status == WorkStatus.SUCCEEDED
+        if pushed and work.process_instance_id == process_instance_id:
+            raise Refused(
+                f"run {process_instance_id} has merged this requirement",
+                remedy="Wait for the run to end, or open a new change",
+                reason="REQUIREMENT_MERGED",
+            )
+
+
 def _succeeded(action: ActionKind, work: WorkRequest, works: Sequence[WorkRequest]) -> list[WorkRequest]:
     return [
         other
