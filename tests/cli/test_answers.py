@@ -116,6 +116,12 @@ def test_a_table_names_the_next_step(ameide: CommandLine, script: Script) -> Non
     assert CHANGE in out
 
 
+def test_a_global_option_behind_the_command(ameide: CommandLine) -> None:
+    said = ameide("gate", "list", "--as", "approver")
+    assert said.code == 2
+    assert "--as stands before the command" in said.err
+
+
 def test_a_group_alone_shows_its_commands(ameide: CommandLine) -> None:
     said = ameide("change")
     assert said.code == 2

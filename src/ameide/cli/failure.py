@@ -10,6 +10,7 @@ import click
 from ameide import errors
 
 _RUNS = "`ameide status` shows what runs here, `ameide up` starts it"
+_GLOBAL = frozenset({"--as", "--address", "--state-dir"})
 DONE, FAILED, USAGE, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -40,6 +41,8 @@ def report(error: errors.AmeideError | click.ClickException, *, as_json: bool) -
             remedy = ""
             if isinstance(error, click.UsageError) and error.ctx is not None:
                 remedy = f"`{error.ctx.command_path} --help` explains it"
+            if isinstance(error, click.NoSuchOption) and error.option_name in _GLOBAL:
+                remedy = f"{error.option_name} stands before the command: `ameide {error.option_name} … COMMAND`"
             said = {"code": "usage", "message": error.format_message(), "field": "", "remedy": remedy, "reason": ""}
         case _:
             assert_never(error)
