@@ -128,6 +128,7 @@ def test_a_request_may_tighten_the_policy_and_never_widen_it() -> None:
     ("command", "field"),
     [
         (asked(ActionKind.PUBLISH, WorkKind.AGENT_WORK, branch="main"), "inputs.branch"),
+        (asked(ActionKind.PUBLISH, WorkKind.AGENT_WORK, branch="agent/coder/chg-1/1"), "inputs.branch"),
         (asked(ActionKind.GENERATE, branch="release"), "inputs.branch"),
         (asked(ActionKind.MERGE, branch="agent/coder/chg-1/1"), "inputs.branch"),
         (asked(ActionKind.MERGE, target_branch="production"), "inputs.target_branch"),
@@ -140,6 +141,27 @@ def test_a_step_keeps_to_its_own_branches_and_targets(command: RequestWorkReques
         request(command, "wrk-1", on(), "process", NOW)
     assert refused.value.field == field
     assert refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("command", "fits"),
+    [
+        (asked(ActionKind.PUBLISH, WorkKind.AGENT_WORK, branch="agent/coder/chg-1/2"), True),
+        (asked(ActionKind.PUBLISH, WorkKind.AGENT_WORK, branch="agent/coder/chg-1/1"), False),
+        (asked(ActionKind.GENERATE, branch="agent/coder/chg-2/2"), False),
+        (asked(ActionKind.MERGE, branch="agent/candidate/chg-1/2/1"), True),
+        (asked(ActionKind.MERGE, branch="agent/candidate/chg-1/21/1"), False),
+    ],
+)
+def test_a_run_writes_to_its_own_branches_only(command: RequestWorkRequest, fits: bool) -> None:
+    change = Change(change_id="chg-1", repository_id="orders", status=ChangeStatus.OPEN)
+    run = Run(process_instance_id="r2r/default/chg-1/2", change_id="chg-1", number=2, status=RunStatus.OPEN)
+    if fits:
+        assert request(command, "wrk-1", on(change, run), "process", NOW)
+        return
+    with pytest.raises(InvalidArgument) as refused:
+        request(command, "wrk-1", on(change, run), "process", NOW)
+    assert refused.value.field == "inputs.branch"
 
 
 def test_a_step_that_runs_at_a_commit_names_it() -> None:

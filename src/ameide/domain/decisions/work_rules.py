@@ -12,6 +12,7 @@ from ameide_core_proto.transformation.governance.v1.policy_pb import Environment
 from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, WorkInputs, WorkKind, WorkRequest
 
 AGENT_BRANCHES = "agent/"
+CODER_BRANCHES = "agent/coder/"
 CANDIDATE_BRANCHES = "agent/candidate/"
 _NEED_COMMIT = frozenset(
     {ActionKind.SCAFFOLD, ActionKind.GENERATE, ActionKind.VERIFY, ActionKind.BUILD, ActionKind.PUBLISH}
@@ -34,14 +35,14 @@ def check(work: WorkRequest, repository: Repository, run: Run | None) -> None:
             reason="RUN_REQUIRED",
         )
     if work.action_kind == ActionKind.MERGE:
-        _check_merge(work, inputs, repository)
+        _check_merge(work, inputs, repository, run)
     elif work.action_kind == ActionKind.DEPLOY and run is not None:
         _check_deploy(inputs, repository, run)
     elif work.action_kind == ActionKind.PUBLISH and work.work_kind == WorkKind.TOOL_RUN:
         if not _DIGEST.fullmatch(inputs.build_digest):
             raise _missing("inputs.build_digest", "only bytes that were built can be published")
     elif work.action_kind in (ActionKind.SCAFFOLD, ActionKind.GENERATE) or is_agent_publish(work):
-        _need_branch(inputs, AGENT_BRANCHES)
+        _check_agent_branch(inputs.branch, run)
 
 
 def is_final(work: WorkRequest) -> bool:
@@ -65,12 +66,14 @@ def environment_of(run: Run, name: str) -> Environment:
     )
 
 
-def _check_merge(work: WorkRequest, inputs: WorkInputs, repository: Repository) -> None:
+def _check_merge(work: WorkRequest, inputs: WorkInputs, repository: Repository, run: Run | None) -> None:
     inputs.target_branch = _fixed(inputs.target_branch, repository.default_branch, "inputs.target_branch")
     if not inputs.push:
         if not work.commit_sha:
             raise _missing("commit_sha", "a candidate is prepared from one commit")
-        _need_branch(inputs, CANDIDATE_BRANCHES)
+        prefix = f"{CANDIDATE_BRANCHES}{run.change_id}/{run.number}/" if run else CANDIDATE_BRANCHES
+        if inputs.branch and not inputs.branch.startswith(prefix):
+            raise _foreign(inputs.branch, f"Use one that starts with {prefix}")
         return
     if not inputs.candidate_sha:
         raise _missing("inputs.candidate_sha", "a push names the commit that was verified")
@@ -93,13 +96,20 @@ def _check_deploy(inputs: WorkInputs, repository: Repository, run: Run) -> None:
     inputs.image_ref_path = _fixed(inputs.image_ref_path, environment.image_ref_path, "inputs.image_ref_path")
 
 
-def _need_branch(inputs: WorkInputs, prefix: str) -> None:
-    if inputs.branch and not inputs.branch.startswith(prefix):
-        raise InvalidArgument(
-            f"{inputs.branch!r} is no branch of ours",
-            field="inputs.branch",
-            remedy=f"Use one that starts with {prefix}",
-        )
+def _check_agent_branch(branch: str, run: Run | None) -> None:
+    """A run has one branch, and nothing outside of a run writes to a run's."""
+    if not branch:
+        return
+    if run is not None:
+        own = f"{CODER_BRANCHES}{run.change_id}/{run.number}"
+        if branch != own:
+            raise _foreign(branch, f"Use {own}, the branch of the run")
+    elif not branch.startswith(AGENT_BRANCHES) or branch.startswith((CODER_BRANCHES, CANDIDATE_BRANCHES)):
+        raise _foreign(branch, f"Use one that starts with {AGENT_BRANCHES} and belongs to no run")
+
+
+def _foreign(branch: str, remedy: str) -> InvalidArgument:
+    return InvalidArgument(f"{branch!r} is no branch of ours", field="inputs.branch", remedy=remedy)
 
 
 def _fixed(asked: str, known: str, field: str) -> str:
