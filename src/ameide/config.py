@@ -70,9 +70,7 @@ class Settings:
     database_url_relay: str = _setting("", "Connection of the relay as role ameide_relay.", secret=True)
     database_url_sweeper: str = _setting("", "Connection of the sweeper as role ameide_sweeper.", secret=True)
     database_url_ingress: str = _setting("", "Connection of the ingress as role ameide_ingress.", secret=True)
-    database_url_projector: str = _setting(
-        "", "Connection of projector and queries, role ameide_projector.", secret=True
-    )
+    database_url_projector: str = _setting("", "Connection of the projector as role ameide_projector.", secret=True)
     temporal_address: str = _setting(
         "", "host:port of a Temporal server. Default: the embedded one.", variable="TEMPORAL_ADDRESS"
     )
