@@ -210,6 +210,12 @@ async def test_no_change_is_a_failure(bench: Bench, remote: Remote) -> None:
     assert [finding.id for finding in result.findings] == ["no_change"]
 
 
+async def test_a_change_that_nobody_could_read_is_a_violation(bench: Bench, remote: Remote) -> None:
+    result = await bench.failure(agent_work(remote), "truncate -s 65M huge.bin")
+    assert result.failure_code is FailureCode.POLICY_VIOLATION
+    assert [found.id for found in result.findings] == ["change_size"]
+
+
 async def test_a_moved_branch_is_a_conflict(bench: Bench, remote: Remote) -> None:
     git(remote.clone, "push", "-q", "origin", f"HEAD:{BRANCH}")
     result = await bench.failure(agent_work(remote), "echo x >> orders.py")

@@ -28,6 +28,7 @@ from ameide_core_proto.transformation.work.v1.work_pb import (
 )
 
 WORK_TRAILER, CHANGE_TRAILER = "Ameide-Work", "Ameide-Change"
+_MOST = 64 << 20
 
 Regenerate = Callable[[StepContext], Awaitable[object]]
 """Runs code generation again when its inputs changed in the working tree; a tool run's function."""
@@ -102,6 +103,11 @@ async def _staged(ctx: StepContext) -> str:
 
 async def _judge(ctx: StepContext, start: str, head: str, rules: PathRules) -> None:
     changes = await ctx.git.changed_paths(start, head)
+    if (size := await ctx.git.size(head, [change.path for change in changes])) > _MOST:
+        # Nobody could read it, and its patch would have to be held in memory.
+        what = f"The changed files have {size} bytes together, more than {_MOST}."
+        finding = _finding(FindingClass.POLICY_VIOLATION, "change_size", what)
+        raise StepFailed(FailureCode.POLICY_VIOLATION, f"{what} Nothing was pushed.", findings=[finding])
     ctx.evidence.add_bytes("change.patch", await ctx.git.diff(start, head), "text/x-patch")
     if not changes:
         what = "The coder changed nothing."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -113,6 +113,14 @@ class Git(GitCommand):
         options = ("--name-only", "-z", "--no-ext-diff", "--no-textconv", "--no-renames", "--ignore-submodules=all")
         named = (await self.git("diff", *options, cwd=self.tree)).stdout
         return [path for path in named.decode("utf-8", "surrogateescape").split("\0") if path]
+
+    async def size(self, revision: str, paths: Collection[str]) -> int:
+        """How many bytes these files have together at a revision; those that it lacks count nothing."""
+        listed = (await self.git("ls-tree", "-r", "-l", "-z", "--full-tree", revision)).stdout
+        entries = (entry.partition("\t") for entry in listed.decode("utf-8", "surrogateescape").split("\0"))
+        found = ((entry.split()[-1], path) for entry, _, path in entries if entry)
+        wanted = frozenset(paths)
+        return sum(int(length) for length, path in found if path in wanted and length.isdigit())
 
     async def diff(self, base: str, head: str) -> bytes:
         """A patch to read, with context and binary contents."""
