@@ -114,6 +114,32 @@ def test_who_asked_does_not_decide_unless_policy_says_so() -> None:
     assert decided(gate, command(gate), voice("rita"), lax).status == GateStatus.APPROVED
 
 
+def test_who_wrote_the_requirement_does_not_approve_it() -> None:
+    gate = opened()
+    with pytest.raises(PermissionDenied, match="wrote what the gate binds"):
+        gates.decide(gate, CHANGE, policy(), command(gate), voice("anna"), NOW, author="anna")
+
+
+def test_the_quorum_is_that_of_the_policy_in_force() -> None:
+    gate = opened()
+    [first] = gates.decide(gate, CHANGE, policy(quorum=2), command(gate), voice("anna"), NOW)
+    assert isinstance(first, GateVoteRecorded)
+
+
+def test_an_expired_gate_is_not_decided_even_before_the_sweeper_says_so() -> None:
+    gate = opened(in_force=policy(expires=60))
+    late = Timestamp(seconds=NOW.seconds + 60)
+    with pytest.raises(Refused, match="has expired"):
+        gates.decide(gate, CHANGE, policy(), command(gate), voice(), late)
+
+
+def test_the_newest_gate_is_the_one_opened_last_whatever_its_id() -> None:
+    older, newer = opened(), opened()
+    older.gate_id, newer.gate_id = "gat-9", "gat-1"
+    newer.opened_at = Timestamp(seconds=NOW.seconds + 1)
+    assert max([older, newer], key=gates.opened) is newer
+
+
 def test_an_agent_approves_nothing_unless_policy_says_so() -> None:
     gate = opened()
     with pytest.raises(PermissionDenied, match="people"):

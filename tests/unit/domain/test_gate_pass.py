@@ -29,6 +29,7 @@ from ameide_core_proto.transformation.work.v1.command_service_pb import RequestW
 from ameide_core_proto.transformation.work.v1.facts_pb import WorkRequested
 from ameide_core_proto.transformation.work.v1.work_pb import (
     ActionKind,
+    FailureCode,
     Finding,
     FindingClass,
     GatePass,
@@ -206,6 +207,15 @@ def test_the_patch_as_it_was_verified_counts_before_what_its_preparation_named()
 def test_only_the_verified_and_accepted_patch_is_pushed(works: list[WorkRequest], expected: str) -> None:
     passed = acceptance()
     assert reason(push(passed), grounds([passed], works)) == expected
+
+
+def test_a_candidate_that_was_red_when_it_was_last_verified_is_not_pushed() -> None:
+    passed = acceptance()
+    red = done("wrk-9", ActionKind.VERIFY, CANDIDATE)
+    red.status = WorkStatus.FAILED
+    red.result = WorkResult(failure_code=FailureCode.VERIFICATION_FAILED)
+    red.ended_at = NOW
+    assert reason(push(passed), grounds([passed], [*verified(), red])) == "NOT_VERIFIED"
 
 
 @pytest.mark.parametrize("status", [GateStatus.OPEN, GateStatus.REJECTED, GateStatus.EXPIRED])

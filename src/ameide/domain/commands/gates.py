@@ -53,7 +53,9 @@ async def decide_gate(unit: Unit, command: DecideGateRequest) -> DecideGateRespo
     gate = await unit.lock("gate", command.gate_id, Gate)
     policy = await unit.read("policy", change.repository_id, Policy)
     voice = decisions.Voice(unit.actor, unit.caller.kind, unit.caller.roles)
-    facts = decisions.decide(gate, change, policy, command, voice, unit.timestamp)
+    current = artifact.current if artifact is not None else None
+    author = current.author.principal_id if current is not None and current.author else ""
+    facts = decisions.decide(gate, change, policy, command, voice, unit.timestamp, author)
     unit.record(*facts)
     last = facts[-1]
     if isinstance(last, GateDecided) and last.gate is not None:

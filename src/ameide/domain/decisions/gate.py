@@ -83,10 +83,21 @@ def open_gate(command: OpenGateRequest, gate_id: str, run: Run, policy: Policy, 
 
 
 def decide(
-    gate: Gate, change: Change, policy: Policy, command: DecideGateRequest, voice: Voice, now: Timestamp
+    gate: Gate,
+    change: Change,
+    policy: Policy,
+    command: DecideGateRequest,
+    voice: Voice,
+    now: Timestamp,
+    author: str = "",
 ) -> list[Message]:
-    """One voice; the last one needed decides. Authority is read from the policy in force."""
+    """One voice; the last one needed decides. Authority, the quorum included, is read from the policy in force.
+
+    `author` is who wrote the bytes that the gate binds, where that is known: like the requester, they may not decide.
+    """
     _need_open(gate)
+    if gate.expires_at is not None and gate.expires_at.to_datetime() <= now.to_datetime():
+        raise Refused(f"gate {gate.gate_id} has expired", remedy="The run says how it goes on", reason="GATE_EXPIRED")
     if command.subject_hash != gate.subject_hash:
         raise Refused(
             "the gate binds another subject than the one you saw",
@@ -94,12 +105,15 @@ def decide(
             remedy="Look at the gate again with `ameide gate show`",
             reason="SUBJECT_CHANGED",
         )
-    _admit(gate, change, rule_for(policy, gate.kind), command.verdict, voice)
+    rule = rule_for(policy, gate.kind)
+    requester = change.requester.principal_id if change.requester else ""
+    _admit(gate, {requester, author}, rule, command.verdict, voice)
     if command.verdict in (GateVerdict.REJECT, GateVerdict.OVERRIDE) and not command.comment.strip():
         raise InvalidArgument(
             f"is required to {command.verdict.name.lower()}", field="comment", remedy="Say why, with --comment"
         )
     voted = _next(gate)
+    voted.quorum = max(rule.quorum, 1)
     voted.votes.append(
         GateVote(
             actor=voice.actor, verdict=command.verdict, comment=command.comment, at=now, policy_version=policy.version
@@ -147,6 +161,12 @@ def expire(gate: Gate) -> GateExpired:
     return GateExpired(gate=changed)
 
 
+def opened(gate: Gate) -> tuple[int, int, str]:
+    """Orders gates by when they were opened, on the database's clock."""
+    at = gate.opened_at or Timestamp()
+    return at.seconds, at.nanos, gate.gate_id
+
+
 def voidable(gates: Iterable[Gate]) -> list[Gate]:
     """Those that can still be taken back."""
     return [gate for gate in gates if gate.status in (GateStatus.OPEN, *PASSED) and not gate.consumed_by]
@@ -161,7 +181,7 @@ def _need_open(gate: Gate) -> None:
         )
 
 
-def _admit(gate: Gate, change: Change, rule: GateRule, verdict: GateVerdict, voice: Voice) -> None:
+def _admit(gate: Gate, own: set[str], rule: GateRule, verdict: GateVerdict, voice: Voice) -> None:
     if not voice.roles.intersection(rule.decider_roles):
         raise PermissionDenied(
             f"the policy lets only {', '.join(rule.decider_roles)} decide {gate.kind.name}",
@@ -170,10 +190,11 @@ def _admit(gate: Gate, change: Change, rule: GateRule, verdict: GateVerdict, voi
         )
     if verdict == GateVerdict.OVERRIDE and not voice.roles & OVERRIDE_ROLES:
         raise PermissionDenied("only an operator or admin may override", remedy="Ask one", reason="NOT_A_DECIDER")
-    requester = change.requester.principal_id if change.requester else ""
-    if voice.actor.principal_id == requester and not rule.requester_may_decide:
+    if voice.actor.principal_id in own and not rule.requester_may_decide:
         raise PermissionDenied(
-            "who asked for the change may not decide on it", remedy="Ask a second principal", reason="SELF_APPROVAL"
+            "who asked for the change, or wrote what the gate binds, may not decide on it",
+            remedy="Ask a second principal",
+            reason="SELF_APPROVAL",
         )
     if voice.kind != "PERSON" and not rule.agents_may_decide:
         raise PermissionDenied(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 
-from ameide.domain.decisions.gate import PASSED, rule_for
+from ameide.domain.decisions.gate import PASSED, opened, rule_for
 from ameide.domain.decisions.verification import Verified, need_built, need_verified
 from ameide.domain.decisions.work import Claim, inputs_of, step_of
 from ameide.domain.decisions.work_rules import environment_of, is_final
@@ -76,7 +76,7 @@ def _latest(gates: Sequence[Gate], kind: GateKind, environment: str = "") -> Gat
     found = [
         g for g in gates if g.kind == kind and (kind != GateKind.PROMOTION or _subject(g).environment == environment)
     ]
-    return max(found, key=lambda gate: gate.gate_id, default=None)
+    return max(found, key=opened, default=None)
 
 
 def _need_none_voided(kind: GateKind, environment: str, gates: Sequence[Gate]) -> None:

@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from protobuf.wkt import Timestamp
+
 from ameide.domain.decisions.work import Claim, inputs_of, is_agent_publish
 from ameide.errors import Refused
 from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
-from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, Outputs, WorkRequest, WorkResult, WorkStatus
+from ameide_core_proto.transformation.work.v1.work_pb import (
+    ActionKind,
+    FailureCode,
+    Outputs,
+    WorkRequest,
+    WorkResult,
+    WorkStatus,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +84,27 @@ def need_verified(work: WorkRequest, policy: Policy, works: Sequence[WorkRequest
     if not patches:
         prepared = [outputs_of(merge) for merge in independent(ActionKind.MERGE) if not inputs_of(merge).push]
         patches = [outputs for outputs in prepared if outputs.commit_sha == candidate and outputs.diff_hash]
-    newest = max(green, key=lambda verify: verify.work_request_id)
+    newest = max(green, key=_ended)
+    red = [w for w in works if _is_red(w, work.process_instance_id, candidate) and _ended(w) > _ended(newest)]
+    if red:
+        raise Refused(
+            f"candidate {candidate} was red when it was last verified",
+            field="inputs.candidate_sha",
+            remedy="Send the findings to the coder, or verify it again",
+            reason="NOT_VERIFIED",
+        )
     return Verified(newest, frozenset(outputs.diff_hash for outputs in patches))
+
+
+def _ended(work: WorkRequest) -> tuple[int, int, str]:
+    at = work.ended_at or Timestamp()
+    return at.seconds, at.nanos, work.work_request_id
+
+
+def _is_red(work: WorkRequest, process_instance_id: str, commit: str) -> bool:
+    failed = work.result is not None and work.result.failure_code == FailureCode.VERIFICATION_FAILED
+    here = work.process_instance_id == process_instance_id and work.commit_sha == commit
+    return failed and here and work.action_kind == ActionKind.VERIFY
 
 
 def need_built(work: WorkRequest, works: Sequence[WorkRequest]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ameide.domain.decisions.gate import PASSED
+from ameide.domain.decisions.gate import PASSED, opened
 from ameide.domain.decisions.work import ENDED, Claim
 from ameide.errors import Refused
 from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Gate
@@ -59,7 +59,7 @@ def _granted(gates: Sequence[Gate]) -> Budget | None:
     passed = [
         g for g in gates if g.kind == GateKind.BUDGET and g.status in PASSED and g.parameters and g.parameters.budget
     ]
-    newest = max(passed, key=lambda gate: gate.gate_id, default=None)
+    newest = max(passed, key=opened, default=None)
     return newest.parameters.budget if newest and newest.parameters else None
 
 
