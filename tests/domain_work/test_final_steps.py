@@ -193,6 +193,16 @@ async def test_a_requirement_is_revised_until_its_code_is_merged(world: World) -
     )
 
 
+async def test_a_requirement_is_not_revised_while_its_code_is_being_merged(world: World) -> None:
+    run, gate = await accepted(world)
+    [requirement] = world.sql("SELECT id FROM ameide.aggregate WHERE kind = 'artifact'")
+    await world.requested(push(run, gate))
+    with pytest.raises(Refused) as refused:
+        await revise(world, str(requirement["id"]), 1)
+    assert refused.value.reason == "REQUIREMENT_MERGED"
+    assert "is merging" in str(refused.value)
+
+
 async def test_works_at_once_never_reserve_more_than_the_change_has(world: World) -> None:
     policy = default_policy("orders", gitops=True)
     policy.change_budget = Budget(max_tokens=1000)

@@ -122,12 +122,17 @@ def need_built(work: WorkRequest, works: Sequence[WorkRequest]) -> None:
 
 
 def need_not_merged(process_instance_id: str, works: Sequence[WorkRequest]) -> None:
-    """Raises Refused(REQUIREMENT_MERGED) when this run's code is on the main branch."""
+    """Raises Refused(REQUIREMENT_MERGED) when this run's code is on the main branch, or on its way there.
+
+    A push under way can't be called back: a revision meanwhile would void the gate of what is merged.
+    """
     for work in works:
-        pushed = work.action_kind == ActionKind.MERGE and inputs_of(work).push and work.status == WorkStatus.SUCCEEDED
-        if pushed and work.process_instance_id == process_instance_id:
+        push = work.action_kind == ActionKind.MERGE and inputs_of(work).push
+        unmerged = work.status in (WorkStatus.FAILED, WorkStatus.CANCELED)
+        if push and not unmerged and work.process_instance_id == process_instance_id:
+            merged = "has merged" if work.status == WorkStatus.SUCCEEDED else "is merging"
             raise Refused(
-                f"run {process_instance_id} has merged this requirement",
+                f"run {process_instance_id} {merged} this requirement",
                 remedy="Wait for the run to end, or open a new change",
                 reason="REQUIREMENT_MERGED",
             )
