@@ -14,7 +14,8 @@ from ameide.process.steps import WORKFLOW_TYPE
 from ameide.process.worker import governance_worker
 from ameide.rpc.clients import Clients
 from tests.process.scenarios import SCENARIOS, Scenario
-from tests.process.scripted_domain import Script, ScriptedDomain
+from tests.process.script import Script
+from tests.process.scripted_domain import ScriptedDomain
 
 PATIENCE_SECONDS = 120
 AT_ONCE = 10
