@@ -23,6 +23,7 @@ from ameide.process.steps import DOMAIN_FACT
 from ameide.process.workflows.inbox import DomainFact
 from ameide.rpc.clients import Clients
 from ameide_core_proto.common.v1.metadata_pb import AggregateRef, MessageMetadata, Scope
+from ameide_core_proto.common.v1.reading_pb import ReadContext
 from ameide_core_proto.transformation.governance.v1.command_service_pb import CloseRunRequest, CloseRunResponse
 from ameide_core_proto.transformation.governance.v1.facts_pb import (
     ChangeBudgetSettled,
@@ -31,7 +32,12 @@ from ameide_core_proto.transformation.governance.v1.facts_pb import (
     TransformationGovernanceDomainFact,
 )
 from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Run, RunInput, RunStatus
-from ameide_core_proto.transformation.governance.v1.query_service_pb import GetChangeRequest, GetChangeResponse
+from ameide_core_proto.transformation.governance.v1.query_service_pb import (
+    GetChangeRequest,
+    GetChangeResponse,
+    GetStatusRequest,
+    GetStatusResponse,
+)
 from tests.process.playing import stage
 
 LISTENER = "listener"
@@ -133,6 +139,7 @@ class Directory:
         self.closed: list[CloseRunRequest] = []
         self.asked = 0
         self.silent_times = 0
+        self.behind_times = 0
 
     @property
     def queries(self) -> "Directory":
@@ -148,10 +155,17 @@ class Directory:
             self.silent_times -= 1
             raise Unreachable("nobody answers")
         assert request.min_position > 0
+        if self.behind_times:
+            raise NotFound("no such change yet")
         runs = [run for run in self.runs.values() if run.change_id == request.change_id]
         if not runs:
             raise NotFound("no such change")
         return GetChangeResponse(runs=runs)
+
+    async def get_status(self, _request: GetStatusRequest) -> GetStatusResponse:
+        behind = self.behind_times > 0
+        self.behind_times = max(0, self.behind_times - 1)
+        return GetStatusResponse(read_context=ReadContext(log_position=0 if behind else 10**9))
 
     async def close_run(self, request: CloseRunRequest) -> CloseRunResponse:
         self.closed.append(request)
@@ -327,6 +341,16 @@ async def test_a_domain_that_does_not_answer_is_asked_again(town: Town) -> None:
     await town.result(run)
     assert town.directory.asked == 3
     assert not town.log.parked
+
+
+async def test_a_view_that_is_behind_hides_no_run(town: Town) -> None:
+    run = town.run()
+    town.directory.behind_times = 2
+    for _ in range(3):
+        town.other(run)
+    await town.step()
+    await town.result(run)
+    assert town.ingress.counts == {"started": 1, "signalled": 2}
 
 
 async def test_a_whole_run_by_way_of_the_log(temporal: Client) -> None:

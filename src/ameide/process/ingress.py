@@ -19,7 +19,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from ameide.contracts.facts import open_payload
 from ameide.contracts.ids import parse_process_instance_id
-from ameide.errors import AmeideError, NotFound, PermissionDenied, Unauthenticated
+from ameide.errors import AmeideError, NotFound, PermissionDenied, Unauthenticated, Unreachable
 from ameide.events.messages import LoggedMessage
 from ameide.process.decisive import decisive
 from ameide.process.steps import DOMAIN_FACT
@@ -30,7 +30,7 @@ from ameide_core_proto.common.v1.metadata_pb import Scope
 from ameide_core_proto.transformation.governance.v1.command_service_pb import CloseRunRequest
 from ameide_core_proto.transformation.governance.v1.facts_pb import RunClosed, RunRequested
 from ameide_core_proto.transformation.governance.v1.governance_pb import Run, RunStatus
-from ameide_core_proto.transformation.governance.v1.query_service_pb import GetChangeRequest
+from ameide_core_proto.transformation.governance.v1.query_service_pb import GetChangeRequest, GetStatusRequest
 
 log = logging.getLogger(__name__)
 
@@ -200,14 +200,32 @@ class Ingress:
         parsed = parse_process_instance_id(message.process_instance_id)
         if parsed is None:
             return None
+        # "Unknown" counts only from a view that has come this far: the fact itself says that there is a run.
+        run = await self._find_run(message, parsed[1])
+        if run is None:
+            await self._need_projected(message)
+            run = await self._find_run(message, parsed[1])
+        return run
+
+    async def _find_run(self, message: LoggedMessage, change_id: str) -> Run | None:
         request = GetChangeRequest(
-            scope=Scope(tenant_id=message.tenant_id), min_position=message.position, change_id=parsed[1]
+            scope=Scope(tenant_id=message.tenant_id), min_position=message.position, change_id=change_id
         )
         try:
             answer = await self._domain.queries.get_change(request)
         except NotFound:
             return None
         return next((run for run in answer.runs if run.process_instance_id == message.process_instance_id), None)
+
+    async def _need_projected(self, message: LoggedMessage) -> None:
+        """Raises Unreachable, to be tried again, while the views are behind this message."""
+        status = await self._domain.queries.get_status(GetStatusRequest(scope=Scope(tenant_id=message.tenant_id)))
+        reached = status.read_context.log_position if status.read_context else 0
+        if reached < message.position:
+            raise Unreachable(
+                f"the views are at {reached}, {message.name} lies at {message.position}",
+                remedy="Is the projector running? `ameide status` tells",
+            )
 
 
 def key_of(message: LoggedMessage) -> str:
