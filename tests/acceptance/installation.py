@@ -9,6 +9,9 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,6 +145,22 @@ class Installation:
 
         wait_for(settled, f"{change} to reach {until or 'its end'}", patience)
         return found
+
+
+def post(installation: Installation, path: str, body: str, who: str = "owner") -> tuple[int, dict[str, Any]]:
+    """Status and JSON of one call."""
+    settings = tomllib.loads((installation.state_dir / "run" / "control.toml").read_text(encoding="utf-8"))
+    token = (installation.state_dir / "tokens" / who).read_text(encoding="utf-8").strip() if who else ""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{settings['listen_port']}/{path}",
+        data=body.encode(),
+        headers={"content-type": "application/json", **({"authorization": f"Bearer {token}"} if token else {})},
+    )
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
 
 
 def wait_for(condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:

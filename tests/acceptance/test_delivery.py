@@ -1,15 +1,17 @@
 """Sequences A, A.2 and A.3 from outside, on the example: red, green, merged, released, promoted, followed."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.acceptance.installation import Installation, git
+from tests.acceptance.installation import Installation, git, post, wait_for
 
 TITLE = "A customer can cancel an order that has not shipped"
 FAILING = "tests/test_cancel.py::test_a_shipped_order_cannot_be_canceled"
+WORK_SERVICE = "ameide_core_proto.transformation.work.v1.WorkCommandService"
 ENVIRONMENTS = ["dev", "staging", "production"]
 
 
@@ -68,6 +70,53 @@ def test_what_ships_is_the_merge_commit(installation: Installation, delivered: t
     smokes = installation.works(delivered[0], "SMOKE")
     assert len(smokes) == len(ENVIRONMENTS)
     assert all(release["commitSha"] in work["result"]["summary"] for work in smokes)
+
+
+def smoke(installation: Installation, release: dict[str, Any], key: str) -> dict[str, Any]:
+    """One more look at what a release published, outside of any run; the work as it ended."""
+    order = {
+        "clientRequestId": key,
+        "workKind": "WORK_KIND_TOOL_RUN",
+        "actionKind": "ACTION_KIND_SMOKE",
+        "repositoryId": "orders",
+        "commitSha": release["commitSha"],
+        "inputs": {"imageRef": release["imageRef"], "component": "orders", "environment": "dev"},
+    }
+    status, answer = post(installation, f"{WORK_SERVICE}/RequestWork", json.dumps(order))
+    assert status == 200, answer
+    work: dict[str, Any] = {}
+
+    def ended() -> bool:
+        nonlocal work
+        work = installation.json("work", "show", answer["work"]["workRequestId"]).get("work", {})
+        return work.get("status") in ("WORK_STATUS_SUCCEEDED", "WORK_STATUS_FAILED")
+
+    wait_for(ended, "the smoke check")
+    return work
+
+
+def test_the_digest_needs_its_source_no_more_and_one_byte_less_is_refused(
+    installation: Installation, delivered: tuple[str, Path]
+) -> None:
+    [release] = installation.show(delivered[0])["releases"]
+    source = delivered[1] / "orders.git"
+    aside = source.rename(delivered[1] / "aside.git")
+    try:
+        answered = smoke(installation, release, "smoke-without-source")
+        assert answered["status"] == "WORK_STATUS_SUCCEEDED", answered
+        assert release["commitSha"] in answered["result"]["summary"]
+        digest = release["imageRef"].rpartition("@sha256:")[2]
+        blobs = next((installation.state_dir / "registry").rglob(f"blobs/sha256/{digest}")).parent
+        layer = json.loads((blobs / digest).read_bytes())["layers"][0]["digest"].removeprefix("sha256:")
+        whole = (blobs / layer).read_bytes()
+        (blobs / layer).chmod(0o600)
+        (blobs / layer).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        refused = smoke(installation, release, "smoke-with-a-flipped-byte")
+        (blobs / layer).write_bytes(whole)
+    finally:
+        aside.rename(source)
+    assert refused["status"] == "WORK_STATUS_FAILED"
+    assert layer in refused["result"]["summary"]
 
 
 def test_every_citation_of_the_timeline_resolves(installation: Installation, delivered: tuple[str, Path]) -> None:

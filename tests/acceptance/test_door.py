@@ -1,37 +1,18 @@
 """The one door, by plain HTTP as curl would: what is malformed is named with its remedy, and nothing is written."""
 
 import json
-import tomllib
-import urllib.error
-import urllib.request
 from typing import Any
 
 import psycopg
 import pytest
 
 from ameide.engine.engine import Engine
-from tests.acceptance.installation import Installation
+from tests.acceptance.installation import Installation, post
 
 WORK = "ameide_core_proto.transformation.work.v1.WorkCommandService/RequestWork"
 GOVERNANCE = "ameide_core_proto.transformation.governance.v1.GovernanceCommandService"
 QUERIES = "ameide_core_proto.transformation.governance.v1.GovernanceQueryService"
 COUNTED = ("work", "outbox", "idempotency", "aggregate", "log")
-
-
-def post(installation: Installation, path: str, body: str, who: str = "owner") -> tuple[int, dict[str, Any]]:
-    """Status and JSON of one call."""
-    settings = tomllib.loads((installation.state_dir / "run" / "control.toml").read_text(encoding="utf-8"))
-    token = (installation.state_dir / "tokens" / who).read_text(encoding="utf-8").strip() if who else ""
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{settings['listen_port']}/{path}",
-        data=body.encode(),
-        headers={"content-type": "application/json", **({"authorization": f"Bearer {token}"} if token else {})},
-    )
-    try:
-        with urllib.request.urlopen(request) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
 
 
 def rows(installation: Installation) -> dict[str, int]:
