@@ -34,9 +34,11 @@ async def together(world: World, change_id: str, *calls: Awaitable[T]) -> list[T
     """Say all of it while the change is locked, so that they really meet, queued in this order."""
     async with world.app.transaction("default") as tx:
         await tx.fetch_one("SELECT 1 FROM ameide.aggregate WHERE kind = 'change' AND id = %s FOR UPDATE", (change_id,))
-        tasks = [asyncio.ensure_future(call) for call in calls]
-        for number in range(1, len(tasks) + 1):
-            await _waiting(world, number)
+        tasks: list[asyncio.Future[T]] = []
+        for call in calls:
+            tasks.append(asyncio.ensure_future(call))
+            # The next one comes when this one waits: locks are granted in the order in which they were asked for.
+            await _waiting(world, len(tasks))
     return await asyncio.gather(*tasks, return_exceptions=True)
 
 
