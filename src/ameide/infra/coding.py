@@ -60,7 +60,7 @@ def coding(regenerate: Regenerate, choose: Callable[[str], Coder] = coder_named)
         commit = await _commit(ctx, start, report)
         # What generation wrote is not the coder's own, but no path that is denied may change by that way either.
         await _judge(ctx, start, commit, PathRules(denied=(ctx.work.path_rules or PathRules()).denied))
-        await _push(ctx, commit)
+        await push(ctx, commit, _moved)
         result = await _result(ctx, commit, report.summary)
         result.usage = report.usage
         return result
@@ -132,22 +132,29 @@ async def _commit(ctx: StepContext, start: str, report: CoderReport) -> str:
     )
 
 
-async def _push(ctx: StepContext, commit: str) -> None:
+async def push(ctx: StepContext, commit: str, moved: Callable[[str], Finding]) -> None:
+    """Push to the work's branch if it is where the work expects it; `moved` words the finding when it is not.
+
+    Raises `StepFailed` with CONFLICT, whose outputs say where the branch is now, or CHECKOUT_FAILED.
+    """
     inputs = ctx.work.inputs or WorkInputs()
     try:
         await ctx.git.push_with_lease(commit, inputs.branch, inputs.expected_branch_sha)
     except LeaseRefused as error:
-        finding = _finding(FindingClass.MERGE_CONFLICT, "branch_moved", str(error))
         # Whoever pushed is taken as base by the next iteration.
         actual = Outputs(commit_sha=error.actual, branch=inputs.branch)
         raise StepFailed(
-            FailureCode.CONFLICT, f"Somebody pushed meanwhile: {error}.", findings=[finding], outputs=actual
+            FailureCode.CONFLICT, f"Somebody pushed meanwhile: {error}.", findings=[moved(str(error))], outputs=actual
         ) from error
     except GitFailed as error:
         raise StepFailed(
             FailureCode.CHECKOUT_FAILED, f"repo_url: {error}. `ameide repo check` tests the right to push."
         ) from error
     ctx.log(f"pushed {commit} to {inputs.branch}")
+
+
+def _moved(what: str) -> Finding:
+    return _finding(FindingClass.MERGE_CONFLICT, "branch_moved", what)
 
 
 async def _result(ctx: StepContext, commit: str, summary: str) -> WorkResult:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from ameide.infra.coding import CHANGE_TRAILER, WORK_TRAILER
-from ameide.infra.git import IDENTITY, GitFailed, LeaseRefused
+from ameide.infra.coding import CHANGE_TRAILER, WORK_TRAILER, push
+from ameide.infra.git import IDENTITY
 from ameide.infra.steps import StepContext, StepFailed
 from ameide.infra.tools.findings import finding
 from ameide.infra.tools.repository import inputs_of
-from ameide_core_proto.transformation.work.v1.work_pb import FailureCode, FindingClass, Outputs, WhereToFix, WorkResult
+from ameide_core_proto.transformation.work.v1.work_pb import (
+    FailureCode,
+    Finding,
+    FindingClass,
+    Outputs,
+    WhereToFix,
+    WorkResult,
+)
 
 
 async def pushed_before(ctx: StepContext, start: str) -> WorkResult | None:
@@ -49,20 +56,11 @@ async def _push(ctx: StepContext, commit: str) -> None:
         raise StepFailed(
             FailureCode.TOOL_FAILED, "inputs.branch: the step has something to push and no branch. Request it with one."
         )
-    try:
-        await ctx.git.push_with_lease(commit, inputs.branch, inputs.expected_branch_sha)
-    except LeaseRefused as error:
-        moved = finding(FindingClass.MERGE_CONFLICT, "branch_moved", str(error), where=WhereToFix.OPS)
-        # Whoever pushed is taken as base by the next iteration.
-        actual = Outputs(commit_sha=error.actual, branch=inputs.branch)
-        raise StepFailed(
-            FailureCode.CONFLICT, f"Somebody pushed meanwhile: {error}.", findings=[moved], outputs=actual
-        ) from error
-    except GitFailed as error:
-        raise StepFailed(
-            FailureCode.CHECKOUT_FAILED, f"repo_url: {error}. `ameide repo check` tests the right to push."
-        ) from error
-    ctx.log(f"pushed {commit} to {inputs.branch}")
+    await push(ctx, commit, _moved)
+
+
+def _moved(what: str) -> Finding:
+    return finding(FindingClass.MERGE_CONFLICT, "branch_moved", what, where=WhereToFix.OPS)
 
 
 async def _result(ctx: StepContext, start: str, commit: str, summary: str) -> WorkResult:
