@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 from connectrpc.server import ConnectASGIApplication
 
-from ameide import config, logs
+from ameide import config, faults, logs
 from ameide.config import Settings
 from ameide.domain import access
 from ameide.domain.commands.governance import GovernanceCommands
@@ -68,6 +68,7 @@ def serve(roles: Sequence[str], settings: Settings, on_ready: Callable[[], None]
     if unknown or not roles:
         raise InvalidArgument(f"unknown role {', '.join(unknown)}", field="ROLE", remedy=f"Choose of {' '.join(ROLES)}")
     logs.configure(settings.log_level)
+    faults.arm(settings.crash_at)
     try:
         asyncio.run(_serve(frozenset(roles), settings, on_ready))
     except ExceptionGroup as group:

@@ -102,6 +102,9 @@ class Settings:
         "Folder of the coder `patches`, applied in turn, one an iteration. Default: `patches` in the state folder.",
     )
     lease_seconds: int = _setting(30, "Seconds for which a claim or a heartbeat holds a work.")
+    crash_at: str = _setting(
+        "", "For fault tests: end this process by SIGKILL at a named point, `<role>.<what>.<where>[:n]`."
+    )
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR; logs are JSON lines on standard error.")
 
 

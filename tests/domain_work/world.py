@@ -201,7 +201,7 @@ class World:
         async def handler(unit: Unit) -> pb.RecordWorkStartedResponse:
             return await claims.record_work_started(unit, work_request_id, claim_id)
 
-        return await self.service.perform(by, None, handler)
+        return await self.service.perform(by, "RecordWorkStarted", None, handler)
 
     async def run(self, work: WorkRequest, executor: str = "verifier") -> Claimed:
         """Claim a work and get it."""
@@ -225,13 +225,13 @@ class World:
         async def handler(unit: Unit) -> pb.RecordWorkHeartbeatResponse:
             return await claims.record_work_heartbeat(unit, command)
 
-        return await self.service.perform(claimed.executor, None, handler)
+        return await self.service.perform(claimed.executor, "RecordWorkHeartbeat", None, handler)
 
     async def outcome(self, claimed: Claimed, command: pb.RecordWorkOutcomeRequest) -> pb.RecordWorkOutcomeResponse:
         async def handler(unit: Unit) -> pb.RecordWorkOutcomeResponse:
             return await claims.record_work_outcome(unit, command)
 
-        return await self.service.perform(claimed.executor, None, handler)
+        return await self.service.perform(claimed.executor, "RecordWorkOutcome", None, handler)
 
     async def succeed(self, claimed: Claimed, **outputs: str) -> pb.RecordWorkOutcomeResponse:
         return await self.outcome(claimed, success(claimed, **outputs))
@@ -247,7 +247,7 @@ class World:
         async def handler(unit: Unit) -> pb.ReleaseWorkResponse:
             return await claims.release_work(unit, command)
 
-        work = (await self.service.perform(claimed.executor, None, handler)).work
+        work = (await self.service.perform(claimed.executor, "ReleaseWork", None, handler)).work
         assert work is not None
         return work
 

@@ -62,7 +62,7 @@ class Readers:
             )
             return await process_facts.record(unit, command)
 
-        await self.world.service.perform(PROCESS, None, handler)
+        await self.world.service.perform(PROCESS, "RecordProcessFacts", None, handler)
 
     async def close(self) -> None:
         """Close the clients."""

@@ -68,7 +68,7 @@ async def released(readers: Readers) -> Readers:
             unit.record(facts.RolloutHealthRecorded(promotion=promotion))
 
     await readers.world.register()
-    await readers.world.service.perform(PROCESS, None, handler)
+    await readers.world.service.perform(PROCESS, "RecordRelease", None, handler)
     await readers.caught_up()
     return readers
 

@@ -69,14 +69,14 @@ class Access(AccessService):
         async def handler(unit: Unit) -> pb.IssueTokenResponse:
             return await issue_token(unit, request)
 
-        return await self._service.perform(_admin(), request.scope, handler)
+        return await self._service.perform(_admin(), "IssueToken", request.scope, handler)
 
     async def list_tokens(self, request: pb.ListTokensRequest, _ctx: RequestContext[Any, Any]) -> pb.ListTokensResponse:
         async def handler(unit: Unit) -> pb.ListTokensResponse:
             rows = await unit.tx.fetch_all(_SQL["list_tokens"], (unit.tenant_id,))
             return pb.ListTokensResponse(tokens=[_token(row) for row in rows])
 
-        return await self._service.perform(_admin(), request.scope, handler)
+        return await self._service.perform(_admin(), "ListTokens", request.scope, handler)
 
     async def revoke_token(
         self, request: pb.RevokeTokenRequest, _ctx: RequestContext[Any, Any]
@@ -87,7 +87,7 @@ class Access(AccessService):
                 raise NotFound(f"no token {request.token_id}", remedy="`ameide token list` shows them")
             return pb.RevokeTokenResponse(token=_token(row))
 
-        return await self._service.perform(_admin(), request.scope, handler)
+        return await self._service.perform(_admin(), "RevokeToken", request.scope, handler)
 
     async def who_am_i(self, _request: pb.WhoAmIRequest, _ctx: RequestContext[Any, Any]) -> pb.WhoAmIResponse:
         caller = current_caller()
@@ -95,7 +95,7 @@ class Access(AccessService):
         async def handler(unit: Unit) -> pb.WhoAmIResponse:
             return pb.WhoAmIResponse(principal=await unit.read("principal", caller.principal_id, Principal))
 
-        return await self._service.perform(caller, None, handler)
+        return await self._service.perform(caller, "WhoAmI", None, handler)
 
 
 async def admit_principal(unit: Unit, command: pb.AdmitPrincipalRequest) -> pb.AdmitPrincipalResponse:
@@ -154,7 +154,7 @@ async def bootstrap(
     async def issue(unit: Unit) -> pb.IssueTokenResponse:
         return await issue_token(unit, pb.IssueTokenRequest(principal_id=principal_id, queues=list(queues)))
 
-    return (await service.perform(caller, None, issue)).secret
+    return (await service.perform(caller, "IssueToken", None, issue)).secret
 
 
 def _admin() -> Caller:

@@ -65,7 +65,7 @@ class Service:
         check_scope(caller, command.scope)
         key = (caller.tenant_id, name, command.client_request_id)
         fingerprint = fingerprint_of(command, caller.principal_id)
-        async with self._database.transaction(caller.tenant_id) as tx:
+        async with self._database.transaction(caller.tenant_id, point=f"service.{name}") as tx:
             begun = await tx.fetch_one(_SQL["begin_command"], (*key, fingerprint))
             if begun is None:
                 return await _replay(tx, key, fingerprint, answer)
@@ -77,10 +77,12 @@ class Service:
         self._wake()
         return response
 
-    async def perform(self, caller: Caller, scope: Scope | None, handler: Callable[[Unit], Awaitable[R]]) -> R:
+    async def perform(
+        self, caller: Caller, name: str, scope: Scope | None, handler: Callable[[Unit], Awaitable[R]]
+    ) -> R:
         """Run a handler that carries its own idempotency: claims by their lease row, process facts by (epoch, seq)."""
         check_scope(caller, scope)
-        async with self._database.transaction(caller.tenant_id) as tx:
+        async with self._database.transaction(caller.tenant_id, point=f"service.{name}") as tx:
             row = await tx.fetch_one(_SQL["now"])
             assert row is not None
             unit = Unit(tx, caller, row["now"], causation_id=new_message_id())

@@ -52,13 +52,17 @@ class Sweeper:
     async def sweep(self) -> int:
         """Deal with everything that is due; returns how much that was, 0 also when another replica is at it."""
         done = 0
-        for step in (self._lost_claim, self._waiting_work, self._due_gate):
-            while await self._one(step):
+        for name, step in (
+            ("lost_claim", self._lost_claim),
+            ("waiting_work", self._waiting_work),
+            ("due_gate", self._due_gate),
+        ):
+            while await self._one(name, step):
                 done += 1
         return done
 
-    async def _one(self, step: Callable[[Transaction, datetime], Awaitable[bool]]) -> bool:
-        async with self._database.transaction(None) as tx:
+    async def _one(self, name: str, step: Callable[[Transaction, datetime], Awaitable[bool]]) -> bool:
+        async with self._database.transaction(None, point=f"sweeper.{name}") as tx:
             turn = await tx.fetch_one(_SQL["lock_sweep"])
             if turn is None or not await step(tx, turn["now"]):
                 return False

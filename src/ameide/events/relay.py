@@ -35,7 +35,7 @@ class Relay:
 
     async def move(self) -> int:
         """Move one batch; returns its size, 0 when there is nothing or another relay is at it. Raises Unreachable."""
-        async with self._db.transaction(None) as tx:
+        async with self._db.transaction(None, point="relay.move") as tx:
             head = await tx.fetch_one(_SQL["lock_head"])
             if head is None:
                 return 0

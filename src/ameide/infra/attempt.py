@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 
 from ameide.errors import Fenced
+from ameide.faults import reach
 from ameide.infra import workspace as workspaces
 from ameide.infra.checkout import credential, network
 from ameide.infra.child import Children
@@ -129,9 +130,12 @@ class Attempt:
             self._claim.lease.check,
         )
         step = self._steps.of(work)
-        return await step(
+        reach("executor.effect.before")
+        result = await step(
             StepContext(work, workspace, children, evidence, live.line, self._settings, git, self._store, self._spend)
         )
+        reach("executor.effect.after")
+        return result
 
     def _spend(self, usage: Usage) -> None:
         self._usage = usage

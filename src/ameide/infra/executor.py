@@ -10,6 +10,7 @@ import uuid
 from dataclasses import replace
 
 from ameide.errors import AmeideError
+from ameide.faults import reach
 from ameide.infra.attempt import Attempt, Steps
 from ameide.infra.claim import Claim
 from ameide.infra.clock import now
@@ -117,4 +118,8 @@ class Executor:
         request = PollWorkRequest(
             queues=list(self._settings.queues), claim_id=claim_id, wait_seconds=wait, runner=self._settings.name
         )
-        return await self._clients.work.poll_work(request, timeout_ms=(wait + 10) * 1000)
+        reach("executor.claim.before")
+        answer = await self._clients.work.poll_work(request, timeout_ms=(wait + 10) * 1000)
+        if answer.answer is ClaimAnswer.RUN:
+            reach("executor.claim.after")
+        return answer

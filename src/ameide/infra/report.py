@@ -7,6 +7,7 @@ import logging
 from typing import Protocol
 
 from ameide.errors import AmeideError, Conflict, Fenced, InvalidArgument, Refused
+from ameide.faults import reach
 from ameide.infra.claim import Claim
 from ameide.infra.evidence import EvidenceWriter
 from ameide.infra.object_store import ObjectStore
@@ -62,7 +63,9 @@ async def report(
 async def _store(claim: Claim, evidence: EvidenceWriter, store: ObjectStore) -> None:
     while True:
         try:
+            reach("executor.evidence.before")
             await evidence.store(store, claim.lease.check)
+            reach("executor.evidence.after")
             return
         except AmeideError as error:
             # Waiting longer than half a lease would only lose the claim.
@@ -91,4 +94,6 @@ async def _record(
     result = presentable(conclusion.result, redactor, usage)
     bundle = bundled(result.summary, stored=stored)
     result.evidence_bundle_id = bundle.evidence_bundle_id
+    reach("executor.outcome.before")
     await claim.record(conclusion.outcome, result, bundle)
+    reach("executor.outcome.after")

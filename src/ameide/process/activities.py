@@ -11,6 +11,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from ameide.errors import AmeideError, PermissionDenied, Unauthenticated
+from ameide.faults import reach
 from ameide.process import steps
 from ameide.rpc.clients import Clients
 from ameide_core_proto.process.transformation.v1.process_fact_service_pb import (
@@ -64,10 +65,14 @@ class DomainCommands:
         ]
 
     async def _send(self, call: Callable[[Request], Awaitable[Response]], request: Request, facts: Facts) -> Response:
+        point = f"worker.{activity.info().activity_type}"
         try:
             if facts is not None:
                 await self._domain.process_facts.record_process_facts(facts)
-            return await call(request)
+            reach(f"{point}.before")
+            answer = await call(request)
+            reach(f"{point}.after")
+            return answer
         except AmeideError as error:
             raise as_failure(error) from error
 

@@ -21,6 +21,7 @@ from ameide.contracts.facts import open_payload
 from ameide.contracts.ids import parse_process_instance_id
 from ameide.errors import AmeideError, NotFound, PermissionDenied, Unauthenticated, Unreachable
 from ameide.events.messages import LoggedMessage
+from ameide.faults import reach
 from ameide.process.decisive import decisive
 from ameide.process.steps import DOMAIN_FACT
 from ameide.process.temporal import backoff, connect_patiently
@@ -149,7 +150,9 @@ class Ingress:
             return await self._start(temporal, message, body.run, fact)
         try:
             handle = temporal.get_workflow_handle(message.process_instance_id)
+            reach("ingress.signal.before")
             await handle.signal(DOMAIN_FACT, decisive(fact))
+            reach("ingress.signal.after")
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise
@@ -165,6 +168,7 @@ class Ingress:
     async def _start(self, temporal: Client, message: LoggedMessage, run: Run, fact: DomainFact) -> str:
         """SignalWithStart with the stored input: signals the workflow that runs, and never starts one twice."""
         try:
+            reach("ingress.start.before")
             await temporal.start_workflow(
                 run.workflow_type,
                 run.input,
@@ -175,6 +179,7 @@ class Ingress:
                 start_signal=DOMAIN_FACT,
                 start_signal_args=[decisive(fact)],
             )
+            reach("ingress.start.after")
         except WorkflowAlreadyStartedError:
             return await self._close(message)
         return "started"

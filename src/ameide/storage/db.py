@@ -12,6 +12,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ameide.errors import Unreachable
+from ameide.faults import reach
 
 Row = DictRow
 Params = Sequence[object] | Mapping[str, object] | None
@@ -87,13 +88,19 @@ class Database:
         await self._pool.close()
 
     @asynccontextmanager
-    async def transaction(self, tenant: str | None) -> AsyncGenerator[Transaction]:
-        """One transaction in the context of a tenant; None sets none, which under the app role sees no tenant row."""
+    async def transaction(self, tenant: str | None, *, point: str = "") -> AsyncGenerator[Transaction]:
+        """One transaction in the context of a tenant; None sets none, which under the app role sees no tenant row.
+
+        `point` names its commit for `ameide.faults`.
+        """
         try:
-            async with self._pool.connection() as connection, connection.transaction():
-                if tenant is not None:
-                    await connection.execute("SELECT set_config('ameide.tenant_id', %s, true)", (tenant,))
-                yield Transaction(connection)
+            async with self._pool.connection() as connection:
+                async with connection.transaction():
+                    if tenant is not None:
+                        await connection.execute("SELECT set_config('ameide.tenant_id', %s, true)", (tenant,))
+                    yield Transaction(connection)
+                    reach(f"{point}.before_commit")
+                reach(f"{point}.after_commit")
         except PoolTimeout as error:
             raise Unreachable(
                 "no database connection became free in time", remedy="Try again, or raise the pool's size"

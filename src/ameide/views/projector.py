@@ -38,7 +38,7 @@ class Projector:
 
     async def step(self) -> int:
         """Project one batch; returns its size, 0 when idle or while another projector works. Raises Unreachable."""
-        async with self._db.transaction(None) as tx:
+        async with self._db.transaction(None, point="projector.batch") as tx:
             position = await lock_cursor(tx, CONSUMER)
             if position is None:
                 return 0

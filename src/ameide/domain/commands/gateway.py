@@ -54,7 +54,9 @@ class Gateway:
                 waited = int(loop.time() - arrived)
                 pause = POLL_SECONDS
                 try:
-                    response = await self._service.perform(caller, None, lambda unit: self._next(unit, request))
+                    response = await self._service.perform(
+                        caller, "PollWork", None, lambda unit: self._next(unit, request)
+                    )
                 except _Busy:
                     response, pause = None, BUSY_SECONDS
                 if response is not None and response.answer == ClaimAnswer.RUN:

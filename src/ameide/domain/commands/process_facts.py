@@ -42,7 +42,7 @@ class ProcessFacts(ProcessFactService):
         async def handler(unit: Unit) -> RecordProcessFactsResponse:
             return await record(unit, request)
 
-        return await self._service.perform(caller, request.scope, handler)
+        return await self._service.perform(caller, "RecordProcessFacts", request.scope, handler)
 
 
 async def record(unit: Unit, command: RecordProcessFactsRequest) -> RecordProcessFactsResponse:

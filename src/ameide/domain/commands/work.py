@@ -53,7 +53,7 @@ class WorkCommands(WorkCommandService):
                 unit, request.work_request_id, request.claim_id, self._lease_seconds, request.runner
             )
 
-        return await self._service.perform(current_caller(), request.scope, handler)
+        return await self._service.perform(current_caller(), "RecordWorkStarted", request.scope, handler)
 
     async def record_work_heartbeat(
         self,
@@ -63,7 +63,7 @@ class WorkCommands(WorkCommandService):
         async def handler(unit: Unit) -> pb.RecordWorkHeartbeatResponse:
             return await claims.record_work_heartbeat(unit, request, self._lease_seconds)
 
-        return await self._service.perform(current_caller(), request.scope, handler)
+        return await self._service.perform(current_caller(), "RecordWorkHeartbeat", request.scope, handler)
 
     async def record_work_outcome(
         self,
@@ -73,7 +73,7 @@ class WorkCommands(WorkCommandService):
         async def handler(unit: Unit) -> pb.RecordWorkOutcomeResponse:
             return await claims.record_work_outcome(unit, request)
 
-        return await self._service.perform(current_caller(), request.scope, handler)
+        return await self._service.perform(current_caller(), "RecordWorkOutcome", request.scope, handler)
 
     async def release_work(
         self, request: pb.ReleaseWorkRequest, _ctx: RequestContext[pb.ReleaseWorkRequest, pb.ReleaseWorkResponse]
@@ -81,7 +81,7 @@ class WorkCommands(WorkCommandService):
         async def handler(unit: Unit) -> pb.ReleaseWorkResponse:
             return await claims.release_work(unit, request)
 
-        return await self._service.perform(current_caller(), request.scope, handler)
+        return await self._service.perform(current_caller(), "ReleaseWork", request.scope, handler)
 
 
 def _requester() -> Caller:

@@ -31,7 +31,7 @@ class PostgresFactStream:
         """See `FactStream.activate`."""
         await self.release()
         async with AsyncExitStack() as held:
-            tx = await held.enter_async_context(self._db.transaction(None))
+            tx = await held.enter_async_context(self._db.transaction(None, point=f"{self._consumer}.position"))
             position = await lock_cursor(tx, self._consumer)
             if position is None:
                 return False

@@ -16,7 +16,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 
-from ameide import config, logs
+from ameide import config, faults, logs
 from ameide.config import Settings
 from ameide.errors import InvalidArgument
 from ameide.infra.attempt import Steps
@@ -101,6 +101,7 @@ async def serve_role(
 
     With `once` it takes at most one work; the answer is whether there was one.
     """
+    faults.arm(settings.crash_at)
     root = occupy(reachable(settings.work_dir, role.user(settings)), role.value)
     try:
         own = await asyncio.to_thread(
