@@ -54,6 +54,11 @@ class Service:
         self._database = database
         self._wake = wake
 
+    @property
+    def database(self) -> Database:
+        """The pool, for what is no command."""
+        return self._database
+
     async def execute(
         self, caller: Caller, name: str, command: C, answer: type[A], handler: Callable[[Unit, C], Awaitable[A]]
     ) -> A:

@@ -15,6 +15,7 @@ from ameide.domain.decisions.work import Waiting, waiting_from, waiting_longer
 from ameide.domain.statement import state_facts
 from ameide.domain.unit import Unit
 from ameide.errors import Unreachable
+from ameide.events.presence import RolePresence
 from ameide.events.wakeups import Wakeups
 from ameide.rpc.interceptors import Caller
 from ameide.storage import sql
@@ -37,12 +38,14 @@ class Sweeper:
         self._database = database
         self._wakeups = wakeups
         self._interval = interval
+        self._presence = RolePresence(database, "sweeper")
 
     async def run(self) -> None:
         """Sweep for ever; an unreachable database is waited for."""
         while True:
             pause = self._interval
             try:
+                await self._presence.beat()
                 await self.sweep()
             except Unreachable as error:
                 log.warning("the sweeper waits for the database", extra={"error": str(error)})

@@ -8,6 +8,7 @@ from typing import Self
 from ameide.events.messages import LoggedMessage
 from ameide.events.parking import Parking
 from ameide.events.ports import FactStream
+from ameide.events.presence import RolePresence
 from ameide.storage.db import Database
 
 
@@ -22,6 +23,7 @@ class Consumer:
         self._stream = stream
         self._db = db
         self._parking = Parking(name)
+        self._presence = RolePresence(db, name)
         self._stuck: frozenset[str] = frozenset()
         self._last = 0
         # Positions of released messages in hand; those parked again are kept apart.
@@ -33,6 +35,7 @@ class Consumer:
 
         What the last batch left unacknowledged is delivered again. Raises Unreachable.
         """
+        await self._presence.beat()
         if not await self._stream.activate():
             return []
         async with self._db.transaction(None) as tx:

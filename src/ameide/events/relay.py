@@ -10,6 +10,7 @@ import logging
 from collections.abc import Collection
 
 from ameide.errors import Unreachable
+from ameide.events.presence import RolePresence
 from ameide.events.wakeups import Bell, Wakeups
 from ameide.storage.db import Database
 from ameide.storage.sql import load
@@ -32,6 +33,7 @@ class Relay:
         self._wakeups = wakeups
         self._batch = batch
         self._elsewhere = list(elsewhere)
+        self._presence = RolePresence(db, "relay")
 
     async def move(self) -> int:
         """Move one batch; returns its size, 0 when there is nothing or another relay is at it. Raises Unreachable."""
@@ -61,6 +63,7 @@ class Relay:
 
     async def _step(self, bell: Bell) -> None:
         try:
+            await self._presence.beat()
             if await self.move() == 0:
                 await bell.wait(POLL_SECONDS)
         except Unreachable as error:

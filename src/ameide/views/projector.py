@@ -8,6 +8,7 @@ from ameide.errors import Unreachable
 from ameide.events.log import advance_cursor, lock_cursor, read
 from ameide.events.messages import LoggedMessage
 from ameide.events.parking import Parking
+from ameide.events.presence import RolePresence
 from ameide.events.wakeups import Bell, Wakeups
 from ameide.storage.db import BadData, Database, Transaction
 from ameide.storage.sql import load
@@ -32,6 +33,7 @@ class Projector:
         self._wakeups = wakeups
         self._batch = batch
         self._parking = Parking(CONSUMER)
+        self._presence = RolePresence(db, CONSUMER)
         self.projected = 0
         self.skipped = 0
         self.parked = 0
@@ -62,6 +64,7 @@ class Projector:
 
     async def _turn(self, bell: Bell) -> None:
         try:
+            await self._presence.beat()
             if await self.step() == 0:
                 await bell.wait(POLL_SECONDS)
         except Unreachable as error:

@@ -8,6 +8,7 @@ from ameide.domain.commands import claims, work_rows
 from ameide.domain.decisions.work_claim import need_queue
 from ameide.domain.service import Service
 from ameide.domain.unit import Unit
+from ameide.events.presence import QueuePresence
 from ameide.events.wakeups import Wakeups
 from ameide.rpc.interceptors import Caller
 from ameide.storage import sql
@@ -35,6 +36,7 @@ class Gateway:
         self._service = service
         self._wakeups = wakeups
         self._lease_seconds = lease_seconds
+        self._presence = QueuePresence(service.database)
 
     async def poll(self, caller: Caller, request: PollWorkRequest) -> PollWorkResponse:
         """The claim's RUN if it is current, else the oldest invitation of these queues, claimed; NONE after the wait.
@@ -48,6 +50,7 @@ class Gateway:
         arrived = loop.time()
         # An executor counts its lease from when it sent the call: what it waited here must stay a small part of it.
         deadline = arrived + min(request.wait_seconds, self._lease_seconds / 2)
+        self._presence.note(caller.tenant_id, caller.principal_id, request.queues, deadline - arrived)
         with self._wakeups.bell("queue") as bell:
             while True:
                 # Taken before the claim, so that the answer never promises more than the lease has.

@@ -1,0 +1,12 @@
+-- name: role
+-- One row a role, however many replicas: the last one that took a turn speaks for all.
+INSERT INTO ameide.role_seen (role, seen_at) VALUES (%s, clock_timestamp())
+ON CONFLICT (role) DO UPDATE SET seen_at = excluded.seen_at
+
+-- name: queues
+-- Sorted, so that two polls can't deadlock. A shorter poll does not hide that a longer one still waits.
+INSERT INTO ameide.queue_served AS s (tenant_id, queue, principal_id, seen_at, served_until)
+SELECT %(tenant)s, queue, %(principal)s, clock_timestamp(), clock_timestamp() + make_interval(secs => %(seconds)s)
+FROM unnest(%(queues)s::text[]) AS q (queue) ORDER BY queue
+ON CONFLICT (tenant_id, queue, principal_id) DO UPDATE
+SET seen_at = excluded.seen_at, served_until = greatest(s.served_until, excluded.served_until)
