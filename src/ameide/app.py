@@ -100,7 +100,8 @@ async def _serve(roles: frozenset[str], settings: Settings, on_ready: Callable[[
             loops.append(tasks.create_task(server.serve([server.bound()])))
             started.append(tasks.create_task(server.listening()))
         if "relay" in roles:
-            loops.append(tasks.create_task(Relay(await database("relay"), wakeups).run()))
+            relay = Relay(await database("relay"), wakeups, partition=settings.log_partition_messages)
+            loops.append(tasks.create_task(relay.run()))
         if "sweeper" in roles:
             loops.append(tasks.create_task(Sweeper(await database("sweeper"), wakeups).run()))
         if "projector" in roles:

@@ -102,6 +102,9 @@ class Settings:
         "Folder of the coder `patches`, applied in turn, one an iteration. Default: `patches` in the state folder.",
     )
     lease_seconds: int = _setting(30, "Seconds for which a claim or a heartbeat holds a work.")
+    log_partition_messages: int = _setting(
+        1_000_000, "Messages in one partition of the log, which is archived and dropped as a whole; about 1 GB."
+    )
     crash_at: str = _setting(
         "", "For fault tests: end this process by SIGKILL at a named point, `<role>.<what>.<where>[:n]`."
     )

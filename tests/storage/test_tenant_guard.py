@@ -4,6 +4,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from ameide.config import DATABASE_ROLES as ROLES
 from ameide.errors import Refused
 from ameide.storage.db import Database
 from ameide.storage.migrate import check_guard, migrate
@@ -33,6 +34,7 @@ def fill(database: SpineDatabase, tables: list[str], tenant: str) -> None:
         "ARRAY": [],
     }
     with psycopg.connect(database.address.conninfo, autocommit=True) as admin:
+        admin.execute("SELECT ameide.extend_log(1, 100)")
         for table in tables:
             columns = admin.execute(
                 "SELECT column_name, data_type FROM information_schema.columns "
@@ -82,6 +84,19 @@ def test_a_tenant_sees_its_own_rows_only(database: SpineDatabase) -> None:
         for table in tables:
             seen = app.execute(sql.SQL("SELECT tenant_id FROM ameide.{}").format(sql.Identifier(table))).fetchall()
             assert seen == [("acme",)], table
+
+
+def test_a_part_of_the_log_is_reached_through_the_log_alone(database: SpineDatabase) -> None:
+    fill(database, ["log"], "acme")
+    with psycopg.connect(database.address.conninfo, autocommit=True) as admin:
+        parts = [str(name) for (name,) in admin.execute("SELECT name FROM ameide.log_partition").fetchall()]
+    assert parts
+    for role in ROLES:
+        with psycopg.connect(database.dsn(role), autocommit=True) as connection:
+            connection.execute("SELECT set_config('ameide.tenant_id', 'acme', false)")
+            for part in parts:
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(sql.SQL("SELECT FROM ameide.{}").format(sql.Identifier(part)))
 
 
 async def test_the_setting_ends_with_its_transaction(database: SpineDatabase) -> None:

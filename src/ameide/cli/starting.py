@@ -27,6 +27,7 @@ _OF_CONTROL = (
     "temporal_namespace",
     "object_store",
     "lease_seconds",
+    "log_partition_messages",
     "log_level",
 )
 _OF_WORKER = ("state_dir", "tenant", "address", "temporal_address", "temporal_namespace", "log_level")

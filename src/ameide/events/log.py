@@ -28,6 +28,14 @@ async def advance_cursor(tx: Transaction, name: str, position: int) -> None:
 
 
 async def read(tx: Transaction, after: int, limit: int) -> list[LoggedMessage]:
-    """At most `limit` messages behind the position, in order, without a gap."""
+    """At most `limit` messages behind the position, in order, without a gap.
+
+    Raises Internal when those next to the position have left the log for the archive: nobody skips what is archived.
+    """
     rows = await tx.fetch_all(_SQL["read_log"], {"after": after, "limit": limit})
+    if rows and rows[0]["position"] != after + 1:
+        raise Internal(
+            f"the log begins at {rows[0]['position']}, what follows {after} is in the archive",
+            remedy="A consumer's cursor is never set back; `ameide projection rebuild` reads archive and log",
+        )
     return [LoggedMessage.of(row) for row in rows]

@@ -12,11 +12,14 @@ from collections.abc import Collection
 from ameide.errors import Unreachable
 from ameide.events.presence import RolePresence
 from ameide.events.wakeups import Bell, Wakeups
-from ameide.storage.db import Database
+from ameide.storage.db import Database, Transaction
 from ameide.storage.sql import load
 
 POLL_SECONDS = 0.5
 RETRY_SECONDS = 2.0
+# A partition is what is archived, checked and dropped at once: about a gigabyte, minutes of work. Fewer partitions keep
+# planning quick: at one message a second a year makes 32.
+PARTITION = 1_000_000
 _SQL = load("events")
 log = logging.getLogger(__name__)
 
@@ -25,15 +28,27 @@ class Relay:
     """Moves the outbox into the log. Any number may run; the one that gets the head row moves.
 
     `db` is of the role ameide_relay. Intents of the queues `elsewhere` are left to their forwarder; all others become
-    rows of PostgreSQL queues in the moving transaction.
+    rows of PostgreSQL queues in the moving transaction. A partition of the log holds `partition` messages and is made
+    before a batch may need it.
     """
 
-    def __init__(self, db: Database, wakeups: Wakeups, *, batch: int = 500, elsewhere: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        db: Database,
+        wakeups: Wakeups,
+        *,
+        batch: int = 500,
+        elsewhere: Collection[str] = (),
+        partition: int = PARTITION,
+    ) -> None:
         self._db = db
         self._wakeups = wakeups
         self._batch = batch
         self._elsewhere = list(elsewhere)
         self._presence = RolePresence(db, "relay")
+        self._partition = partition
+        # The first position that has no partition yet, as far as this relay knows.
+        self._edge = 0
 
     async def move(self) -> int:
         """Move one batch; returns its size, 0 when there is nothing or another relay is at it. Raises Unreachable."""
@@ -42,6 +57,7 @@ class Relay:
             if head is None:
                 return 0
             after: int = head["position"]
+            edge = await self._edge_beyond(tx, after + self._batch)
             done = await tx.fetch_one(_SQL["move"], {"head": after, "limit": self._batch})
             moved, intents = (done["moved"], done["intents"]) if done else (0, 0)
             if moved:
@@ -49,11 +65,19 @@ class Relay:
                 if intents:
                     await tx.execute(_SQL["invite"], {"after": after, "upto": upto, "elsewhere": self._elsewhere})
                 await tx.execute(_SQL["set_head"], {"head": upto})
+        self._edge = edge
         if moved:
             self._wakeups.ring("log")
         if intents:
             self._wakeups.ring("queue")
         return moved
+
+    async def _edge_beyond(self, tx: Transaction, position: int) -> int:
+        if position < self._edge:
+            return self._edge
+        row = await tx.fetch_one(_SQL["extend_log"], {"upto": position, "size": self._partition})
+        assert row is not None
+        return int(row["edge"])
 
     async def run(self) -> None:
         """Move for ever; an unreachable database is waited for."""

@@ -16,6 +16,10 @@ ORDER BY place
 -- The fence: whoever holds the one head row is the sequencer. Others skip it and stay quiet.
 SELECT position FROM ameide.log_head FOR UPDATE SKIP LOCKED
 
+-- name: extend_log
+-- Partitions are made under the head's lock, before a batch may need them: no batch meets a position without a place.
+SELECT ameide.extend_log(%(upto)s, %(size)s) AS edge
+
 -- name: move
 -- A statement of its own after the lock, so that its snapshot is younger than the last mover's commit. Ids of one aggregate
 -- are taken under its lock, hence visible in order; a late commit of another aggregate is simply sequenced later.

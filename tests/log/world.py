@@ -1,0 +1,49 @@
+"""Messages for a log in small partitions, and what the log holds, seen past row-level security."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+
+from ameide.contracts import topics
+from ameide.contracts.ids import new_message_id
+from ameide.events.outbox import OutboxMessage
+from tests.conftest import SpineDatabase
+
+TENANT = "acme"
+
+
+def message(aggregate: str, version: int, *, intent: bool = False, payload: bytes = b"") -> OutboxMessage:
+    """A message about a work; its payload need not be one of its topic."""
+    return OutboxMessage(
+        tenant_id=TENANT,
+        topic=topics.QUEUE_VERIFY if intent else topics.WORK_FACTS,
+        kind="intent" if intent else "fact",
+        key=f"{TENANT}:{aggregate}",
+        message_id=new_message_id(),
+        name="WorkExecutionRequested" if intent else "WorkRequested",
+        aggregate_type="work",
+        aggregate_id=aggregate,
+        aggregate_version=version,
+        process_instance_id="",
+        correlation_id="",
+        causation_id="",
+        work_request_id=aggregate,
+        occurred_at=datetime.now(UTC),
+        payload=payload,
+    )
+
+
+def rows(database: SpineDatabase, statement: str, *parameters: object) -> list[DictRow]:
+    """The rows of a statement, as the superuser."""
+    with psycopg.connect(database.address.conninfo, autocommit=True) as admin:
+        cursor = admin.cursor(row_factory=dict_row).execute(statement.encode(), parameters or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+def partitions(database: SpineDatabase) -> list[tuple[int, int]]:
+    """The ranges of the log's partitions: first position, and the first one behind it."""
+    found = rows(database, "SELECT first, until FROM ameide.log_partition ORDER BY first")
+    return [(row["first"], row["until"]) for row in found]
