@@ -120,6 +120,11 @@ class SpineDatabase:
 @pytest.fixture
 def database(databases: Databases) -> Iterator[SpineDatabase]:
     """A database of its own for one test, migrated, with the roles that may log in."""
+    yield from spine(databases)
+
+
+def spine(databases: Databases) -> Iterator[SpineDatabase]:
+    """A migrated database, removed afterwards: for fixtures of another scope."""
     clone = databases.clone(databases.template("spine", _prepare_spine))
     yield SpineDatabase(clone)
     databases.drop(clone)

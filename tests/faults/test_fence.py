@@ -25,7 +25,7 @@ from ameide_core_proto.transformation.work.v1.command_service_pb import (
 from ameide_core_proto.transformation.work.v1.work_pb import EvidenceBundle, WorkResult
 from tests.acceptance.hold import Hold, create_held_orders
 from tests.acceptance.installation import Installation, git, remove, wait_for
-from tests.faults.oracle import Oracle
+from tests.faults.judging import Judge
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ async def test_a_stopped_executor_wakes_kills_its_child_and_writes_nothing(insta
     installation.ameide("up")
     url, gitops = create_held_orders(state / "remotes", verify)
     installation.ameide("repo", "add", "orders", url, "--gitops", gitops)
-    oracle = Oracle(installation)
+    judge = Judge(installation)
 
     coder.set()
     change = installation.start_change("orders", "It is noted", "There are notes", coder="command")
@@ -59,7 +59,7 @@ async def test_a_stopped_executor_wakes_kills_its_child_and_writes_nothing(insta
         coder.pass_by()
         with second_pool(installation):
             installation.gate(change, "ACCEPTANCE")
-        first, second = oracle.attempts(work["workRequestId"])
+        first, second = judge.attempts(work["workRequestId"])
         assert (first["ended_by"], second["attempt"]) == ("lease_lost", 2)
         assert child.is_running(), "its child was to be asleep in the middle of its work"
         before = outcome_of(installation, change)
@@ -78,7 +78,7 @@ async def test_a_stopped_executor_wakes_kills_its_child_and_writes_nothing(insta
     assert outcome_of(installation, change) == before
     installation.ameide("change", "cancel", change, "--reason", "seen enough", who="requester")
     assert installation.advance(change)["outcome"] == "canceled"
-    oracle.check()
+    judge.check()
 
 
 async def claims_nothing(installation: Installation, work_request_id: str, claim_id: str) -> None:

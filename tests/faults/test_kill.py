@@ -14,7 +14,7 @@ import pytest
 from ameide.engine.engine import Engine
 from tests.acceptance.hold import Hold, create_held_orders, hold_pushes
 from tests.acceptance.installation import Installation, remove
-from tests.faults.oracle import Oracle, check_promotions
+from tests.faults.judging import Judge, check_promotions
 
 PLACES = ("coder", "verify", "merged", "deploying")
 
@@ -112,7 +112,7 @@ def test_a_run_survives_the_death_of_every_process(stage: Stage) -> None:
     made.ameide("up")
 
     assert made.advance(change)["outcome"] == "delivered"
-    Oracle(made).check()
+    Judge(made).check()
     check_promotions(made, change, stage.remotes / "orders-gitops.git")
     assert all(process.is_running() for process in beside)
 
