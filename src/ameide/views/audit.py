@@ -10,6 +10,7 @@ from ameide.storage.db import Row
 from ameide.storage.sql import load
 from ameide.views import paging
 from ameide.views.reading import Reading, not_found
+from ameide.views.stuck import stuck
 from ameide_core_proto.common.v1.metadata_pb import Actor, AggregateRef
 from ameide_core_proto.common.v1.reading_pb import CitationKind, Page
 from ameide_core_proto.transformation.governance.v1.query_service_pb import (
@@ -75,6 +76,7 @@ async def status(reading: Reading) -> GetStatusResponse:
         ],
         open_gates=counts["gates"],
         open_runs=counts["runs"],
+        stuck=await stuck(reading),
     )
 
 

@@ -483,6 +483,110 @@ class ConsumerState(Message[_ConsumerStateFields]):
         position: int
         lag: int
 
+_StuckFields: TypeAlias = Literal["kind", "subject", "change_id", "since", "age_seconds", "waiting", "reason", "last_seen", "consumer", "principal_id", "gate"]
+
+class Stuck(Message[_StuckFields]):
+    """
+    Something that stands still, since when, and as far as it is known why.
+
+    ```proto
+    message ameide_core_proto.transformation.governance.v1.Stuck
+    ```
+
+    Attributes:
+        kind:
+            ```proto
+            ameide_core_proto.transformation.governance.v1.StuckKind kind = 1;
+            ```
+        subject:
+            The gate, queue, run, work or promotion; of parked messages their key.
+
+            ```proto
+            string subject = 2;
+            ```
+        change_id:
+            ```proto
+            string change_id = 3;
+            ```
+        since:
+            ```proto
+            optional google.protobuf.Timestamp since = 4;
+            ```
+        age_seconds:
+            By the database's clock.
+
+            ```proto
+            double age_seconds = 5;
+            ```
+        waiting:
+            How many messages, works or due dates wait for it.
+
+            ```proto
+            int64 waiting = 6;
+            ```
+        reason:
+            A gate's reason, what a run waits for, the first error of parked messages, a pull request.
+
+            ```proto
+            string reason = 7;
+            ```
+        last_seen:
+            When the role, or an executor of the queue, last took a turn; unset when it never did.
+
+            ```proto
+            optional google.protobuf.Timestamp last_seen = 8;
+            ```
+        consumer:
+            Of parked messages.
+
+            ```proto
+            string consumer = 9;
+            ```
+        principal_id:
+            Of a work: the executor's principal.
+
+            ```proto
+            string principal_id = 10;
+            ```
+        gate:
+            ```proto
+            optional ameide_core_proto.transformation.governance.v1.Gate gate = 11;
+            ```
+    """
+
+    __slots__ = ("kind", "subject", "change_id", "since", "age_seconds", "waiting", "reason", "last_seen", "consumer", "principal_id", "gate")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            kind: StuckKind | None = None,
+            subject: str = "",
+            change_id: str = "",
+            since: Timestamp | None = None,
+            age_seconds: float = 0,
+            waiting: int = 0,
+            reason: str = "",
+            last_seen: Timestamp | None = None,
+            consumer: str = "",
+            principal_id: str = "",
+            gate: Gate | None = None,
+        ) -> None:
+            pass
+
+        kind: StuckKind
+        subject: str
+        change_id: str
+        since: Timestamp | None
+        age_seconds: float
+        waiting: int
+        reason: str
+        last_seen: Timestamp | None
+        consumer: str
+        principal_id: str
+        gate: Gate | None
+
 _ListRepositoriesRequestFields: TypeAlias = Literal["scope", "min_position", "page"]
 
 class ListRepositoriesRequest(Message[_ListRepositoriesRequestFields]):
@@ -1927,7 +2031,7 @@ class GetStatusRequest(Message[_GetStatusRequestFields]):
 
         scope: Scope | None
 
-_GetStatusResponseFields: TypeAlias = Literal["read_context", "log_position", "outbox_pending", "outbox_oldest_age_seconds", "parked_messages", "queues", "consumers", "open_gates", "open_runs"]
+_GetStatusResponseFields: TypeAlias = Literal["read_context", "log_position", "outbox_pending", "outbox_oldest_age_seconds", "parked_messages", "queues", "consumers", "open_gates", "open_runs", "stuck"]
 
 class GetStatusResponse(Message[_GetStatusResponseFields]):
     """
@@ -1972,9 +2076,15 @@ class GetStatusResponse(Message[_GetStatusResponseFields]):
             ```proto
             int32 open_runs = 9;
             ```
+        stuck:
+            Oldest first within a kind, and at most a hundred of each kind.
+
+            ```proto
+            repeated ameide_core_proto.transformation.governance.v1.Stuck stuck = 10;
+            ```
     """
 
-    __slots__ = ("read_context", "log_position", "outbox_pending", "outbox_oldest_age_seconds", "parked_messages", "queues", "consumers", "open_gates", "open_runs")
+    __slots__ = ("read_context", "log_position", "outbox_pending", "outbox_oldest_age_seconds", "parked_messages", "queues", "consumers", "open_gates", "open_runs", "stuck")
 
     if TYPE_CHECKING:
 
@@ -1990,6 +2100,7 @@ class GetStatusResponse(Message[_GetStatusResponseFields]):
             consumers: list[ConsumerState] | None = None,
             open_gates: int = 0,
             open_runs: int = 0,
+            stuck: list[Stuck] | None = None,
         ) -> None:
             pass
 
@@ -2002,6 +2113,7 @@ class GetStatusResponse(Message[_GetStatusResponseFields]):
         consumers: list[ConsumerState]
         open_gates: int
         open_runs: int
+        stuck: list[Stuck]
 
 class TimelineColumn(Enum):
     """
@@ -2033,9 +2145,88 @@ class TimelineColumn(Enum):
     EVENTS = 2
     INFRA = 3
 
+class StuckKind(Enum):
+    """
+    What can stand still.
+
+    ```proto
+    enum ameide_core_proto.transformation.governance.v1.StuckKind
+    ```
+
+    Attributes:
+        UNSPECIFIED:
+            ```proto
+            STUCK_KIND_UNSPECIFIED = 0
+            ```
+        GATE:
+            A gate that nobody has decided yet.
+
+            ```proto
+            STUCK_KIND_GATE = 1
+            ```
+        QUEUE:
+            A queue that no executor polls.
+
+            ```proto
+            STUCK_KIND_QUEUE = 2
+            ```
+        RELAY:
+            ```proto
+            STUCK_KIND_RELAY = 3
+            ```
+        SWEEPER:
+            ```proto
+            STUCK_KIND_SWEEPER = 4
+            ```
+        INGRESS:
+            ```proto
+            STUCK_KIND_INGRESS = 5
+            ```
+        PROJECTOR:
+            ```proto
+            STUCK_KIND_PROJECTOR = 6
+            ```
+        PARKED:
+            Messages of one key that a consumer set aside.
+
+            ```proto
+            STUCK_KIND_PARKED = 7
+            ```
+        RUN:
+            An open run that has asked for nothing and does not go on.
+
+            ```proto
+            STUCK_KIND_RUN = 8
+            ```
+        CANCEL:
+            A work that is to be canceled, and whose executor says nothing any more.
+
+            ```proto
+            STUCK_KIND_CANCEL = 9
+            ```
+        PROMOTION:
+            A promotion that a person has to merge.
+
+            ```proto
+            STUCK_KIND_PROMOTION = 10
+            ```
+    """
+
+    UNSPECIFIED = 0
+    GATE = 1
+    QUEUE = 2
+    RELAY = 3
+    SWEEPER = 4
+    INGRESS = 5
+    PROJECTOR = 6
+    PARKED = 7
+    RUN = 8
+    CANCEL = 9
+    PROMOTION = 10
+
 
 _DESC = file_desc(
-    b'\nBameide_core_proto/transformation/governance/v1/query_service.proto\x12.ameide_core_proto.transformation.governance.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a)ameide_core_proto/common/v1/reading.proto\x1a?ameide_core_proto/transformation/governance/v1/governance.proto\x1a;ameide_core_proto/transformation/governance/v1/policy.proto\x1a<ameide_core_proto/transformation/knowledge/v1/artifact.proto\x1a3ameide_core_proto/transformation/work/v1/work.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto"\xe5\x01\n\rChangeSummary\x12N\n\x06change\x18\x01 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.ChangeR\x06change\x12\x14\n\x05phase\x18\x02 \x01(\tR\x05phase\x12\x1a\n\x08awaiting\x18\x03 \x01(\tR\x08awaiting\x12R\n\nnewest_run\x18\x04 \x01(\x0b23.ameide_core_proto.transformation.governance.v1.RunR\tnewestRun"\xf3\x02\n\tIteration\x12\x16\n\x06number\x18\x01 \x01(\x05R\x06number\x12.\n\x13process_instance_id\x18\x02 \x01(\tR\x11processInstanceId\x121\n\x15agent_work_request_id\x18\x03 \x01(\tR\x12agentWorkRequestId\x123\n\x16verify_work_request_id\x18\x04 \x01(\tR\x13verifyWorkRequestId\x12\x1d\n\ncommit_sha\x18\x05 \x01(\tR\tcommitSha\x12\x14\n\x05green\x18\x06 \x01(\x08R\x05green\x12\x18\n\x07failing\x18\x07 \x03(\tR\x07failing\x12\x18\n\x07passing\x18\x08 \x03(\tR\x07passing\x12M\n\x08findings\x18\t \x03(\x0b21.ameide_core_proto.transformation.work.v1.FindingR\x08findings"\xb0\x03\n\x0bTimelineRow\x12V\n\x06column\x18\x01 \x01(\x0e2>.ameide_core_proto.transformation.governance.v1.TimelineColumnR\x06column\x12*\n\x02at\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x12\n\x04text\x18\x04 \x01(\tR\x04text\x12&\n\x0fwork_request_id\x18\x05 \x01(\tR\rworkRequestId\x12.\n\x13process_instance_id\x18\x06 \x01(\tR\x11processInstanceId\x12\x14\n\x05actor\x18\x07 \x01(\tR\x05actor\x12A\n\x08citation\x18\x08 \x01(\x0b2%.ameide_core_proto.common.v1.CitationR\x08citation\x12!\n\x0clog_position\x18\t \x01(\x03R\x0blogPosition\x12!\n\x0ccausation_id\x18\n \x01(\tR\x0bcausationId"\xe1\x02\n\x10EnvironmentState\x12#\n\rrepository_id\x18\x01 \x01(\tR\x0crepositoryId\x12 \n\x0benvironment\x18\x02 \x01(\tR\x0benvironment\x12\x1c\n\tcomponent\x18\x03 \x01(\tR\tcomponent\x12\x1b\n\timage_ref\x18\x04 \x01(\tR\x08imageRef\x12\x1d\n\nrelease_id\x18\x05 \x01(\tR\treleaseId\x12!\n\x0cpromotion_id\x18\x06 \x01(\tR\x0bpromotionId\x12W\n\x06status\x18\x07 \x01(\x0e2?.ameide_core_proto.transformation.governance.v1.PromotionStatusR\x06status\x120\n\x05since\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\x05since"\xbc\x03\n\nAuditEntry\x12!\n\x0clog_position\x18\x01 \x01(\x03R\x0blogPosition\x12\x1d\n\nmessage_id\x18\x02 \x01(\tR\tmessageId\x12\x14\n\x05topic\x18\x03 \x01(\tR\x05topic\x12\x12\n\x04name\x18\x04 \x01(\tR\x04name\x12;\n\x0boccurred_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\noccurredAt\x128\n\x05actor\x18\x06 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\x05actor\x12G\n\taggregate\x18\x07 \x01(\x0b2).ameide_core_proto.common.v1.AggregateRefR\taggregate\x12\x1b\n\tchange_id\x18\x08 \x01(\tR\x08changeId\x12.\n\x13process_instance_id\x18\t \x01(\tR\x11processInstanceId\x12!\n\x0ccausation_id\x18\n \x01(\tR\x0bcausationId\x12\x12\n\x04text\x18\x0b \x01(\tR\x04text"f\n\nQueueState\x12\x14\n\x05queue\x18\x01 \x01(\tR\x05queue\x12\x14\n\x05ready\x18\x02 \x01(\x03R\x05ready\x12,\n\x12oldest_age_seconds\x18\x03 \x01(\x01R\x10oldestAgeSeconds"Y\n\rConsumerState\x12\x1a\n\x08consumer\x18\x01 \x01(\tR\x08consumer\x12\x1a\n\x08position\x18\x02 \x01(\x03R\x08position\x12\x10\n\x03lag\x18\x03 \x01(\x03R\x03lag"\xb6\x01\n\x17ListRepositoriesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page"\xb4\x02\n\x18ListRepositoriesResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12^\n\x0crepositories\x18\x03 \x03(\x0b2:.ameide_core_proto.transformation.governance.v1.RepositoryR\x0crepositories\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xac\x01\n\x14GetRepositoryRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12.\n\rrepository_id\x18\x03 \x01(\tR\x0crepositoryIdB\t\xbaH\x06r\x04\x10\x01\x18?"\xd5\x02\n\x15GetRepositoryResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12Z\n\nrepository\x18\x03 \x01(\x0b2:.ameide_core_proto.transformation.governance.v1.RepositoryR\nrepository\x12N\n\x06policy\x18\x04 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.PolicyR\x06policy"\xc3\x02\n\x12ListChangesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12b\n\x08statuses\x18\x04 \x03(\x0e2<.ameide_core_proto.transformation.governance.v1.ChangeStatusR\x08statusesB\x08\xbaH\x05\x92\x01\x02\x10\x08\x12,\n\rrepository_id\x18\x05 \x01(\tR\x0crepositoryIdB\x07\xbaH\x04r\x02\x18?"\xa8\x02\n\x13ListChangesResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12W\n\x07changes\x18\x03 \x03(\x0b2=.ameide_core_proto.transformation.governance.v1.ChangeSummaryR\x07changes\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xa0\x01\n\x10GetChangeRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12&\n\tchange_id\x18\x03 \x01(\tR\x08changeIdB\t\xbaH\x06r\x04\x10\x01\x18?"\xc2\x06\n\x11GetChangeResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12W\n\x07summary\x18\x03 \x01(\x0b2=.ameide_core_proto.transformation.governance.v1.ChangeSummaryR\x07summary\x12G\n\x04runs\x18\x04 \x03(\x0b23.ameide_core_proto.transformation.governance.v1.RunR\x04runs\x12U\n\tartifacts\x18\x05 \x03(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\tartifacts\x12J\n\x05gates\x18\x06 \x03(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x05gates\x12K\n\x05works\x18\x07 \x03(\x0b25.ameide_core_proto.transformation.work.v1.WorkRequestR\x05works\x12S\n\x08releases\x18\x08 \x03(\x0b27.ameide_core_proto.transformation.governance.v1.ReleaseR\x08releases\x12Y\n\npromotions\x18\t \x03(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\npromotions\x12Y\n\niterations\x18\n \x03(\x0b29.ameide_core_proto.transformation.governance.v1.IterationR\niterations"\x91\x02\n\x12GetTimelineRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x128\n\x13process_instance_id\x18\x05 \x01(\tR\x11processInstanceIdB\x08\xbaH\x05r\x03\x18\x80\x02"\xa0\x02\n\x13GetTimelineResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12O\n\x04rows\x18\x03 \x03(\x0b2;.ameide_core_proto.transformation.governance.v1.TimelineRowR\x04rows\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xb7\x02\n\x10ListGatesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x12`\n\x08statuses\x18\x05 \x03(\x0e2:.ameide_core_proto.transformation.governance.v1.GateStatusR\x08statusesB\x08\xbaH\x05\x92\x01\x02\x10\x08"\x99\x02\n\x11ListGatesResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12J\n\x05gates\x18\x03 \x03(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x05gates\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\x9a\x01\n\x0eGetGateRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12"\n\x07gate_id\x18\x03 \x01(\tR\x06gateIdB\t\xbaH\x06r\x04\x10\x01\x18?"\xc2\x02\n\x0fGetGateResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12H\n\x04gate\x18\x03 \x01(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x04gate\x12S\n\x08artifact\x18\x04 \x01(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\x08artifact"\xc7\x01\n\x12GetArtifactRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12*\n\x0bartifact_id\x18\x03 \x01(\tR\nartifactIdB\t\xbaH\x06r\x04\x10\x01\x18?\x12\x1f\n\x06number\x18\x04 \x01(\x05R\x06numberB\x07\xbaH\x04\x1a\x02(\x00"\xfc\x01\n\x13GetArtifactResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12S\n\x08artifact\x18\x03 \x01(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\x08artifact"\xd8\x01\n\x13ListReleasesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?"\xa5\x02\n\x14ListReleasesResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12S\n\x08releases\x18\x03 \x03(\x0b27.ameide_core_proto.transformation.governance.v1.ReleaseR\x08releases\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xa3\x01\n\x11GetReleaseRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12(\n\nrelease_id\x18\x03 \x01(\tR\treleaseIdB\t\xbaH\x06r\x04\x10\x01\x18?"\xd4\x02\n\x12GetReleaseResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12Q\n\x07release\x18\x03 \x01(\x0b27.ameide_core_proto.transformation.governance.v1.ReleaseR\x07release\x12Y\n\npromotions\x18\x04 \x03(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\npromotions"\x82\x02\n\x15ListPromotionsRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x12&\n\nrelease_id\x18\x05 \x01(\tR\treleaseIdB\x07\xbaH\x04r\x02\x18?"\xad\x02\n\x16ListPromotionsResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12Y\n\npromotions\x18\x03 \x03(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\npromotions\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xa9\x01\n\x13GetPromotionRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12,\n\x0cpromotion_id\x18\x03 \x01(\tR\x0bpromotionIdB\t\xbaH\x06r\x04\x10\x01\x18?"\x81\x02\n\x14GetPromotionResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12W\n\tpromotion\x18\x03 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\tpromotion"\xad\x01\n\x17ListEnvironmentsRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12,\n\rrepository_id\x18\x03 \x01(\tR\x0crepositoryIdB\x07\xbaH\x04r\x02\x18?"\x92\x02\n\x18ListEnvironmentsResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12d\n\x0cenvironments\x18\x03 \x03(\x0b2@.ameide_core_proto.transformation.governance.v1.EnvironmentStateR\x0cenvironments"\x81\x02\n\x10ListAuditRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x12*\n\x0cprincipal_id\x18\x05 \x01(\tR\x0bprincipalIdB\x07\xbaH\x04r\x02\x18?"\xa3\x02\n\x11ListAuditResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12T\n\x07entries\x18\x03 \x03(\x0b2:.ameide_core_proto.transformation.governance.v1.AuditEntryR\x07entries\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xa0\x01\n\x0eGetFactRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12(\n\nmessage_id\x18\x03 \x01(\tR\tmessageIdB\t\xbaH\x06r\x04\x10\x01\x18?"\x92\x02\n\x0fGetFactResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12P\n\x05entry\x18\x03 \x01(\x0b2:.ameide_core_proto.transformation.governance.v1.AuditEntryR\x05entry\x12\x1b\n\tbody_json\x18\x04 \x01(\tR\x08bodyJson"L\n\x10GetStatusRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope"\xfb\x03\n\x11GetStatusResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12!\n\x0clog_position\x18\x02 \x01(\x03R\x0blogPosition\x12%\n\x0eoutbox_pending\x18\x03 \x01(\x03R\routboxPending\x129\n\x19outbox_oldest_age_seconds\x18\x04 \x01(\x01R\x16outboxOldestAgeSeconds\x12\'\n\x0fparked_messages\x18\x05 \x01(\x03R\x0eparkedMessages\x12R\n\x06queues\x18\x06 \x03(\x0b2:.ameide_core_proto.transformation.governance.v1.QueueStateR\x06queues\x12[\n\tconsumers\x18\x07 \x03(\x0b2=.ameide_core_proto.transformation.governance.v1.ConsumerStateR\tconsumers\x12\x1d\n\nopen_gates\x18\x08 \x01(\x05R\topenGates\x12\x1b\n\topen_runs\x18\t \x01(\x05R\x08openRuns*\x85\x01\n\x0eTimelineColumn\x12\x1f\n\x1bTIMELINE_COLUMN_UNSPECIFIED\x10\x00\x12\x1b\n\x17TIMELINE_COLUMN_PROCESS\x10\x01\x12\x1a\n\x16TIMELINE_COLUMN_EVENTS\x10\x02\x12\x19\n\x15TIMELINE_COLUMN_INFRA\x10\x032\xa8\x13\n\x16GovernanceQueryService\x12\xa5\x01\n\x10ListRepositories\x12G.ameide_core_proto.transformation.governance.v1.ListRepositoriesRequest\x1aH.ameide_core_proto.transformation.governance.v1.ListRepositoriesResponse\x12\x9c\x01\n\rGetRepository\x12D.ameide_core_proto.transformation.governance.v1.GetRepositoryRequest\x1aE.ameide_core_proto.transformation.governance.v1.GetRepositoryResponse\x12\x96\x01\n\x0bListChanges\x12B.ameide_core_proto.transformation.governance.v1.ListChangesRequest\x1aC.ameide_core_proto.transformation.governance.v1.ListChangesResponse\x12\x90\x01\n\tGetChange\x12@.ameide_core_proto.transformation.governance.v1.GetChangeRequest\x1aA.ameide_core_proto.transformation.governance.v1.GetChangeResponse\x12\x96\x01\n\x0bGetTimeline\x12B.ameide_core_proto.transformation.governance.v1.GetTimelineRequest\x1aC.ameide_core_proto.transformation.governance.v1.GetTimelineResponse\x12\x90\x01\n\tListGates\x12@.ameide_core_proto.transformation.governance.v1.ListGatesRequest\x1aA.ameide_core_proto.transformation.governance.v1.ListGatesResponse\x12\x8a\x01\n\x07GetGate\x12>.ameide_core_proto.transformation.governance.v1.GetGateRequest\x1a?.ameide_core_proto.transformation.governance.v1.GetGateResponse\x12\x96\x01\n\x0bGetArtifact\x12B.ameide_core_proto.transformation.governance.v1.GetArtifactRequest\x1aC.ameide_core_proto.transformation.governance.v1.GetArtifactResponse\x12\x99\x01\n\x0cListReleases\x12C.ameide_core_proto.transformation.governance.v1.ListReleasesRequest\x1aD.ameide_core_proto.transformation.governance.v1.ListReleasesResponse\x12\x93\x01\n\nGetRelease\x12A.ameide_core_proto.transformation.governance.v1.GetReleaseRequest\x1aB.ameide_core_proto.transformation.governance.v1.GetReleaseResponse\x12\x9f\x01\n\x0eListPromotions\x12E.ameide_core_proto.transformation.governance.v1.ListPromotionsRequest\x1aF.ameide_core_proto.transformation.governance.v1.ListPromotionsResponse\x12\x99\x01\n\x0cGetPromotion\x12C.ameide_core_proto.transformation.governance.v1.GetPromotionRequest\x1aD.ameide_core_proto.transformation.governance.v1.GetPromotionResponse\x12\xa5\x01\n\x10ListEnvironments\x12G.ameide_core_proto.transformation.governance.v1.ListEnvironmentsRequest\x1aH.ameide_core_proto.transformation.governance.v1.ListEnvironmentsResponse\x12\x90\x01\n\tListAudit\x12@.ameide_core_proto.transformation.governance.v1.ListAuditRequest\x1aA.ameide_core_proto.transformation.governance.v1.ListAuditResponse\x12\x8a\x01\n\x07GetFact\x12>.ameide_core_proto.transformation.governance.v1.GetFactRequest\x1a?.ameide_core_proto.transformation.governance.v1.GetFactResponse\x12\x90\x01\n\tGetStatus\x12@.ameide_core_proto.transformation.governance.v1.GetStatusRequest\x1aA.ameide_core_proto.transformation.governance.v1.GetStatusResponseb\x06proto3',
+    b'\nBameide_core_proto/transformation/governance/v1/query_service.proto\x12.ameide_core_proto.transformation.governance.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a)ameide_core_proto/common/v1/reading.proto\x1a?ameide_core_proto/transformation/governance/v1/governance.proto\x1a;ameide_core_proto/transformation/governance/v1/policy.proto\x1a<ameide_core_proto/transformation/knowledge/v1/artifact.proto\x1a3ameide_core_proto/transformation/work/v1/work.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto"\xe5\x01\n\rChangeSummary\x12N\n\x06change\x18\x01 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.ChangeR\x06change\x12\x14\n\x05phase\x18\x02 \x01(\tR\x05phase\x12\x1a\n\x08awaiting\x18\x03 \x01(\tR\x08awaiting\x12R\n\nnewest_run\x18\x04 \x01(\x0b23.ameide_core_proto.transformation.governance.v1.RunR\tnewestRun"\xf3\x02\n\tIteration\x12\x16\n\x06number\x18\x01 \x01(\x05R\x06number\x12.\n\x13process_instance_id\x18\x02 \x01(\tR\x11processInstanceId\x121\n\x15agent_work_request_id\x18\x03 \x01(\tR\x12agentWorkRequestId\x123\n\x16verify_work_request_id\x18\x04 \x01(\tR\x13verifyWorkRequestId\x12\x1d\n\ncommit_sha\x18\x05 \x01(\tR\tcommitSha\x12\x14\n\x05green\x18\x06 \x01(\x08R\x05green\x12\x18\n\x07failing\x18\x07 \x03(\tR\x07failing\x12\x18\n\x07passing\x18\x08 \x03(\tR\x07passing\x12M\n\x08findings\x18\t \x03(\x0b21.ameide_core_proto.transformation.work.v1.FindingR\x08findings"\xb0\x03\n\x0bTimelineRow\x12V\n\x06column\x18\x01 \x01(\x0e2>.ameide_core_proto.transformation.governance.v1.TimelineColumnR\x06column\x12*\n\x02at\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x12\n\x04text\x18\x04 \x01(\tR\x04text\x12&\n\x0fwork_request_id\x18\x05 \x01(\tR\rworkRequestId\x12.\n\x13process_instance_id\x18\x06 \x01(\tR\x11processInstanceId\x12\x14\n\x05actor\x18\x07 \x01(\tR\x05actor\x12A\n\x08citation\x18\x08 \x01(\x0b2%.ameide_core_proto.common.v1.CitationR\x08citation\x12!\n\x0clog_position\x18\t \x01(\x03R\x0blogPosition\x12!\n\x0ccausation_id\x18\n \x01(\tR\x0bcausationId"\xe1\x02\n\x10EnvironmentState\x12#\n\rrepository_id\x18\x01 \x01(\tR\x0crepositoryId\x12 \n\x0benvironment\x18\x02 \x01(\tR\x0benvironment\x12\x1c\n\tcomponent\x18\x03 \x01(\tR\tcomponent\x12\x1b\n\timage_ref\x18\x04 \x01(\tR\x08imageRef\x12\x1d\n\nrelease_id\x18\x05 \x01(\tR\treleaseId\x12!\n\x0cpromotion_id\x18\x06 \x01(\tR\x0bpromotionId\x12W\n\x06status\x18\x07 \x01(\x0e2?.ameide_core_proto.transformation.governance.v1.PromotionStatusR\x06status\x120\n\x05since\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\x05since"\xbc\x03\n\nAuditEntry\x12!\n\x0clog_position\x18\x01 \x01(\x03R\x0blogPosition\x12\x1d\n\nmessage_id\x18\x02 \x01(\tR\tmessageId\x12\x14\n\x05topic\x18\x03 \x01(\tR\x05topic\x12\x12\n\x04name\x18\x04 \x01(\tR\x04name\x12;\n\x0boccurred_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\noccurredAt\x128\n\x05actor\x18\x06 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\x05actor\x12G\n\taggregate\x18\x07 \x01(\x0b2).ameide_core_proto.common.v1.AggregateRefR\taggregate\x12\x1b\n\tchange_id\x18\x08 \x01(\tR\x08changeId\x12.\n\x13process_instance_id\x18\t \x01(\tR\x11processInstanceId\x12!\n\x0ccausation_id\x18\n \x01(\tR\x0bcausationId\x12\x12\n\x04text\x18\x0b \x01(\tR\x04text"f\n\nQueueState\x12\x14\n\x05queue\x18\x01 \x01(\tR\x05queue\x12\x14\n\x05ready\x18\x02 \x01(\x03R\x05ready\x12,\n\x12oldest_age_seconds\x18\x03 \x01(\x01R\x10oldestAgeSeconds"Y\n\rConsumerState\x12\x1a\n\x08consumer\x18\x01 \x01(\tR\x08consumer\x12\x1a\n\x08position\x18\x02 \x01(\x03R\x08position\x12\x10\n\x03lag\x18\x03 \x01(\x03R\x03lag"\xd4\x03\n\x05Stuck\x12M\n\x04kind\x18\x01 \x01(\x0e29.ameide_core_proto.transformation.governance.v1.StuckKindR\x04kind\x12\x18\n\x07subject\x18\x02 \x01(\tR\x07subject\x12\x1b\n\tchange_id\x18\x03 \x01(\tR\x08changeId\x120\n\x05since\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x05since\x12\x1f\n\x0bage_seconds\x18\x05 \x01(\x01R\nageSeconds\x12\x18\n\x07waiting\x18\x06 \x01(\x03R\x07waiting\x12\x16\n\x06reason\x18\x07 \x01(\tR\x06reason\x127\n\tlast_seen\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\x08lastSeen\x12\x1a\n\x08consumer\x18\t \x01(\tR\x08consumer\x12!\n\x0cprincipal_id\x18\n \x01(\tR\x0bprincipalId\x12H\n\x04gate\x18\x0b \x01(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x04gate"\xb6\x01\n\x17ListRepositoriesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page"\xb4\x02\n\x18ListRepositoriesResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12^\n\x0crepositories\x18\x03 \x03(\x0b2:.ameide_core_proto.transformation.governance.v1.RepositoryR\x0crepositories\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xac\x01\n\x14GetRepositoryRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12.\n\rrepository_id\x18\x03 \x01(\tR\x0crepositoryIdB\t\xbaH\x06r\x04\x10\x01\x18?"\xd5\x02\n\x15GetRepositoryResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12Z\n\nrepository\x18\x03 \x01(\x0b2:.ameide_core_proto.transformation.governance.v1.RepositoryR\nrepository\x12N\n\x06policy\x18\x04 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.PolicyR\x06policy"\xc3\x02\n\x12ListChangesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12b\n\x08statuses\x18\x04 \x03(\x0e2<.ameide_core_proto.transformation.governance.v1.ChangeStatusR\x08statusesB\x08\xbaH\x05\x92\x01\x02\x10\x08\x12,\n\rrepository_id\x18\x05 \x01(\tR\x0crepositoryIdB\x07\xbaH\x04r\x02\x18?"\xa8\x02\n\x13ListChangesResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12W\n\x07changes\x18\x03 \x03(\x0b2=.ameide_core_proto.transformation.governance.v1.ChangeSummaryR\x07changes\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xa0\x01\n\x10GetChangeRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12&\n\tchange_id\x18\x03 \x01(\tR\x08changeIdB\t\xbaH\x06r\x04\x10\x01\x18?"\xc2\x06\n\x11GetChangeResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12W\n\x07summary\x18\x03 \x01(\x0b2=.ameide_core_proto.transformation.governance.v1.ChangeSummaryR\x07summary\x12G\n\x04runs\x18\x04 \x03(\x0b23.ameide_core_proto.transformation.governance.v1.RunR\x04runs\x12U\n\tartifacts\x18\x05 \x03(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\tartifacts\x12J\n\x05gates\x18\x06 \x03(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x05gates\x12K\n\x05works\x18\x07 \x03(\x0b25.ameide_core_proto.transformation.work.v1.WorkRequestR\x05works\x12S\n\x08releases\x18\x08 \x03(\x0b27.ameide_core_proto.transformation.governance.v1.ReleaseR\x08releases\x12Y\n\npromotions\x18\t \x03(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\npromotions\x12Y\n\niterations\x18\n \x03(\x0b29.ameide_core_proto.transformation.governance.v1.IterationR\niterations"\x91\x02\n\x12GetTimelineRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x128\n\x13process_instance_id\x18\x05 \x01(\tR\x11processInstanceIdB\x08\xbaH\x05r\x03\x18\x80\x02"\xa0\x02\n\x13GetTimelineResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12O\n\x04rows\x18\x03 \x03(\x0b2;.ameide_core_proto.transformation.governance.v1.TimelineRowR\x04rows\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xb7\x02\n\x10ListGatesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x12`\n\x08statuses\x18\x05 \x03(\x0e2:.ameide_core_proto.transformation.governance.v1.GateStatusR\x08statusesB\x08\xbaH\x05\x92\x01\x02\x10\x08"\x99\x02\n\x11ListGatesResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12J\n\x05gates\x18\x03 \x03(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x05gates\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\x9a\x01\n\x0eGetGateRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12"\n\x07gate_id\x18\x03 \x01(\tR\x06gateIdB\t\xbaH\x06r\x04\x10\x01\x18?"\xc2\x02\n\x0fGetGateResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12H\n\x04gate\x18\x03 \x01(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x04gate\x12S\n\x08artifact\x18\x04 \x01(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\x08artifact"\xc7\x01\n\x12GetArtifactRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12*\n\x0bartifact_id\x18\x03 \x01(\tR\nartifactIdB\t\xbaH\x06r\x04\x10\x01\x18?\x12\x1f\n\x06number\x18\x04 \x01(\x05R\x06numberB\x07\xbaH\x04\x1a\x02(\x00"\xfc\x01\n\x13GetArtifactResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12S\n\x08artifact\x18\x03 \x01(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\x08artifact"\xd8\x01\n\x13ListReleasesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?"\xa5\x02\n\x14ListReleasesResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12S\n\x08releases\x18\x03 \x03(\x0b27.ameide_core_proto.transformation.governance.v1.ReleaseR\x08releases\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xa3\x01\n\x11GetReleaseRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12(\n\nrelease_id\x18\x03 \x01(\tR\treleaseIdB\t\xbaH\x06r\x04\x10\x01\x18?"\xd4\x02\n\x12GetReleaseResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12Q\n\x07release\x18\x03 \x01(\x0b27.ameide_core_proto.transformation.governance.v1.ReleaseR\x07release\x12Y\n\npromotions\x18\x04 \x03(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\npromotions"\x82\x02\n\x15ListPromotionsRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x12&\n\nrelease_id\x18\x05 \x01(\tR\treleaseIdB\x07\xbaH\x04r\x02\x18?"\xad\x02\n\x16ListPromotionsResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12Y\n\npromotions\x18\x03 \x03(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\npromotions\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xa9\x01\n\x13GetPromotionRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12,\n\x0cpromotion_id\x18\x03 \x01(\tR\x0bpromotionIdB\t\xbaH\x06r\x04\x10\x01\x18?"\x81\x02\n\x14GetPromotionResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12W\n\tpromotion\x18\x03 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\tpromotion"\xad\x01\n\x17ListEnvironmentsRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12,\n\rrepository_id\x18\x03 \x01(\tR\x0crepositoryIdB\x07\xbaH\x04r\x02\x18?"\x92\x02\n\x18ListEnvironmentsResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12d\n\x0cenvironments\x18\x03 \x03(\x0b2@.ameide_core_proto.transformation.governance.v1.EnvironmentStateR\x0cenvironments"\x81\x02\n\x10ListAuditRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x12*\n\x0cprincipal_id\x18\x05 \x01(\tR\x0bprincipalIdB\x07\xbaH\x04r\x02\x18?"\xa3\x02\n\x11ListAuditResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12T\n\x07entries\x18\x03 \x03(\x0b2:.ameide_core_proto.transformation.governance.v1.AuditEntryR\x07entries\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xa0\x01\n\x0eGetFactRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12(\n\nmessage_id\x18\x03 \x01(\tR\tmessageIdB\t\xbaH\x06r\x04\x10\x01\x18?"\x92\x02\n\x0fGetFactResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12P\n\x05entry\x18\x03 \x01(\x0b2:.ameide_core_proto.transformation.governance.v1.AuditEntryR\x05entry\x12\x1b\n\tbody_json\x18\x04 \x01(\tR\x08bodyJson"L\n\x10GetStatusRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope"\xc8\x04\n\x11GetStatusResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12!\n\x0clog_position\x18\x02 \x01(\x03R\x0blogPosition\x12%\n\x0eoutbox_pending\x18\x03 \x01(\x03R\routboxPending\x129\n\x19outbox_oldest_age_seconds\x18\x04 \x01(\x01R\x16outboxOldestAgeSeconds\x12\'\n\x0fparked_messages\x18\x05 \x01(\x03R\x0eparkedMessages\x12R\n\x06queues\x18\x06 \x03(\x0b2:.ameide_core_proto.transformation.governance.v1.QueueStateR\x06queues\x12[\n\tconsumers\x18\x07 \x03(\x0b2=.ameide_core_proto.transformation.governance.v1.ConsumerStateR\tconsumers\x12\x1d\n\nopen_gates\x18\x08 \x01(\x05R\topenGates\x12\x1b\n\topen_runs\x18\t \x01(\x05R\x08openRuns\x12K\n\x05stuck\x18\n \x03(\x0b25.ameide_core_proto.transformation.governance.v1.StuckR\x05stuck*\x85\x01\n\x0eTimelineColumn\x12\x1f\n\x1bTIMELINE_COLUMN_UNSPECIFIED\x10\x00\x12\x1b\n\x17TIMELINE_COLUMN_PROCESS\x10\x01\x12\x1a\n\x16TIMELINE_COLUMN_EVENTS\x10\x02\x12\x19\n\x15TIMELINE_COLUMN_INFRA\x10\x03*\x8e\x02\n\tStuckKind\x12\x1a\n\x16STUCK_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTUCK_KIND_GATE\x10\x01\x12\x14\n\x10STUCK_KIND_QUEUE\x10\x02\x12\x14\n\x10STUCK_KIND_RELAY\x10\x03\x12\x16\n\x12STUCK_KIND_SWEEPER\x10\x04\x12\x16\n\x12STUCK_KIND_INGRESS\x10\x05\x12\x18\n\x14STUCK_KIND_PROJECTOR\x10\x06\x12\x15\n\x11STUCK_KIND_PARKED\x10\x07\x12\x12\n\x0eSTUCK_KIND_RUN\x10\x08\x12\x15\n\x11STUCK_KIND_CANCEL\x10\t\x12\x18\n\x14STUCK_KIND_PROMOTION\x10\n2\xa8\x13\n\x16GovernanceQueryService\x12\xa5\x01\n\x10ListRepositories\x12G.ameide_core_proto.transformation.governance.v1.ListRepositoriesRequest\x1aH.ameide_core_proto.transformation.governance.v1.ListRepositoriesResponse\x12\x9c\x01\n\rGetRepository\x12D.ameide_core_proto.transformation.governance.v1.GetRepositoryRequest\x1aE.ameide_core_proto.transformation.governance.v1.GetRepositoryResponse\x12\x96\x01\n\x0bListChanges\x12B.ameide_core_proto.transformation.governance.v1.ListChangesRequest\x1aC.ameide_core_proto.transformation.governance.v1.ListChangesResponse\x12\x90\x01\n\tGetChange\x12@.ameide_core_proto.transformation.governance.v1.GetChangeRequest\x1aA.ameide_core_proto.transformation.governance.v1.GetChangeResponse\x12\x96\x01\n\x0bGetTimeline\x12B.ameide_core_proto.transformation.governance.v1.GetTimelineRequest\x1aC.ameide_core_proto.transformation.governance.v1.GetTimelineResponse\x12\x90\x01\n\tListGates\x12@.ameide_core_proto.transformation.governance.v1.ListGatesRequest\x1aA.ameide_core_proto.transformation.governance.v1.ListGatesResponse\x12\x8a\x01\n\x07GetGate\x12>.ameide_core_proto.transformation.governance.v1.GetGateRequest\x1a?.ameide_core_proto.transformation.governance.v1.GetGateResponse\x12\x96\x01\n\x0bGetArtifact\x12B.ameide_core_proto.transformation.governance.v1.GetArtifactRequest\x1aC.ameide_core_proto.transformation.governance.v1.GetArtifactResponse\x12\x99\x01\n\x0cListReleases\x12C.ameide_core_proto.transformation.governance.v1.ListReleasesRequest\x1aD.ameide_core_proto.transformation.governance.v1.ListReleasesResponse\x12\x93\x01\n\nGetRelease\x12A.ameide_core_proto.transformation.governance.v1.GetReleaseRequest\x1aB.ameide_core_proto.transformation.governance.v1.GetReleaseResponse\x12\x9f\x01\n\x0eListPromotions\x12E.ameide_core_proto.transformation.governance.v1.ListPromotionsRequest\x1aF.ameide_core_proto.transformation.governance.v1.ListPromotionsResponse\x12\x99\x01\n\x0cGetPromotion\x12C.ameide_core_proto.transformation.governance.v1.GetPromotionRequest\x1aD.ameide_core_proto.transformation.governance.v1.GetPromotionResponse\x12\xa5\x01\n\x10ListEnvironments\x12G.ameide_core_proto.transformation.governance.v1.ListEnvironmentsRequest\x1aH.ameide_core_proto.transformation.governance.v1.ListEnvironmentsResponse\x12\x90\x01\n\tListAudit\x12@.ameide_core_proto.transformation.governance.v1.ListAuditRequest\x1aA.ameide_core_proto.transformation.governance.v1.ListAuditResponse\x12\x8a\x01\n\x07GetFact\x12>.ameide_core_proto.transformation.governance.v1.GetFactRequest\x1a?.ameide_core_proto.transformation.governance.v1.GetFactResponse\x12\x90\x01\n\tGetStatus\x12@.ameide_core_proto.transformation.governance.v1.GetStatusRequest\x1aA.ameide_core_proto.transformation.governance.v1.GetStatusResponseb\x06proto3',
     [
         metadata_pb.desc(),
         reading_pb.desc(),
@@ -2054,6 +2245,7 @@ _DESC = file_desc(
         "AuditEntry": AuditEntry,
         "QueueState": QueueState,
         "ConsumerState": ConsumerState,
+        "Stuck": Stuck,
         "ListRepositoriesRequest": ListRepositoriesRequest,
         "ListRepositoriesResponse": ListRepositoriesResponse,
         "GetRepositoryRequest": GetRepositoryRequest,
@@ -2087,6 +2279,7 @@ _DESC = file_desc(
         "GetStatusRequest": GetStatusRequest,
         "GetStatusResponse": GetStatusResponse,
         "TimelineColumn": TimelineColumn,
+        "StuckKind": StuckKind,
     },
 )
 

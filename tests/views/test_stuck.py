@@ -1,0 +1,179 @@
+"""What `GetStatus` says stands still, and that it says nothing of what moves."""
+
+from __future__ import annotations
+
+import asyncio
+
+from protobuf import Oneof
+
+from ameide.contracts import topics
+from ameide.views.stuck import standing_roles
+from ameide_core_proto.process.transformation.v1 import facts_pb as process
+from ameide_core_proto.process.transformation.v1.facts_pb import TransformationProcessFact
+from ameide_core_proto.transformation.governance.v1 import query_service_pb as q
+from ameide_core_proto.transformation.governance.v1.query_service_pb import Stuck, StuckKind
+from tests.domain_work.gates import approve
+from tests.domain_work.world import caller, key, verify
+from tests.views.readers import Readers
+from tests.views.story import Story
+
+ROLES = ("relay", "projector", "ingress", "sweeper")
+
+
+def all_at_work(readers: Readers) -> None:
+    """As if each role had taken a turn just now, and the ingress had read everything."""
+    for role in ROLES:
+        readers.world.sql(
+            "INSERT INTO ameide.role_seen VALUES (%s, now()) ON CONFLICT (role) DO UPDATE SET seen_at = now()", role
+        )
+    readers.world.sql(
+        "UPDATE ameide.cursor SET position = (SELECT position FROM ameide.log_head) WHERE name = 'ingress'"
+    )
+
+
+async def stuck(readers: Readers, tenant: str = "default") -> list[Stuck]:
+    client = await readers.reader(tenant)
+    return (await client.queries.get_status(q.GetStatusRequest())).stuck
+
+
+async def test_a_role_that_never_ran_or_fell_silent_is_named(story: Story):
+    readers = story.readers
+    found = await stuck(readers)
+    assert [item.subject for item in found] == [*ROLES, story.acceptance.gate_id]
+    assert all(item.last_seen is None for item in found[:4])
+    all_at_work(readers)
+    readers.world.sql("UPDATE ameide.role_seen SET seen_at = now() - interval '40 s' WHERE role = 'relay'")
+    relay, gate = await stuck(readers)
+    assert (relay.kind, relay.waiting) == (StuckKind.RELAY, 0)
+    assert 40 <= relay.age_seconds < 60
+    assert relay.last_seen == relay.since is not None
+    assert gate.kind == StuckKind.GATE
+
+
+async def test_an_open_gate_waits_with_everything_to_decide_it(story: Story):
+    all_at_work(story.readers)
+    [gate] = await stuck(story.readers)
+    assert (gate.kind, gate.subject, gate.change_id) == (StuckKind.GATE, story.acceptance.gate_id, story.change_id)
+    assert gate.gate is not None
+    assert gate.gate.subject_hash == story.acceptance.subject_hash
+    assert await stuck(story.readers, "rival") == []
+
+
+async def test_what_the_relay_has_not_moved_is_counted(story: Story):
+    readers = story.readers
+    all_at_work(readers)
+    await readers.world.register("second")
+    assert [item.kind for item in await stuck(readers)] == [StuckKind.GATE]
+    readers.world.sql("UPDATE ameide.outbox SET occurred_at = now() - interval '40 s'")
+    relay = (await stuck(readers))[0]
+    assert (relay.kind, relay.waiting) == (StuckKind.RELAY, 2)
+    assert 40 <= relay.age_seconds < 60
+
+
+async def test_a_consumer_that_is_behind_is_told_by_its_first_message(story: Story):
+    readers = story.readers
+    all_at_work(readers)
+    head = readers.head()
+    readers.world.sql("UPDATE ameide.cursor SET position = position - 3 WHERE name = 'ingress'")
+    readers.world.sql("UPDATE ameide.log SET occurred_at = now() - interval '40 s' WHERE position = %s", head - 2)
+    ingress = (await stuck(readers))[0]
+    assert (ingress.kind, ingress.waiting) == (StuckKind.INGRESS, 3)
+    assert 40 <= ingress.age_seconds < 60
+
+
+async def test_a_queue_is_served_by_who_polls_it_and_by_who_is_busy(story: Story):
+    readers, world = story.readers, story.readers.world
+    all_at_work(readers)
+    for _ in range(2):
+        await world.requested(verify(story.run))
+    await readers.caught_up()
+    all_at_work(readers)
+    assert [item.kind for item in await stuck(readers)] == [StuckKind.GATE]
+    world.sql("UPDATE ameide.queue_item SET enqueued_at = now() - interval '40 s'")
+    queue = (await stuck(readers))[0]
+    assert (queue.kind, queue.subject, queue.waiting) == (StuckKind.QUEUE, topics.QUEUE_VERIFY, 2)
+    assert 40 <= queue.age_seconds < 60
+    assert queue.last_seen is None
+    executor = caller("verifier", "executor", queues=(topics.QUEUE_VERIFY,))
+    await world.poll(topics.QUEUE_VERIFY, key(), executor)
+    await asyncio.gather(*world.gateway._presence._writing)  # pyright: ignore[reportPrivateUsage]
+    assert [item.kind for item in await stuck(readers)] == [StuckKind.GATE]
+    # It does not poll any more, and runs what it claimed.
+    world.sql("UPDATE ameide.queue_served SET served_until = now() - interval '1 h', seen_at = now() - interval '1 h'")
+    assert [item.kind for item in await stuck(readers)] == [StuckKind.GATE]
+    world.sql("UPDATE ameide.attempt SET ended_at = now()")
+    queue = (await stuck(readers))[0]
+    assert (queue.kind, queue.waiting) == (StuckKind.QUEUE, 1)
+    assert queue.last_seen is not None
+    world.sql("DELETE FROM ameide.queue_item")
+    queue = (await stuck(readers))[0]
+    assert (queue.kind, queue.waiting) == (StuckKind.QUEUE, 0)
+    assert queue.age_seconds >= 3600
+
+
+async def test_what_the_sweeper_left_and_who_does_not_answer_a_cancel(story: Story):
+    readers, world = story.readers, story.readers.world
+    claimed = await world.run(await world.requested(verify(story.run)))
+    work = claimed.work.work_request_id
+    await world.cancel(work)
+    await readers.caught_up()
+    all_at_work(readers)
+    assert [item.kind for item in await stuck(readers)] == [StuckKind.GATE]
+    world.sql(
+        "UPDATE ameide.attempt SET last_heartbeat_at = now() - interval '50 s', lease_until = now() - interval '20 s' "
+        "WHERE work_request_id = %s",
+        work,
+    )
+    sweeper, cancel, _ = await stuck(readers)
+    assert (sweeper.kind, sweeper.waiting) == (StuckKind.SWEEPER, 1)
+    assert 20 <= sweeper.age_seconds < 40
+    assert (cancel.kind, cancel.subject, cancel.principal_id) == (StuckKind.CANCEL, work, "verifier")
+    await world.sweeper.sweep()
+    await readers.caught_up()
+    all_at_work(readers)
+    assert [item.kind for item in await stuck(readers)] == [StuckKind.GATE]
+
+
+async def test_parked_messages_are_told_by_key_with_their_first_error(story: Story):
+    readers = story.readers
+    all_at_work(readers)
+    readers.world.sql(
+        "INSERT INTO ameide.parked SELECT 'ingress', position, tenant_id, 'default:run', 'error ' || position, now(), "
+        "false, topic, kind, message_id, name, aggregate_type, aggregate_id, aggregate_version, process_instance_id, "
+        "correlation_id, causation_id, work_request_id, occurred_at, payload FROM ameide.log WHERE position IN (2, 3)"
+    )
+    parked = (await stuck(readers))[0]
+    assert (parked.kind, parked.consumer, parked.subject) == (StuckKind.PARKED, "ingress", "default:run")
+    assert (parked.waiting, parked.reason) == (2, "error 2")
+
+
+async def test_a_run_that_asked_for_nothing_and_is_quiet_is_named(story: Story):
+    readers, world = story.readers, story.readers.world
+    await approve(world, story.acceptance)
+    await readers.caught_up()
+    all_at_work(readers)
+    assert await stuck(readers) == []
+    world.sql("UPDATE ameide.view_fact SET occurred_at = now() - interval '40 s'")
+    [run] = await stuck(readers)
+    assert (run.kind, run.subject, run.change_id) == (
+        StuckKind.RUN,
+        story.run.process_instance_id,
+        story.change_id,
+    )
+    assert 40 <= run.age_seconds < 60
+    # While it is told too little, that is why.
+    world.sql("UPDATE ameide.role_seen SET seen_at = now() - interval '1 min' WHERE role = 'ingress'")
+    assert [item.kind for item in await stuck(readers)] == [StuckKind.INGRESS]
+    all_at_work(readers)
+    awaiting = process.Awaiting(what="new_version", ref="art-1")
+    await readers.say(story.run, TransformationProcessFact(seq=9, fact=Oneof("awaiting", awaiting)))
+    await readers.caught_up()
+    all_at_work(readers)
+    world.sql("UPDATE ameide.view_fact SET occurred_at = now() - interval '40 s'")
+    [run] = await stuck(readers)
+    assert run.reason == "new_version art-1"
+
+
+def test_another_tenant_s_backlog_does_not_make_a_role_late():
+    seen = {role: {"seen_at": None, "silent": 1.0} for role in ROLES}
+    assert list(standing_roles(seen, {"ingress": {"waiting": 3, "since": None, "age": None}})) == []
