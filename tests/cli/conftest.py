@@ -76,6 +76,12 @@ class Script(GovernanceQueryService, GovernanceCommandService, WorkQueryService)
         self.decided: list[tuple[str, c.DecideGateRequest]] = []
         self.calls: list[str] = []
         self.works: list[w.GetWorkResponse] = []
+        self.status = q.GetStatusResponse()
+
+    async def get_status(
+        self, request: q.GetStatusRequest, _ctx: RequestContext[q.GetStatusRequest, q.GetStatusResponse], /
+    ) -> q.GetStatusResponse:
+        return self.status
 
     async def list_gates(
         self, request: q.ListGatesRequest, _ctx: RequestContext[q.ListGatesRequest, q.ListGatesResponse], /

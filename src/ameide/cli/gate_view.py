@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import click
 
 from ameide.cli.output import clock, coloured, facts, heading, word
@@ -30,9 +32,19 @@ def decider(kind: GateKind) -> str:
     return _DECIDERS.get(kind, "approver")
 
 
-def verb_for(gate: Gate) -> str:
+class Spelled(Protocol):
+    """Writes a command of this program, for a principal."""
+
+    def __call__(self, *words: str, who: str) -> str: ...
+
+
+def _plain(*words: str, who: str) -> str:
+    return " ".join(["ameide", "--as", who, *words])
+
+
+def verb_for(gate: Gate, spelled: Spelled = _plain) -> str:
     """The command that approves the gate as it is."""
-    return f"ameide --as {decider(gate.kind)} gate approve {gate.gate_id} --hash {gate.subject_hash}"
+    return spelled("gate", "approve", gate.gate_id, "--hash", gate.subject_hash, who=decider(gate.kind))
 
 
 def print_gate(answer: GetGateResponse) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,20 +11,16 @@ import click
 import psutil
 
 from ameide.cli.engines import engine_of
-from ameide.cli.failure import DONE, UNREACHABLE
-from ameide.cli.gate_view import verb_for
-from ameide.cli.output import facts, heading, say, table, word
+from ameide.cli.failure import DONE, FAILED, exit_code_of
+from ameide.cli.output import facts, heading, say, table
 from ameide.cli.processes import NAMES, Managed
 from ameide.cli.session import Session, pass_session
+from ameide.cli.stuck import Line, lines_of, print_lines
+from ameide.cli.stuck_here import resting_worker, stopped_here, verbs_of
 from ameide.errors import AmeideError
-from ameide_core_proto.transformation.governance.v1.governance_pb import Gate, GateStatus
-from ameide_core_proto.transformation.governance.v1.query_service_pb import (
-    GetStatusRequest,
-    GetStatusResponse,
-    ListGatesRequest,
-    ListGatesResponse,
-)
+from ameide_core_proto.transformation.governance.v1.query_service_pb import GetStatusRequest, GetStatusResponse
 
+_PATIENCE = 5.0
 Row = tuple[str, str, str, str, str]
 
 
@@ -33,31 +28,43 @@ Row = tuple[str, str, str, str, str]
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @pass_session
 def status(session: Session, as_json: bool) -> None:
-    """Processes, engines, log, queues, and the gates that wait. Exit code 3 when the Domain does not answer."""
-    rows = _rows(session)
+    """Processes, engines, log, queues; then what is stuck, since when and why, with the command that moves it.
+
+    Exit code 0 when all moves or waits for people only, 1 when something does not run, is behind or is set aside, 3
+    when the Domain does not answer.
+    """
+    rows, verbs = _rows(session), verbs_of(session)
     error: AmeideError | None = None
-    answers: tuple[GetStatusResponse, ListGatesResponse] | None = None
+    found: GetStatusResponse | None = None
+    lines = stopped_here(session, verbs)
     try:
-        answers = asyncio.run(_ask(session))
+        found = session.call(
+            lambda clients: clients.queries.get_status(GetStatusRequest(scope=session.scope)), timeout=_PATIENCE
+        )
+        # Whoever answers does what the process of `ameide up` would do, or is named for what it does not.
+        lines = [line for line in lines if line.subject != "control"] + lines_of(found, verbs)
     except AmeideError as caught:
         error = caught
+    if not any(line.subject in ("temporal", "worker") for line in lines):
+        lines += resting_worker(session, verbs)
     if as_json:
-        click.echo(json.dumps(_as_json(rows, answers, error), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(_as_json(rows, found, lines, error), indent=2, ensure_ascii=False))
     else:
         table(("PROCESS", "STATE", "PID", "SINCE", "WHERE"), rows)
-        if answers is not None:
-            _print(*answers)
-        elif error is not None:
+        if found is not None:
+            _print(found)
+        if found is not None or lines:
+            print_lines(lines, found.open_gates if found is not None else 0)
+        if error is not None:
             click.echo()
             say(str(error))
-    raise click.exceptions.Exit(UNREACHABLE if error is not None else DONE)
+    raise click.exceptions.Exit(_exit_code(lines, error))
 
 
-async def _ask(session: Session) -> tuple[GetStatusResponse, ListGatesResponse]:
-    async with session.connect(timeout=5) as clients:
-        found = await clients.queries.get_status(GetStatusRequest(scope=session.scope))
-        gates = await clients.queries.list_gates(ListGatesRequest(scope=session.scope, statuses=[GateStatus.OPEN]))
-    return found, gates
+def _exit_code(lines: Sequence[Line], error: AmeideError | None) -> int:
+    if error is not None:
+        return exit_code_of(error)
+    return DONE if all(line.for_people for line in lines) else FAILED
 
 
 def _rows(session: Session) -> list[Row]:
@@ -93,7 +100,7 @@ def _since(pid: int | None) -> str:
         return ""
 
 
-def _print(found: GetStatusResponse, gates: ListGatesResponse) -> None:
+def _print(found: GetStatusResponse) -> None:
     heading("Log")
     lag = ", ".join(f"{c.consumer} {c.position} ({c.lag} behind)" for c in found.consumers)
     facts(
@@ -111,33 +118,20 @@ def _print(found: GetStatusResponse, gates: ListGatesResponse) -> None:
             ("QUEUE", "READY", "OLDEST"),
             [(queue.queue, str(queue.ready), f"{queue.oldest_age_seconds:.0f} s") for queue in found.queues],
         )
-    heading("Gates that wait for a decision")
-    _gates(gates.gates)
-
-
-def _gates(gates: Sequence[Gate]) -> None:
-    if not gates:
-        click.echo("None.")
-    for gate in gates:
-        click.echo(f"{word(gate.kind.name)} of {gate.change_id}; see: ameide gate show {gate.gate_id}")
-        click.echo(f"  {verb_for(gate)}")
 
 
 def _as_json(
-    rows: Sequence[Row], answers: tuple[GetStatusResponse, ListGatesResponse] | None, error: AmeideError | None
+    rows: Sequence[Row], found: GetStatusResponse | None, lines: Sequence[Line], error: AmeideError | None
 ) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "processes": [
             {"name": name, "state": state, "pid": int(pid) if pid else None, "since": since, "where": where}
             for name, state, pid, since, where in rows
         ],
-        "status": None,
-        "gates": None,
+        "status": json.loads(found.to_json(always_emit_implicit=True)) if found is not None else None,
+        "stuck": [line.as_json() for line in lines],
         "error": None,
     }
-    if answers is not None:
-        shown["status"] = json.loads(answers[0].to_json(always_emit_implicit=True))
-        shown["gates"] = json.loads(answers[1].to_json(always_emit_implicit=True))
     if error is not None:
         shown["error"] = {"code": error.code, "message": error.message, "field": error.field, "remedy": error.remedy}
     return shown

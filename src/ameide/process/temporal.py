@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
-from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.enums.v1 import IndexedValueType, TaskQueueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from ameide.errors import AmeideError, Refused, Unreachable
 from ameide.process.converter import DATA_CONVERTER
+from ameide.process.steps import TASK_QUEUE
 
 SEARCH_ATTRIBUTES: Sequence[str] = ("AmeideTenant", "AmeideChange", "AmeidePhase", "AmeideRepository")
 """Keyword attributes that every run sets."""
 
 log = logging.getLogger(__name__)
+_LOOK_SECONDS = 5.0
 _PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -29,6 +34,21 @@ async def connect(address: str, namespace: str) -> Client:
         raise Unreachable(
             f"Temporal at {address} does not answer", remedy="Start it with `ameide up`, or set TEMPORAL_ADDRESS"
         ) from error
+
+
+async def last_poll(address: str, namespace: str, task_queue: str = TASK_QUEUE) -> datetime | None:
+    """When a worker last began to wait for workflow tasks; None when the server remembers none. Raises Unreachable."""
+    request = DescribeTaskQueueRequest(
+        namespace=namespace,
+        task_queue=TaskQueue(name=task_queue),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+    )
+    try:
+        async with asyncio.timeout(_LOOK_SECONDS):
+            answer = await (await connect(address, namespace)).workflow_service.describe_task_queue(request)
+    except (RPCError, TimeoutError) as error:
+        raise Unreachable(f"Temporal at {address} does not answer", remedy="Is it healthy?") from error
+    return max((poller.last_access_time.ToDatetime(UTC) for poller in answer.pollers), default=None)
 
 
 async def connect_patiently(address: str, namespace: str) -> Client:

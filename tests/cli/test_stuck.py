@@ -1,0 +1,159 @@
+"""Each thing that is stuck becomes a sentence and a command: what, since when, why, and what moves it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from protobuf.wkt import Timestamp
+
+from ameide import config
+from ameide.cli.output import clock
+from ameide.cli.root import root
+from ameide.cli.session import Session
+from ameide.cli.stuck import Line, Verbs, duration, lines_of
+from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind
+from ameide_core_proto.transformation.governance.v1.query_service_pb import GetStatusResponse, Stuck, StuckKind
+
+from .conftest import CommandLine, Script, open_gate
+
+AT = Timestamp.from_datetime(datetime(2026, 1, 2, 14, 2, 10, tzinfo=UTC))
+VERIFY = "transformation.work.queue.toolrun.verify.v1"
+
+
+def item(kind: StuckKind, subject: str, age: float = 40, **more: object) -> Stuck:
+    """Something that stands still since `AT`."""
+    made = Stuck(kind=kind, subject=subject, since=AT, age_seconds=age)
+    for name, value in more.items():
+        setattr(made, name, value)
+    return made
+
+
+def line(stuck: Stuck, *, local: bool = True, all_run: bool = False) -> Line:
+    """How it is said to a person without a token of the principals."""
+    session = Session(replace(config.read({}), state_dir=config.read({}).state_dir / "none"))
+    return lines_of(GetStatusResponse(stuck=[stuck]), Verbs(session, local, all_run))[0]
+
+
+@pytest.mark.parametrize(
+    ("stuck", "what", "verb"),
+    [
+        (
+            item(StuckKind.QUEUE, VERIFY, waiting=3, last_seen=AT),
+            f"no executor serves queue {VERIFY}: 3 works wait, the oldest for 40 s; last polled AT",
+            "ameide executor pool",
+        ),
+        (
+            item(StuckKind.QUEUE, VERIFY, waiting=1),
+            f"no executor serves queue {VERIFY}: 1 work waits, the oldest for 40 s; it was never polled",
+            "ameide executor pool",
+        ),
+        (
+            item(StuckKind.RELAY, "relay", waiting=12, last_seen=AT),
+            "the relay is 40 s behind: 12 messages in the outbox; last seen AT",
+            "ameide serve relay",
+        ),
+        (item(StuckKind.RELAY, "relay"), "the relay does not run: never seen", "ameide serve relay"),
+        (
+            item(StuckKind.PROJECTOR, "projector", 150, waiting=1),
+            "the projector is 2 min behind: 1 message not yet in the views; never seen",
+            "ameide serve projector",
+        ),
+        (
+            item(StuckKind.SWEEPER, "sweeper", waiting=2, last_seen=AT),
+            "the sweeper is 40 s behind: 2 deadlines overdue; last seen AT",
+            "ameide serve sweeper",
+        ),
+        (
+            item(StuckKind.PARKED, "default:r2r/default/chg-1/1", waiting=2, consumer="ingress", reason="bad\nmore"),
+            "2 messages of default:r2r/default/chg-1/1 parked by the ingress since AT (40 s): bad. "
+            "Remove the cause first",
+            "ameide events redrive ingress default:r2r/default/chg-1/1",
+        ),
+        (
+            item(StuckKind.RUN, "r2r/default/chg-1/1", reason="work wrk-1"),
+            "run r2r/default/chg-1/1 waits for nothing and does not go on since AT (40 s): no process "
+            "worker takes its next step",
+            "ameide serve worker",
+        ),
+        (
+            item(StuckKind.RUN, "r2r/default/chg-1/1", change_id="chg-1", reason="new_version art-1"),
+            "run r2r/default/chg-1/1 waits for a new version of its requirement since AT (40 s)",
+            "ameide change revise chg-1 --requirement FILE",
+        ),
+        (
+            item(StuckKind.CANCEL, "wrk-1", principal_id="verifier"),
+            "work wrk-1 is to be canceled, and executor verifier is silent since AT (40 s)",
+            "ameide executor pool",
+        ),
+        (
+            item(StuckKind.PROMOTION, "prm-1", reason="staging: https://forge.example/pull/1"),
+            "promotion prm-1 waits for somebody to merge its pull request since AT (40 s): staging: "
+            "https://forge.example/pull/1",
+            "ameide promotion show prm-1",
+        ),
+    ],
+    ids=lambda value: "" if isinstance(value, Stuck) else None,
+)
+def test_what_and_how_to_move_it(stuck: Stuck, what: str, verb: str) -> None:
+    said = line(stuck, local=False)
+    assert (said.what, said.verb) == (what.replace("AT", clock(AT)), verb)
+    words = shlex.split(said.verb.replace("FILE", "README.md"))[1:]
+    with root.make_context("ameide", words, resilient_parsing=True) as context:
+        command = root.get_command(context, words[0])
+        assert command is not None
+        command.make_context(words[0], words[1:], parent=context, resilient_parsing=True)
+
+
+def test_a_gate_names_who_is_waited_for() -> None:
+    gate = open_gate()
+    gate.quorum = 2
+    said = line(item(StuckKind.GATE, gate.gate_id, 720, gate=gate))
+    assert said.for_people
+    assert said.what.startswith("gate gat-1 (requirement stabilized of chg-1) waits for an approver since ")
+    assert said.what.endswith("(12 min), 0 of 2 voices")
+    assert said.verb == f"ameide gate approve gat-1 --hash {gate.subject_hash}"
+    human = open_gate(kind=GateKind.NEEDS_HUMAN)
+    assert human.subject is not None
+    human.subject.reason = "the bound of 3 iterations is reached"
+    said = line(item(StuckKind.GATE, human.gate_id, gate=human))
+    assert said.what.endswith("(40 s): the bound of 3 iterations is reached")
+
+
+def test_what_was_started_here_is_started_here_again() -> None:
+    relay = item(StuckKind.RELAY, "relay")
+    assert line(relay).verb == "ameide up"
+    assert line(relay, all_run=True).verb == "ameide down && ameide up"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.4, "0 s"), (119, "119 s"), (120, "2 min"), (9000, "2 h"), (2e5, "2 d")]
+)
+def test_durations(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
+
+
+def test_nothing_is_stuck(ameide: CommandLine, script: Script) -> None:
+    answer = ameide("status")
+    assert answer.code == 0
+    assert "Nothing is stuck." in answer.out
+
+
+def test_only_what_does_not_run_is_a_failure(ameide: CommandLine, script: Script) -> None:
+    gate = open_gate()
+    script.status = GetStatusResponse(open_gates=12, stuck=[item(StuckKind.GATE, "gat-1", gate=gate)] * 12)
+    answer = ameide("status")
+    assert answer.code == 0
+    # A token of who decides is here, so the command says whose.
+    verb = f"ameide --state-dir {ameide.state.root} --as approver gate approve gat-1 --hash {gate.subject_hash}"
+    assert answer.out.count(verb) == 10
+    assert "and 2 more of this kind: ameide gate list" in answer.out
+    script.status.stuck.append(item(StuckKind.RELAY, "relay"))
+    answer = ameide("status", "--json")
+    assert answer.code == 1
+    relay = json.loads(answer.out)["stuck"][-1]
+    assert (relay["kind"], relay["subject"], relay["for_people"]) == ("relay", "relay", False)
+    assert relay["since"].startswith("2026-01-02T14:02:10")
