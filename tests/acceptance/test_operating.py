@@ -1,0 +1,112 @@
+"""Who looks after an installation: what is stuck is named with the command that moves it, and the command does."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+import pytest
+
+from ameide.contracts import topics
+from ameide.delivery.demo_remotes import create_orders_remotes, orders_patches
+from tests.acceptance.installation import Installation, remove, wait_for
+
+ALL_BUT_THE_RELAY = ("domain", "sweeper", "ingress", "projector")
+
+
+@pytest.fixture(scope="module")
+def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """An installation of this module's own, since its parts are taken away; remotes lie elsewhere, as a team's do."""
+    made = Installation.make(AMEIDE_LEASE_SECONDS="6", AMEIDE_PATCHES_DIR=str(orders_patches()))
+    try:
+        made.ameide("up")
+        url, gitops = create_orders_remotes(tmp_path_factory.mktemp("forge"))
+        made.ameide("repo", "add", "orders", url, "--gitops", gitops)
+        yield made
+    finally:
+        remove(made)
+
+
+@contextmanager
+def served(installation: Installation, *roles: str) -> Generator[subprocess.Popen[bytes]]:
+    """Some roles of the control plane in a process that somebody started by hand."""
+    file = installation.state_dir / "by-hand.ready"
+    command = [sys.executable, "-m", "ameide", "serve", *roles, "--ready-file", str(file)]
+    settings = installation.state_dir / "run" / "control.toml"
+    with subprocess.Popen(command, env={**installation.environment, "AMEIDE_CONFIG": str(settings)}) as process:
+        try:
+            wait_for(lambda: file.exists() or process.poll() is not None, "the roles to be ready")
+            assert process.poll() is None
+            yield process
+        finally:
+            process.terminate()
+
+
+def kill(installation: Installation, name: str) -> None:
+    """End a process of `ameide up` the hard way."""
+    pid = installation.pid_of(name)
+    process = psutil.Process(pid)
+    os.kill(pid, signal.SIGKILL)
+    process.wait(30)
+
+
+def status(installation: Installation) -> dict[str, Any]:
+    """`ameide status --json`, whatever its exit code."""
+    return json.loads(installation.run("status", "--json").stdout)
+
+
+def stuck(installation: Installation) -> dict[str, dict[str, Any]]:
+    """What is stuck, by subject."""
+    return {line["subject"]: line for line in status(installation)["stuck"]}
+
+
+def ended(installation: Installation, work: str) -> bool:
+    """Whether a work was done."""
+    return installation.json("work", "show", work)["work"]["status"] == "WORK_STATUS_SUCCEEDED"
+
+
+def test_executor_relay_and_gate_are_named_with_the_verbs_that_move_them(operated: Installation) -> None:
+    assert "Nothing is stuck." in operated.ameide("status")
+    change = operated.start_change("orders", "A customer can cancel an order", "An open order can be cancelled")
+    gate = operated.gate(change, "REQUIREMENT_STABILIZED")
+    assert operated.run("status").returncode == 0, "a gate that waits for people is no failure"
+
+    kill(operated, "executor")
+    queued = operated.id_of("work", "request", "orders", who="requester")
+    wait_for(lambda: bool(status(operated)["status"]["queues"]), "the invitation")
+    kill(operated, "control")
+    with served(operated, *ALL_BUT_THE_RELAY):
+        unmoved = operated.id_of("work", "request", "orders", who="requester")
+        wanted = {"relay", topics.QUEUE_VERIFY, gate["gateId"]}
+        found: dict[str, dict[str, Any]] = {}
+
+        def named() -> bool:
+            found.update(stuck(operated))
+            return wanted <= set(found)
+
+        wait_for(named, "all three to be named")
+        done = operated.run("status")
+        assert done.returncode == 1
+        relay, queue, waits = (found[subject] for subject in ("relay", topics.QUEUE_VERIFY, gate["gateId"]))
+        assert all(line["verb"] in done.stdout for line in (relay, queue, waits))
+        assert "behind: 2 messages in the outbox; last seen" in relay["text"]
+        assert "1 work waits, the oldest for" in queue["text"]
+        assert f"(requirement stabilized of {change}) waits for an approver since" in waits["text"]
+        assert (relay["verb"], queue["verb"]) == ("ameide up", "ameide up")
+
+        for line in (relay, waits):
+            program, *words = shlex.split(line["verb"])
+            assert program == "ameide"
+            operated.ameide(*words)
+        for work in (queued, unmoved):
+            wait_for(lambda work=work: ended(operated, work), f"{work} to be done")
+        wait_for(lambda: bool(operated.works(change)), "the run to go on")
+    wait_for(lambda: not [line for line in stuck(operated).values() if not line["for_people"]], "all to move again")
