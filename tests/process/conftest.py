@@ -1,11 +1,14 @@
 """One Temporal server and one performance of all scenarios for the tests of the Process."""
 
+from collections.abc import AsyncGenerator
+
 import pytest
 from temporalio.client import Client
 
 from ameide.engine.engine import Running
 from ameide.process.temporal import connect
 from tests.process.playing import Played, play_all
+from tests.process.town import Town, listening
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +21,10 @@ async def temporal(engine: Running) -> Client:
 async def played(temporal: Client) -> dict[str, Played | BaseException]:
     """What came of each scenario."""
     return await play_all(temporal)
+
+
+@pytest.fixture
+async def town(temporal: Client) -> AsyncGenerator[Town]:
+    """A town whose workflows are served."""
+    async with listening(temporal) as queue:
+        yield Town(temporal, queue)

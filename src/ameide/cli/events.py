@@ -63,14 +63,31 @@ def parked(session: Session, as_json: bool) -> None:
     found = asyncio.run(app.parked(session.with_databases()))
     if as_json:
         rows = [
-            {"consumer": p.consumer, "key": p.key, "position": p.position, "name": p.name, "error": p.error}
+            {
+                "consumer": p.consumer,
+                "key": p.key,
+                "position": p.position,
+                "name": p.name,
+                "error": p.error,
+                "retryAt": p.retry_at.isoformat() if p.retry_at else None,
+            }
             for p in found
         ]
         click.echo(json.dumps({"parked": rows}, indent=2, ensure_ascii=False))
         return
     table(
-        ("CONSUMER", "KEY", "POSITION", "NAME", "ERROR"),
-        [(p.consumer, p.key, str(p.position), p.name, p.error.split("\n", 1)[0]) for p in found],
+        ("CONSUMER", "KEY", "POSITION", "NAME", "AGAIN", "ERROR"),
+        [
+            (
+                p.consumer,
+                p.key,
+                str(p.position),
+                p.name,
+                p.retry_at.strftime("%H:%M:%S") if p.retry_at else "",
+                p.error.split("\n", 1)[0],
+            )
+            for p in found
+        ],
         empty="Nothing is parked.",
     )
 

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from ameide.events.messages import LoggedMessage
-from ameide.events.parking import Parking
+from ameide.events.parking import Parking, redrive
 from ameide.events.ports import FactStream
 from ameide.events.presence import RolePresence
 from ameide.storage.db import Database
@@ -22,6 +22,7 @@ class Consumer:
     def __init__(self, stream: FactStream, db: Database, name: str) -> None:
         self._stream = stream
         self._db = db
+        self._name = name
         self._parking = Parking(name)
         self._presence = RolePresence(db, name)
         self._stuck: frozenset[str] = frozenset()
@@ -64,15 +65,32 @@ class Consumer:
         """Whether messages of this key must wait: an earlier one could not be processed."""
         return key in self._stuck
 
-    async def park(self, message: LoggedMessage, key: str, error: str) -> None:
-        """Set the message aside and let the others flow. Acknowledge it afterwards like any other."""
+    async def park(self, message: LoggedMessage, key: str, error: str, *, pause: float | None = None) -> None:
+        """Set the message aside and let the others flow. Acknowledge it afterwards like any other.
+
+        With a pause (seconds) the key comes up in `due` by itself; else a person must release it.
+        """
         self._again.add(message.position)
         async with self._db.transaction(None) as tx:
             if key in self._stuck:
                 await self._parking.park_behind(tx, message, key)
             else:
-                await self._parking.park(tx, message, key, error)
+                await self._parking.park(tx, message, key, error, pause)
                 self._stuck |= {key}
+
+    async def due(self, limit: int = 100) -> list[LoggedMessage]:
+        """The messages that hold up keys whose pause is over, to be tried beside the batches."""
+        async with self._db.transaction(None) as tx:
+            return await self._parking.due(tx, limit)
+
+    async def postpone(self, message: LoggedMessage, key: str, error: str, pause: float) -> None:
+        """A due message failed again: due after the pause, or after as long as it has waited, at most a minute."""
+        async with self._db.transaction(None) as tx:
+            await self._parking.park(tx, message, key, error, pause)
+
+    async def redrive(self, key: str) -> None:
+        """What held up the key had its effect: its messages are delivered again, in order, before anything newer."""
+        await redrive(self._db, self._name, key)
 
     async def wait(self, seconds: float) -> None:
         """Return when there may be more, or after about `seconds`."""

@@ -1,7 +1,8 @@
 """Parking: a message that cannot be processed waits aside, with the later ones of its key; the others flow.
 
 `redrive` releases a key after its cause was removed: its messages come again in order, before anything newer. All
-messages of a key are released or none, which is why releasing waits for the consumer's cursor.
+messages of a key are released or none, which is why releasing waits for the consumer's cursor. A key that waits for
+what comes right by itself is released by its consumer, once the message that holds it up has had its effect.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ class Parked:
     parked_at: datetime
     # Released, and not delivered again yet.
     redriven: bool
+    # When its key is released without a person; None: it needs one, or waits behind an earlier message.
+    retry_at: datetime | None
 
 
 class Parking:
@@ -55,14 +58,21 @@ class Parking:
             released=frozenset(row["key"] for row in rows if row["released"]),
         )
 
+    async def due(self, tx: Transaction, limit: int) -> list[LoggedMessage]:
+        """The messages that hold up keys whose pause is over."""
+        rows = await tx.fetch_all(_SQL["due"], {"consumer": self._consumer, "limit": limit})
+        return [LoggedMessage.of(row) for row in rows]
+
     async def released(self, tx: Transaction, limit: int) -> list[LoggedMessage]:
         """Released messages, in order."""
         rows = await tx.fetch_all(_SQL["released"], {"consumer": self._consumer, "limit": limit})
         return [LoggedMessage.of(row) for row in rows]
 
-    async def park(self, tx: Transaction, message: LoggedMessage, key: str, error: str) -> None:
-        """Set a message aside because of `error`; the others of its key wait with it."""
-        await self._put(tx, message, key, error, behind=False)
+    async def park(
+        self, tx: Transaction, message: LoggedMessage, key: str, error: str, pause: float | None = None
+    ) -> None:
+        """Set a message aside because of `error`; the others of its key wait with it, for a person or a pause (s)."""
+        await self._put(tx, message, key, error, pause=pause)
         await tx.execute(_SQL["hold_key"], {"consumer": self._consumer, "key": key})
 
     async def park_behind(self, tx: Transaction, message: LoggedMessage, key: str) -> None:
@@ -73,8 +83,23 @@ class Parking:
         """Forget a released message that has had its effect."""
         await tx.execute(_SQL["unpark"], {"consumer": self._consumer, "position": position})
 
-    async def _put(self, tx: Transaction, message: LoggedMessage, key: str, error: str, *, behind: bool) -> None:
-        own = {"consumer": self._consumer, "position": message.position, "key": key, "behind": behind}
+    async def _put(
+        self,
+        tx: Transaction,
+        message: LoggedMessage,
+        key: str,
+        error: str,
+        *,
+        behind: bool = False,
+        pause: float | None = None,
+    ) -> None:
+        own = {
+            "consumer": self._consumer,
+            "position": message.position,
+            "key": key,
+            "behind": behind,
+            "pause": pause,
+        }
         # NUL is the one character that PostgreSQL's text cannot hold.
         text = error.replace("\0", "\ufffd")[:_MAX_ERROR]
         await tx.execute(_SQL["park"], {**message.columns, **own, "error": text})

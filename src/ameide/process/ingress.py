@@ -3,6 +3,10 @@
 Ingress takes the facts of the log in order, each aggregate's therefore in order, and signals the workflow whose id
 their envelope names. The effect lies outside the database, so the position follows it, facts may be signalled twice,
 and deduplication is the workflow's.
+
+A run that takes no signal for now holds up no other: its facts are set aside durably, and once it takes the first of
+them, the others follow in order. That others do get through is the proof that the run is the trouble and not Temporal;
+without it, all wait.
 """
 
 from __future__ import annotations
@@ -10,35 +14,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from typing import Protocol, cast
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Protocol
 
 from temporalio.client import Client
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
 
-from ameide.contracts.facts import open_payload
-from ameide.contracts.ids import parse_process_instance_id
-from ameide.errors import AmeideError, NotFound, PermissionDenied, Unauthenticated, Unreachable
+from ameide.errors import AmeideError
 from ameide.events.messages import LoggedMessage
-from ameide.faults import reach
-from ameide.process.decisive import decisive
-from ameide.process.steps import DOMAIN_FACT
+from ameide.process.signals import NotNow, Refusing, Signals
 from ameide.process.temporal import backoff, connect_patiently
-from ameide.process.workflows.inbox import DomainFact
 from ameide.rpc.clients import Clients
-from ameide_core_proto.common.v1.metadata_pb import Scope
-from ameide_core_proto.transformation.governance.v1.command_service_pb import CloseRunRequest
-from ameide_core_proto.transformation.governance.v1.facts_pb import RunClosed, RunRequested
-from ameide_core_proto.transformation.governance.v1.governance_pb import Run, RunStatus
-from ameide_core_proto.transformation.governance.v1.query_service_pb import GetChangeRequest, GetStatusRequest
 
 log = logging.getLogger(__name__)
 
 _BATCH = 100
 _IDLE_SECONDS = 1.0
-# Answers of Temporal to a signal that will be the same next time.
-_REFUSALS = (RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.OUT_OF_RANGE)
+# How far ahead of a run that is held ingress looks for others, and so what it remembers at most.
+_WINDOW = 1600
+# Between the tries of one message, in seconds.
+_PAUSES = (0.1, 0.2, 0.4)
 
 
 class FactSource(Protocol):
@@ -56,181 +52,208 @@ class FactSource(Protocol):
         """Whether messages of this key must wait behind one that could not be processed."""
         ...
 
-    async def park(self, message: LoggedMessage, key: str, error: str) -> None:
-        """Set a message aside."""
+    async def park(self, message: LoggedMessage, key: str, error: str, *, pause: float | None = None) -> None:
+        """Set a message aside: for a person, or for a pause in seconds that grows."""
+        ...
+
+    async def due(self, limit: int = 100) -> list[LoggedMessage]:
+        """The messages that hold up keys whose pause is over."""
+        ...
+
+    async def postpone(self, message: LoggedMessage, key: str, error: str, pause: float) -> None:
+        """It holds up its key still; due again after the pause, or later."""
+        ...
+
+    async def redrive(self, key: str) -> None:
+        """It holds up its key no longer: deliver all that was set aside of it, in order."""
         ...
 
     async def wait(self, seconds: float) -> None:
         """Until there may be more, at most so long."""
         ...
 
+    async def release(self) -> None:
+        """Let another replica be the active one, until the next batch."""
+        ...
 
-class Refusing(Exception):
-    """The workflow cannot be signalled with this fact, now or later."""
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A run that took no signal, since when (seconds of the loop's clock), and why."""
+
+    since: float
+    error: str
 
 
 class Ingress:
-    """Brings each run its facts. `counts`: how many were signalled, started, late, skipped, parked, closed."""
+    """Brings each run its facts. `counts`: how many were signalled, started, late, skipped, parked, waiting, closed.
 
-    def __init__(self, source: FactSource, domain: Clients, address: str, namespace: str) -> None:
+    A run is tried for `patience` seconds at most; set aside, it is tried again after `pause` seconds, then later.
+    """
+
+    def __init__(
+        self,
+        source: FactSource,
+        domain: Clients,
+        address: str,
+        namespace: str,
+        *,
+        patience: float = 5.0,
+        pause: float = 5.0,
+    ) -> None:
         self._source = source
-        self._domain = domain
+        self._signals = Signals(domain)
         self._address = address
         self._namespace = namespace
+        self._patience = patience
+        self._pause = pause
+        self._ahead = _BATCH
+        # Of what the next batch brings again: positions that had their effect, runs that are held.
+        self._done: set[int] = set()
+        self._held: dict[str, _Held] = {}
+        self._got_through = float("-inf")
         self.counts: Counter[str] = Counter()
 
     async def run(self) -> None:
         """Work until cancelled."""
         temporal = await connect_patiently(self._address, self._namespace)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._forever(self.step, temporal, self._source.wait))
+            tasks.create_task(self._forever(self.retry, temporal, asyncio.sleep))
+
+    async def _forever(
+        self,
+        act: Callable[[Client], Awaitable[bool]],
+        temporal: Client,
+        wait: Callable[[float], Awaitable[None]],
+    ) -> None:
         attempt = 0
         while True:
             try:
-                if not await self.step(temporal):
-                    await self._source.wait(_IDLE_SECONDS)
+                if not await act(temporal):
+                    await wait(_IDLE_SECONDS)
                 attempt = 0
             # Runs are served as a group of tasks, whose errors come as a group.
             except* AmeideError as errors:
-                log.warning("ingress starts the batch again: %s", errors.exceptions[0])
+                log.warning("ingress starts again: %s", errors.exceptions[0])
                 await backoff(attempt)
                 attempt += 1
 
+    async def retry(self, temporal: Client) -> bool:
+        """Try those that were set aside and are due, beside the others; False when there was none."""
+        due = await self._source.due()
+        async with asyncio.TaskGroup() as tasks:
+            tried = [(message, tasks.create_task(self._retry(temporal, message))) for message in due]
+        for message, task in tried:
+            if task.result():
+                # It comes once more, with the others of its key: its workflow knows it.
+                await self._source.redrive(key_of(message))
+        return bool(due)
+
+    async def _retry(self, temporal: Client, message: LoggedMessage) -> bool:
+        """Whether it holds up its key no longer."""
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._signals.deliver(temporal, message)
+        except (NotNow, TimeoutError) as error:
+            await self._source.postpone(message, key_of(message), str(error) or "no answer", self._pause)
+            return False
+        except Refusing as error:
+            log.warning("%s does not wait any more, it refuses: %s", key_of(message), error)
+        return True
+
     async def step(self, temporal: Client) -> bool:
-        """One batch; False when there was none. Runs are served side by side, the facts of each in the log's order."""
-        batch = await self._source.next_batch(_BATCH)
+        """One batch; False when nothing could be acknowledged. Runs are served side by side, each in the log's order.
+
+        A held run does not keep others from their facts: what follows it in the log is looked at again and again,
+        further and further, until somebody gets through. Then the held ones are set aside and the position moves on.
+        """
+        batch = await self._source.next_batch(self._ahead)
+        self._done.intersection_update(message.position for message in batch)
         runs: dict[str, list[LoggedMessage]] = {}
         for message in batch:
-            runs.setdefault(key_of(message), []).append(message)
+            if message.position not in self._done:
+                runs.setdefault(key_of(message), []).append(message)
+        self._held = {key: held for key, held in self._held.items() if key in runs}
+        until = asyncio.get_running_loop().time() + self._patience
         async with asyncio.TaskGroup() as tasks:
             for key, messages in runs.items():
-                tasks.create_task(self._serve(temporal, key, messages))
-        for message in batch:
-            await self._source.acknowledge(message.position)
-        return bool(batch)
+                tasks.create_task(self._serve(temporal, key, messages, until))
+        for key, held in list(self._held.items()):
+            if self._got_through > held.since:
+                await self._set_aside(key, runs[key], held.error)
+        moved = await self._acknowledge(batch)
+        if self._held:
+            first, held = next(iter(self._held.items()))
+            log.warning("%d runs take no signal, trying again; %s: %s", len(self._held), first, held.error)
+        self._ahead = _BATCH if moved or not batch else min(2 * self._ahead, _WINDOW)
+        return moved
 
-    async def _serve(self, temporal: Client, key: str, messages: list[LoggedMessage]) -> None:
+    async def _acknowledge(self, batch: list[LoggedMessage]) -> bool:
+        """Everything up to the first message that has not had its effect."""
+        done = list(takewhile(lambda message: message.position in self._done, batch))
+        for message in done:
+            # Released messages are acknowledged each, all others by the last of them.
+            if message.redriven or message is done[-1]:
+                await self._source.acknowledge(message.position)
+        await self._source.release()
+        return bool(done)
+
+    async def _serve(self, temporal: Client, key: str, messages: list[LoggedMessage], until: float) -> None:
         for message in messages:
+            if message is not messages[0] and asyncio.get_running_loop().time() > until:
+                # A slow run: the rest of its messages comes with the next batch.
+                return
             if self._source.is_parked(key):
                 await self._park(message, key, "behind an earlier one")
                 continue
             try:
-                outcome = await self._deliver(temporal, message)
-            except (Refusing, ValueError, TypeError) as error:
-                await self._park(message, key, str(error) or type(error).__name__)
+                outcome = await self._deliver(temporal, key, message)
+            except Refusing as error:
+                log.error("parked %s of %s: %s", message.name, key, error, extra={"message_id": message.message_id})
+                await self._park(message, key, str(error))
+            except NotNow as error:
+                if not message.redriven:
+                    return
+                await self._park(message, key, str(error), pause=self._pause)
             else:
+                self._held.pop(key, None)
+                self._done.add(message.position)
                 self.counts[outcome] += 1
+                if outcome != "skipped":
+                    self._got_through = asyncio.get_running_loop().time()
 
-    async def _park(self, message: LoggedMessage, key: str, error: str) -> None:
-        log.error("parked %s of %s: %s", message.name, key, error, extra={"message_id": message.message_id})
-        self.counts["parked"] += 1
-        await self._source.park(message, key, error)
+    async def _deliver(self, temporal: Client, key: str, message: LoggedMessage) -> str:
+        """The effect of one message, tried for as long as others can be asked to wait. Raises Refusing.
 
-    async def _deliver(self, temporal: Client, message: LoggedMessage) -> str:
-        """The effect of one message; tries for ever what may come right by itself. Raises Refusing."""
-        fact = _fact_of(message)
-        if fact is None:
-            return "skipped"
-        attempt = 0
-        while True:
+        Raises NotNow when the run is held from now on.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience
+        for pause in (*_PAUSES, None):
             try:
-                return await self._signal(temporal, message, fact)
-            except RPCError as error:
-                if error.status in _REFUSALS:
-                    raise Refusing(f"{message.process_instance_id} refuses the signal: {error}") from error
-                log.warning("Temporal did not take a signal, trying again: %s", error)
-            except AmeideError as error:
-                if not (error.retry or isinstance(error, Unauthenticated | PermissionDenied)):
-                    raise Refusing(f"The Domain's answer about {message.process_instance_id}: {error}") from error
-                log.warning("the Domain did not answer, trying again: %s", error)
-            await backoff(attempt)
-            attempt += 1
+                async with asyncio.timeout_at(deadline):
+                    return await self._signals.deliver(temporal, message)
+            except (NotNow, TimeoutError) as error:
+                said = str(error) or f"no answer in {self._patience:g} seconds"
+                self._held.setdefault(key, _Held(loop.time(), said))
+                if pause is None or loop.time() + pause >= deadline:
+                    raise NotNow(said) from error
+            await asyncio.sleep(pause)
+        raise AssertionError("the last try has no pause behind it")
 
-    async def _signal(self, temporal: Client, message: LoggedMessage, fact: DomainFact) -> str:
-        body = fact.fact.value if fact.fact is not None else None
-        if isinstance(body, RunRequested) and body.run is not None:
-            return await self._start(temporal, message, body.run, fact)
-        try:
-            handle = temporal.get_workflow_handle(message.process_instance_id)
-            reach("ingress.signal.before")
-            await handle.signal(DOMAIN_FACT, decisive(fact))
-            reach("ingress.signal.after")
-        except RPCError as error:
-            if error.status != RPCStatusCode.NOT_FOUND:
-                raise
-        else:
-            return "signalled"
-        if isinstance(body, RunClosed):
-            return "late"
-        run = await self._stored_run(message)
-        if run is None:
-            return "skipped"
-        return await self._start(temporal, message, run, fact) if run.status == RunStatus.OPEN else "late"
+    async def _set_aside(self, key: str, messages: list[LoggedMessage], error: str) -> None:
+        """Durably, the first with a pause and the others behind it; so the position can pass them."""
+        log.warning("%s takes no signal while others do, set aside: %s", key, error)
+        for message in messages:
+            if message.position not in self._done:
+                await self._park(message, key, error, pause=self._pause)
 
-    async def _start(self, temporal: Client, message: LoggedMessage, run: Run, fact: DomainFact) -> str:
-        """SignalWithStart with the stored input: signals the workflow that runs, and never starts one twice."""
-        try:
-            reach("ingress.start.before")
-            await temporal.start_workflow(
-                run.workflow_type,
-                run.input,
-                id=message.process_instance_id,
-                task_queue=run.task_queue,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                start_signal=DOMAIN_FACT,
-                start_signal_args=[decisive(fact)],
-            )
-            reach("ingress.start.after")
-        except WorkflowAlreadyStartedError:
-            return await self._close(message)
-        return "started"
-
-    async def _close(self, message: LoggedMessage) -> str:
-        """The workflow is over in Temporal: the run must not stay open without one."""
-        run = await self._stored_run(message)
-        if run is None or run.status != RunStatus.OPEN:
-            return "late"
-        await self._domain.governance.close_run(
-            CloseRunRequest(
-                scope=Scope(tenant_id=message.tenant_id),
-                client_request_id=f"{message.process_instance_id}/ingress_close_run/1",
-                process_instance_id=message.process_instance_id,
-                status=RunStatus.FAILED,
-                outcome="failed",
-            )
-        )
-        return "closed"
-
-    async def _stored_run(self, message: LoggedMessage) -> Run | None:
-        """The run as the Domain states it at this place of the log or later; None when it knows no such run."""
-        parsed = parse_process_instance_id(message.process_instance_id)
-        if parsed is None:
-            return None
-        # "Unknown" counts only from a view that has come this far: the fact itself says that there is a run.
-        run = await self._find_run(message, parsed[1])
-        if run is None:
-            await self._need_projected(message)
-            run = await self._find_run(message, parsed[1])
-        return run
-
-    async def _find_run(self, message: LoggedMessage, change_id: str) -> Run | None:
-        request = GetChangeRequest(
-            scope=Scope(tenant_id=message.tenant_id), min_position=message.position, change_id=change_id
-        )
-        try:
-            answer = await self._domain.queries.get_change(request)
-        except NotFound:
-            return None
-        return next((run for run in answer.runs if run.process_instance_id == message.process_instance_id), None)
-
-    async def _need_projected(self, message: LoggedMessage) -> None:
-        """Raises Unreachable, to be tried again, while the views are behind this message."""
-        status = await self._domain.queries.get_status(GetStatusRequest(scope=Scope(tenant_id=message.tenant_id)))
-        reached = status.read_context.log_position if status.read_context else 0
-        if reached < message.position:
-            raise Unreachable(
-                f"the views are at {reached}, {message.name} lies at {message.position}",
-                remedy="Is the projector running? `ameide status` tells",
-            )
+    async def _park(self, message: LoggedMessage, key: str, error: str, *, pause: float | None = None) -> None:
+        self._held.pop(key, None)
+        await self._source.park(message, key, error, pause=pause)
+        self._done.add(message.position)
+        self.counts["parked" if pause is None else "waiting"] += 1
 
 
 def key_of(message: LoggedMessage) -> str:
@@ -238,18 +261,3 @@ def key_of(message: LoggedMessage) -> str:
     if message.process_instance_id:
         return f"{message.tenant_id}:{message.process_instance_id}"
     return message.key
-
-
-def _fact_of(message: LoggedMessage) -> DomainFact | None:
-    """The domain fact of a run; None for anything else and for cases that this program does not know."""
-    if message.kind != "fact" or parse_process_instance_id(message.process_instance_id) is None:
-        return None
-    try:
-        opened = open_payload(message.topic, message.payload)
-    except ValueError as error:
-        raise Refusing(f"The payload of {message.message_id} cannot be read: {error}") from error
-    if opened.fact is None:
-        log.info("skipped an unknown fact", extra={"topic": message.topic, "message_id": message.message_id})
-        return None
-    # Topics of kind fact are those of the three Domain aggregators.
-    return cast("DomainFact", opened.message)

@@ -70,8 +70,15 @@ SELECT key, bool_or(NOT redriven) AS stuck, bool_or(redriven) AS released
 FROM ameide.parked WHERE consumer = %(consumer)s GROUP BY key
 
 -- name: list_parked
--- What people must look at.
-SELECT consumer, key, position, message_id, name, error, parked_at, redriven FROM ameide.parked ORDER BY consumer, position
+-- What people must look at, and what waits for its next try.
+SELECT consumer, key, position, message_id, name, error, parked_at, redriven, retry_at FROM ameide.parked ORDER BY consumer, position
+
+-- name: due
+-- The message that holds up each key whose pause is over.
+SELECT position, tenant_id, topic, kind, key, message_id, name, aggregate_type, aggregate_id, aggregate_version,
+    process_instance_id, correlation_id, causation_id, work_request_id, occurred_at, payload
+FROM ameide.parked WHERE consumer = %(consumer)s AND NOT redriven AND retry_at <= clock_timestamp()
+ORDER BY retry_at LIMIT %(limit)s
 
 -- name: released
 -- Messages that a person released, in order, before anything newer.
@@ -81,16 +88,21 @@ FROM ameide.parked WHERE consumer = %(consumer)s AND redriven ORDER BY position 
 
 -- name: park
 -- A message that cannot be processed, or one behind such a message. What waits behind a released one is released with it.
+-- With a pause its key is tried again by itself: after the pause, and later after as long as it has waited, at most a minute.
 INSERT INTO ameide.parked (
-    consumer, position, tenant_id, key, error, redriven, topic, kind, message_id, name, aggregate_type, aggregate_id,
+    consumer, position, tenant_id, key, error, retry_at, redriven, topic, kind, message_id, name, aggregate_type, aggregate_id,
     aggregate_version, process_instance_id, correlation_id, causation_id, work_request_id, occurred_at, payload)
 VALUES (
     %(consumer)s, %(position)s, %(tenant_id)s, %(key)s, %(error)s,
+    clock_timestamp() + make_interval(secs => %(pause)s),
     %(behind)s AND EXISTS (SELECT FROM ameide.parked p WHERE p.consumer = %(consumer)s AND p.key = %(key)s AND p.redriven),
     %(topic)s, %(kind)s, %(message_id)s, %(name)s, %(aggregate_type)s, %(aggregate_id)s, %(aggregate_version)s,
     %(process_instance_id)s, %(correlation_id)s, %(causation_id)s, %(work_request_id)s, %(occurred_at)s, %(payload)s)
 ON CONFLICT (consumer, position) DO UPDATE SET
-    error = CASE WHEN %(behind)s THEN ameide.parked.error ELSE excluded.error END, redriven = %(behind)s AND ameide.parked.redriven
+    error = CASE WHEN %(behind)s THEN ameide.parked.error ELSE excluded.error END,
+    retry_at = CASE WHEN %(behind)s THEN ameide.parked.retry_at WHEN excluded.retry_at IS NOT NULL THEN greatest(
+        excluded.retry_at, clock_timestamp() + least(interval '1 minute', clock_timestamp() - ameide.parked.parked_at)) END,
+    redriven = %(behind)s AND ameide.parked.redriven
 
 -- name: hold_key
 -- A released message failed again: the others of its key wait for the next release.

@@ -1,0 +1,173 @@
+"""One fact on its way into Temporal: a signal to its run's workflow, which is started if the run is open and has none.
+
+A fact of a run that is closed is late, and restarts nothing. Whether it is closed the Domain says, not Temporal, which
+forgets closed workflows after a while.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import cast
+
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from ameide.contracts.facts import open_payload
+from ameide.contracts.ids import parse_process_instance_id
+from ameide.errors import AmeideError, NotFound, PermissionDenied, Unauthenticated, Unreachable
+from ameide.events.messages import LoggedMessage
+from ameide.faults import reach
+from ameide.process.decisive import decisive
+from ameide.process.steps import DOMAIN_FACT
+from ameide.process.workflows.inbox import DomainFact
+from ameide.rpc.clients import Clients
+from ameide_core_proto.common.v1.metadata_pb import Scope
+from ameide_core_proto.transformation.governance.v1.command_service_pb import CloseRunRequest
+from ameide_core_proto.transformation.governance.v1.facts_pb import RunClosed, RunRequested
+from ameide_core_proto.transformation.governance.v1.governance_pb import Run, RunStatus
+from ameide_core_proto.transformation.governance.v1.query_service_pb import GetChangeRequest, GetStatusRequest
+
+log = logging.getLogger(__name__)
+
+# Answers of Temporal to a signal that will be the same next time.
+_REFUSALS = (RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.OUT_OF_RANGE)
+
+
+class Refusing(Exception):
+    """The workflow cannot be signalled with this fact, now or later."""
+
+
+class NotNow(Exception):
+    """Temporal or the Domain did not take it; the same call may succeed later."""
+
+
+class Signals:
+    """The effect of a fact. `domain` is asked only about runs that Temporal does not know."""
+
+    def __init__(self, domain: Clients) -> None:
+        self._domain = domain
+
+    async def deliver(self, temporal: Client, message: LoggedMessage) -> str:
+        """Once more is once too often for nobody: workflows know what they have heard.
+
+        Returns what became of it: signalled, started, late, closed, or skipped when it concerns no run. Raises Refusing
+        and NotNow.
+        """
+        try:
+            fact = _fact_of(message)
+            return "skipped" if fact is None else await self._signal(temporal, message, fact)
+        except RPCError as error:
+            if error.status in _REFUSALS:
+                raise Refusing(f"{message.process_instance_id} refuses the signal: {error}") from error
+            raise NotNow(f"Temporal: {error}") from error
+        except AmeideError as error:
+            if error.retry or isinstance(error, Unauthenticated | PermissionDenied):
+                raise NotNow(f"The Domain: {error}") from error
+            raise Refusing(f"The Domain's answer about {message.process_instance_id}: {error}") from error
+        except (ValueError, TypeError) as error:
+            raise Refusing(str(error) or type(error).__name__) from error
+
+    async def _signal(self, temporal: Client, message: LoggedMessage, fact: DomainFact) -> str:
+        body = fact.fact.value if fact.fact is not None else None
+        if isinstance(body, RunRequested) and body.run is not None:
+            return await self._start(temporal, message, body.run, fact)
+        try:
+            handle = temporal.get_workflow_handle(message.process_instance_id)
+            reach("ingress.signal.before")
+            await handle.signal(DOMAIN_FACT, decisive(fact))
+            reach("ingress.signal.after")
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise
+        else:
+            return "signalled"
+        if isinstance(body, RunClosed):
+            return "late"
+        run = await self._stored_run(message)
+        if run is None:
+            return "skipped"
+        return await self._start(temporal, message, run, fact) if run.status == RunStatus.OPEN else "late"
+
+    async def _start(self, temporal: Client, message: LoggedMessage, run: Run, fact: DomainFact) -> str:
+        """SignalWithStart with the stored input: signals the workflow that runs, and never starts one twice."""
+        try:
+            reach("ingress.start.before")
+            await temporal.start_workflow(
+                run.workflow_type,
+                run.input,
+                id=message.process_instance_id,
+                task_queue=run.task_queue,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                start_signal=DOMAIN_FACT,
+                start_signal_args=[decisive(fact)],
+            )
+            reach("ingress.start.after")
+        except WorkflowAlreadyStartedError:
+            return await self._close(message)
+        return "started"
+
+    async def _close(self, message: LoggedMessage) -> str:
+        """The workflow is over in Temporal: the run must not stay open without one."""
+        run = await self._stored_run(message)
+        if run is None or run.status != RunStatus.OPEN:
+            return "late"
+        await self._domain.governance.close_run(
+            CloseRunRequest(
+                scope=Scope(tenant_id=message.tenant_id),
+                client_request_id=f"{message.process_instance_id}/ingress_close_run/1",
+                process_instance_id=message.process_instance_id,
+                status=RunStatus.FAILED,
+                outcome="failed",
+            )
+        )
+        return "closed"
+
+    async def _stored_run(self, message: LoggedMessage) -> Run | None:
+        """The run as the Domain states it at this place of the log or later; None when it knows no such run."""
+        parsed = parse_process_instance_id(message.process_instance_id)
+        if parsed is None:
+            return None
+        # "Unknown" counts only from a view that has come this far: the fact itself says that there is a run.
+        run = await self._find_run(message, parsed[1])
+        if run is None:
+            await self._need_projected(message)
+            run = await self._find_run(message, parsed[1])
+        return run
+
+    async def _find_run(self, message: LoggedMessage, change_id: str) -> Run | None:
+        request = GetChangeRequest(
+            scope=Scope(tenant_id=message.tenant_id), min_position=message.position, change_id=change_id
+        )
+        try:
+            answer = await self._domain.queries.get_change(request)
+        except NotFound:
+            return None
+        return next((run for run in answer.runs if run.process_instance_id == message.process_instance_id), None)
+
+    async def _need_projected(self, message: LoggedMessage) -> None:
+        """Raises Unreachable, to be tried again, while the views are behind this message."""
+        status = await self._domain.queries.get_status(GetStatusRequest(scope=Scope(tenant_id=message.tenant_id)))
+        reached = status.read_context.log_position if status.read_context else 0
+        if reached < message.position:
+            raise Unreachable(
+                f"the views are at {reached}, {message.name} lies at {message.position}",
+                remedy="Is the projector running? `ameide status` tells",
+            )
+
+
+def _fact_of(message: LoggedMessage) -> DomainFact | None:
+    """The domain fact of a run; None for anything else and for cases that this program does not know."""
+    if message.kind != "fact" or parse_process_instance_id(message.process_instance_id) is None:
+        return None
+    try:
+        opened = open_payload(message.topic, message.payload)
+    except ValueError as error:
+        raise Refusing(f"The payload of {message.message_id} cannot be read: {error}") from error
+    if opened.fact is None:
+        log.info("skipped an unknown fact", extra={"topic": message.topic, "message_id": message.message_id})
+        return None
+    # Topics of kind fact are those of the three Domain aggregators.
+    return cast("DomainFact", opened.message)
