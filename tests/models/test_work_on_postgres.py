@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
@@ -140,6 +141,19 @@ class Machine(RuleBasedStateMachine):
             self.works[place].announcement_due = True
             self.works[place].deadline_passed |= deadline
 
+    @rule(place=PLACE, executor=EXECUTORS, times=st.integers(1, 3))
+    def executors_are_killed(self, place: int, executor: str, times: int) -> None:
+        """One after the other claims the work, and is not heard of again."""
+        place %= len(self.works)
+        for _ in range(times):
+            claim = Claim(place, f"claim {next(self.numbers)}", executor)
+            expected = self.works[place].say(claim)
+            assert self._do(self.domain.say(claim)) == expected
+            self._note(claim, expected)
+            self.lease_passes(place)
+            self.sweep()
+            self.agrees()
+
     @rule()
     def sweep(self) -> None:
         expected = sum(int(work.say(Lapse(place))) for place, work in enumerate(self.works))
@@ -167,9 +181,11 @@ class Machine(RuleBasedStateMachine):
         works = st.integers(0, len(self.works) - 1)
         fresh = st.builds(Claim, works, st.builds("claim of {}".format, PLACE), EXECUTORS)
         cancels = works.flatmap(lambda work: st.builds(Cancel, st.just(work), st.sampled_from([f"{work}", f"{work}!"])))
-        return (
-            st.one_of(fresh, cancels, st.sampled_from(self.runs[-6:]).flatmap(_words)) if self.runs else fresh | cancels
-        )
+        if not self.runs:
+            return st.one_of(fresh, cancels)
+        known = st.sampled_from(self.runs[-6:])
+        forged = st.builds(_forged, known, st.sampled_from(["claim_id", "principal", "attempt"]))
+        return st.one_of(fresh, cancels, known.flatmap(_words), known.flatmap(_words), forged.flatmap(_words))
 
     def _poll(self, claim_id: str, executor: str) -> None:
         held = [n for n, work in enumerate(self.works) if _holds(work, claim_id, executor)]
@@ -224,6 +240,13 @@ class Machine(RuleBasedStateMachine):
 def _holds(work: WorkModel, claim_id: str, executor: str) -> bool:
     holder = work.holder
     return holder is not None and (holder.pair.claim_id, holder.pair.principal) == (claim_id, executor)
+
+
+def _forged(run: tuple[int, Pair], part: str) -> tuple[int, Pair]:
+    """A pair of which one part is not what the Domain gave away."""
+    work, pair = run
+    wrong = {"claim_id": "guessed", "principal": "eve", "attempt": pair.attempt + 1}[part]
+    return work, replace(pair, **{part: wrong})
 
 
 def _words(run: tuple[int, Pair]) -> st.SearchStrategy[Call]:
