@@ -9,6 +9,8 @@ import signal
 import socket
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import uvicorn
@@ -26,6 +28,8 @@ from ameide.domain.service import Service
 from ameide.domain.sweeper import Sweeper
 from ameide.errors import AmeideError, InvalidArgument, Unreachable
 from ameide.events import parking
+from ameide.events.archive import Archiver, Held
+from ameide.events.archived import Archive, ArchivedLog
 from ameide.events.backends.postgres import PostgresFactStream
 from ameide.events.consumer import Consumer
 from ameide.events.parking import Parked
@@ -146,6 +150,7 @@ def _door(database: Database, wakeups: Wakeups, settings: Settings) -> Server:
             return [str(error)]
 
     door = (Door(authenticate),)
+    archived = ArchivedLog(database, _Objects(settings))
     service = Service(database, wake)
     services: list[ConnectASGIApplication[Any]] = [
         GovernanceCommandServiceASGIApplication(GovernanceCommands(service), interceptors=door),
@@ -155,7 +160,7 @@ def _door(database: Database, wakeups: Wakeups, settings: Settings) -> Server:
         ),
         ProcessFactServiceASGIApplication(ProcessFacts(service), interceptors=door),
         AccessServiceASGIApplication(access.Access(service), interceptors=door),
-        GovernanceQueryServiceASGIApplication(GovernanceQueries(database, wakeups), interceptors=door),
+        GovernanceQueryServiceASGIApplication(GovernanceQueries(database, wakeups, archived), interceptors=door),
         WorkQueryServiceASGIApplication(WorkQueries(database, wakeups), interceptors=door),
     ]
     return Server(services, readiness)
@@ -244,6 +249,29 @@ async def redrive(settings: Settings, consumer: str, key: str) -> int:
         return await parking.redrive(database, consumer, key)
 
 
+async def archive(
+    settings: Settings, keep: int, before: datetime | None, tell: Callable[[int, int], None]
+) -> AsyncGenerator[Archive | Held]:
+    """Move old partitions of the log to the object store; see `Archiver.run`."""
+    faults.arm(settings.crash_at)
+    async with _opened(_need(settings, "database_url_relay")) as database:
+        async for done in Archiver(database, object_store(settings), tell).run(keep=keep, before=before):
+            yield done
+
+
+async def archives(settings: Settings) -> list[Archive]:
+    """What is archived, oldest first."""
+    async with _opened(_need(settings, "database_url_relay")) as database:
+        return await ArchivedLog(database, object_store(settings)).list()
+
+
+async def verify_archive(settings: Settings) -> AsyncGenerator[Archive]:
+    """Read all of the archive again; see `ArchivedLog.verify`."""
+    async with _opened(_need(settings, "database_url_relay")) as database:
+        async for whole in ArchivedLog(database, object_store(settings)).verify():
+            yield whole
+
+
 def executor_pool(settings: Settings, on_ready: Callable[[], None]) -> None:
     """Run the worker pool, author and verifier, until SIGTERM or SIGINT."""
     logs.configure(settings.log_level)
@@ -260,6 +288,23 @@ def executor_pool(settings: Settings, on_ready: Callable[[], None]) -> None:
 def object_store(settings: Settings) -> ObjectStore:
     """The store that evidence lies in."""
     return ObjectStore(settings.object_store)
+
+
+class _Objects:
+    """The object store, opened when an object is asked for: most readers of the Domain never do."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def _store(self) -> ObjectStore:
+        return object_store(self._settings)
+
+    async def put_if_absent(self, uri: str, data: bytes) -> None:
+        await self._store.put_if_absent(uri, data)
+
+    async def get(self, uri: str) -> bytes:
+        return await self._store.get(uri)
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from ameide.storage.db import Database
 from ameide.storage.migrate import migrate
 from tests.conftest import SpineDatabase
 from tests.events.conftest import Pools
-from tests.log.world import TENANT, message, partitions, rows
+from tests.log.world import TENANT, message, opened, partitions, rows
 
 OLD_ROWS = """
 INSERT INTO ameide.log SELECT n, 'acme', 'transformation.work.domain.facts.v1', 'fact', 'acme:w' || n % 5, 'm' || n,
@@ -108,7 +108,7 @@ async def test_an_older_log_becomes_the_first_partition(
 
     # A new installation and an upgraded one have the same log.
     assert columns(spine) == columns(database)
-    async with _opened(spine.dsn("ameide_app")) as app, _opened(spine.dsn("ameide_relay")) as relay_db:
+    async with opened(spine.dsn("ameide_app")) as app, opened(spine.dsn("ameide_relay")) as relay_db:
         await _say(app, 5)
         assert await Relay(relay_db, Wakeups(), partition=100).move() == 5
         async with app.transaction(TENANT) as tx:
@@ -116,15 +116,3 @@ async def test_an_older_log_becomes_the_first_partition(
         async with app.transaction("other") as tx:
             assert await tx.fetch_one("SELECT count(*) AS n FROM ameide.log") == {"n": 0}
     assert partitions(spine)[:2] == [(1, 1001), (1001, 1101)]
-
-
-class _opened:
-    def __init__(self, dsn: str) -> None:
-        self._db = Database(dsn)
-
-    async def __aenter__(self) -> Database:
-        await self._db.open()
-        return self._db
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._db.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import psycopg
@@ -10,6 +12,7 @@ from psycopg.rows import DictRow, dict_row
 from ameide.contracts import topics
 from ameide.contracts.ids import new_message_id
 from ameide.events.outbox import OutboxMessage
+from ameide.storage.db import Database
 from tests.conftest import SpineDatabase
 
 TENANT = "acme"
@@ -41,6 +44,28 @@ def rows(database: SpineDatabase, statement: str, *parameters: object) -> list[D
     with psycopg.connect(database.address.conninfo, autocommit=True) as admin:
         cursor = admin.cursor(row_factory=dict_row).execute(statement.encode(), parameters or None)
         return cursor.fetchall() if cursor.description else []
+
+
+def fill(database: SpineDatabase, count: int, size: int) -> None:
+    """A log of so many messages in partitions of this size, as if the relay had moved them."""
+    rows(database, "SELECT ameide.extend_log(%s, %s)", count, size)
+    rows(
+        database,
+        "INSERT INTO ameide.log SELECT n, %s, 'topic', 'fact', 'acme:w', 'm' || n, 'N', 'work', 'w', n, '', '', '', '',"
+        " now(), decode(md5(n::text), 'hex') FROM generate_series(1, %s) AS n",
+        TENANT,
+        count,
+    )
+    rows(database, "UPDATE ameide.log_head SET position = %s", count)
+
+
+@asynccontextmanager
+async def opened(dsn: str) -> AsyncGenerator[Database]:
+    """Connections of one role."""
+    db = Database(dsn, max_size=3)
+    await db.open()
+    yield db
+    await db.close()
 
 
 def partitions(database: SpineDatabase) -> list[tuple[int, int]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import uvicorn
 
@@ -12,6 +14,8 @@ from ameide.domain.commands import process_facts
 from ameide.domain.server import Server
 from ameide.domain.unit import Unit
 from ameide.errors import Unauthenticated
+from ameide.events.archived import ArchivedLog
+from ameide.infra.object_store import ObjectStore
 from ameide.rpc.clients import Clients
 from ameide.rpc.interceptors import Caller, Door
 from ameide.storage.db import Database
@@ -27,12 +31,15 @@ from tests.domain_work.world import PROCESS, World
 
 
 class Readers:
-    """`world` writes, `projector` projects, `reader` reads over the wire."""
+    """`world` writes, `projector` projects, `reader` reads over the wire; `objects` holds what was archived."""
 
-    def __init__(self, spine: SpineDatabase, world: World, projector: Projector, address: str) -> None:
+    def __init__(
+        self, spine: SpineDatabase, world: World, projector: Projector, objects: ObjectStore, address: str
+    ) -> None:
         self.spine = spine
         self.world = world
         self.projector = projector
+        self.objects = objects
         self._address = address
         self._stack = AsyncExitStack()
 
@@ -91,20 +98,23 @@ async def opened(spine: SpineDatabase) -> AsyncGenerator[Readers]:
         app = await role("ameide_app")
         world = World(spine, app, await role("ameide_relay"), await role("ameide_sweeper"))
         projector = Projector(await role("ameide_projector"), world.wakeups)
-        address = await stack.enter_async_context(_served(app, world))
-        readers = Readers(spine, world, projector, address)
+        objects = ObjectStore(Path(stack.enter_context(TemporaryDirectory())).as_uri())
+        address = await stack.enter_async_context(_served(app, world, objects))
+        readers = Readers(spine, world, projector, objects, address)
         stack.push_async_callback(readers.close)
         yield readers
 
 
 @asynccontextmanager
-async def _served(app: Database, world: World) -> AsyncGenerator[str]:
+async def _served(app: Database, world: World, objects: ObjectStore) -> AsyncGenerator[str]:
     async def ready() -> list[str]:
         return []
 
     door = (Door(authenticate),)
     services = [
-        GovernanceQueryServiceASGIApplication(GovernanceQueries(app, world.wakeups), interceptors=door),
+        GovernanceQueryServiceASGIApplication(
+            GovernanceQueries(app, world.wakeups, ArchivedLog(app, objects)), interceptors=door
+        ),
         WorkQueryServiceASGIApplication(WorkQueries(app, world.wakeups), interceptors=door),
     ]
     server = uvicorn.Server(

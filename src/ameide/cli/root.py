@@ -34,6 +34,7 @@ _COMMANDS = {
     "fact": "ameide.cli.fact:fact",
     "cite": "ameide.cli.fact:cite",
     "events": "ameide.cli.events:events",
+    "archive": "ameide.cli.archive:archive",
     "principal": "ameide.cli.access:principal",
     "token": "ameide.cli.access:token",
     "executor": "ameide.cli.roles:executor",

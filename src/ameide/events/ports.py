@@ -37,6 +37,18 @@ class FactStream(Protocol):
         ...
 
 
+class Objects(Protocol):
+    """A store of objects that are written once, named `store:<key>`."""
+
+    async def put_if_absent(self, uri: str, data: bytes) -> None:
+        """Write a new object; the same bytes again are fine. Raises Conflict for other bytes, Unreachable."""
+        ...
+
+    async def get(self, uri: str) -> bytes:
+        """The bytes of an object. Raises NotFound, Unreachable."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Invitation:
     """An intent as a queue hands it out: come and claim this work."""

@@ -6,6 +6,8 @@ from protobuf.wkt import Timestamp
 
 from ameide.contracts import facts as wire
 from ameide.contracts import topics
+from ameide.errors import Internal
+from ameide.events.archived import ArchivedLog
 from ameide.storage.db import Row
 from ameide.storage.sql import load
 from ameide.views import paging
@@ -39,15 +41,17 @@ async def audit(reading: Reading, change_id: str, principal_id: str, page: Page 
     return [_entry(reading, row) for row in rows[:size]], token
 
 
-async def fact(reading: Reading, message_id: str) -> GetFactResponse:
-    """One message, whole, as ProtoJSON. Raises NotFound."""
+async def fact(reading: Reading, message_id: str, archived: ArchivedLog) -> GetFactResponse:
+    """One message, whole, as ProtoJSON, from the log or from its archive. Raises NotFound; Unreachable or Refused when
+    the archive is away or damaged."""
     row = await reading.tx.fetch_one(_SQL["get_fact"], {"id": message_id})
     if row is None:
         raise not_found("fact", message_id)
+    payload = row["payload"]
+    if payload is None:
+        payload = await _archived_payload(archived, row["position"], message_id)
     opened = (
-        wire.open_intent(row["payload"])
-        if row["topic"] in topics.QUEUES
-        else wire.open_payload(row["topic"], row["payload"]).message
+        wire.open_intent(payload) if row["topic"] in topics.QUEUES else wire.open_payload(row["topic"], payload).message
     )
     return GetFactResponse(entry=_entry(reading, row), body_json=opened.to_json())
 
@@ -78,6 +82,17 @@ async def status(reading: Reading) -> GetStatusResponse:
         open_runs=counts["runs"],
         stuck=await stuck(reading),
     )
+
+
+async def _archived_payload(archived: ArchivedLog, position: int, message_id: str) -> bytes:
+    # The position is of a row that the caller's tenant may see.
+    found = await archived.find(position)
+    if found is None or found.message_id != message_id:
+        raise Internal(
+            f"the message {message_id} is neither in the log nor in its archive",
+            remedy="`ameide archive verify` tells whether the archive is whole",
+        )
+    return found.payload
 
 
 def _entry(reading: Reading, row: Row) -> AuditEntry:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from connectrpc.request import RequestContext
 
+from ameide.events.archived import ArchivedLog
 from ameide.events.wakeups import Wakeups
 from ameide.storage.db import Database
 from ameide.views.audit import audit, fact, status
@@ -24,11 +25,13 @@ __all__ = ["GovernanceQueries", "WorkQueries"]
 class GovernanceQueries(GovernanceQueryService):
     """Implements `GovernanceQueryService`. Each method reads in one transaction of the caller's tenant.
 
-    `db` is of the application role; `wakeups` tell when the projector has moved on.
+    `db` is of the application role; `wakeups` tell when the projector has moved on; `archived` has the messages that
+    left the log.
     """
 
-    def __init__(self, db: Database, wakeups: Wakeups) -> None:
+    def __init__(self, db: Database, wakeups: Wakeups, archived: ArchivedLog) -> None:
         self._reader = Reader(db, wakeups)
+        self._archived = archived
 
     async def list_repositories(
         self,
@@ -178,7 +181,7 @@ class GovernanceQueries(GovernanceQueryService):
         self, request: q.GetFactRequest, _ctx: RequestContext[q.GetFactRequest, q.GetFactResponse], /
     ) -> q.GetFactResponse:
         async with self._reader.open(request.scope, request.min_position) as reading:
-            answer = await fact(reading, request.message_id)
+            answer = await fact(reading, request.message_id, self._archived)
             answer.read_context, answer.citations = reading.context, reading.citations
             return answer
 

@@ -95,10 +95,10 @@ $$;
 REVOKE ALL ON FUNCTION ameide.extend_log(bigint, bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ameide.extend_log(bigint, bigint) TO ameide_relay;
 
--- Drops the partition that begins at `start`, if it is archived and every consumer has passed it; else it raises. True when
--- it was there. Readers are waited for no longer than the caller's lock_timeout.
-CREATE FUNCTION ameide.drop_archived(start bigint) RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+-- Drops the partition that begins at `start`, if it is archived and every consumer has passed it; else it raises. Answers
+-- dropped, gone, or busy: whoever reads the log is waited for a second only, since the relay would wait behind this.
+CREATE FUNCTION ameide.drop_archived(start bigint) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET lock_timeout = '1s' AS $$
 DECLARE
     part record;
     passed bigint;
@@ -107,7 +107,7 @@ BEGIN
     FROM ameide.log_partition p LEFT JOIN ameide.log_archive a ON a.first = p.first AND a.last = p.until - 1
     WHERE p.first = start;
     IF NOT FOUND THEN
-        RETURN false;
+        RETURN 'gone';
     END IF;
     IF part.manifest IS NULL THEN
         RAISE EXCEPTION 'the log from % on is not archived', start;
@@ -120,7 +120,9 @@ BEGIN
     END IF;
     EXECUTE format('DROP TABLE ameide.%I', part.name);
     UPDATE ameide.log_archive SET dropped_at = clock_timestamp() WHERE first = start;
-    RETURN true;
+    RETURN 'dropped';
+EXCEPTION WHEN lock_not_available THEN
+    RETURN 'busy';
 END
 $$;
 REVOKE ALL ON FUNCTION ameide.drop_archived(bigint) FROM PUBLIC;

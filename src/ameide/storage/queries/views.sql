@@ -124,10 +124,10 @@ WHERE topic = ANY(%(topics)s) AND position < %(before)s
 ORDER BY position DESC LIMIT %(limit)s
 
 -- name: get_fact
--- One message by its id, with its bytes from the log.
+-- One message by its id, with its bytes from the log; without them when its partition was archived.
 SELECT f.position, f.topic, f.name, f.message_id, f.occurred_at, f.actor, f.on_behalf_of, f.aggregate_type, f.aggregate_id,
     f.aggregate_version, f.change_id, f.process_instance_id, f.causation_id, f.text, l.payload
-FROM ameide.view_fact f JOIN ameide.log l ON l.position = f.position
+FROM ameide.view_fact f LEFT JOIN ameide.log l ON l.position = f.position
 WHERE f.message_id = %(id)s
 
 -- name: heads
