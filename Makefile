@@ -1,6 +1,7 @@
 # What a checkout needs is Python 3.11 or newer, git and make; everything else comes from package registries, pinned.
 #   make demo      set up and run the demo          make test      set up and run all tests
 #   make check     style, types, architecture, schema, generated code
+#   make bench     measure it against its peers and limits, about twenty minutes; BENCH=NAME… chooses
 #   make generate  Python from proto/               make reference docs/reference from the program
 #   make lock      resolve the dependencies anew
 #   make wheel     dist/*.whl                       make clean     remove what make made in this folder
@@ -14,7 +15,9 @@ export AMEIDE_CACHE_DIR
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup engines demo test check style types imports schema generated locked generate reference lock wheel clean
+BENCH_READY := .venv-bench/ready
+
+.PHONY: setup engines demo test bench check style types imports schema generated locked generate reference lock wheel clean
 
 setup: $(READY)
 	@:
@@ -31,6 +34,12 @@ demo: $(READY)
 
 test: engines
 	@$(BIN)/pytest
+
+$(BENCH_READY): requirements/bench.txt pyproject.toml $(READY)
+	@tools/install-bench $@
+
+bench: engines $(BENCH_READY)
+	@.venv-bench/bin/python -m benchmarks $(BENCH)
 
 check: style types imports schema generated locked
 	@echo "All checks passed."
@@ -69,4 +78,4 @@ wheel: $(READY)
 	@$(BIN)/python -m hatchling build -t wheel
 
 clean:
-	rm -rf .venv dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench benchmarks/results dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
