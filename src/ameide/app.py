@@ -222,6 +222,16 @@ async def migrate(settings: Settings) -> list[str]:
     return await migrations.migrate(admin)
 
 
+async def schema(settings: Settings) -> tuple[int, int]:
+    """The schema of the database, and the newest that this program knows."""
+    return await migrations.schema_of(_need(settings, "database_url_admin")), known_schema()
+
+
+def known_schema() -> int:
+    """The number of the newest migration of this program."""
+    return migrations.migrations()[-1][0]
+
+
 async def bootstrap(settings: Settings, admissions: Sequence[tuple[Principal, tuple[str, ...]]]) -> dict[str, str]:
     """Admit principals and issue one token each, with the queues it may serve; returns their tokens by principal id.
 

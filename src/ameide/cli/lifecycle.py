@@ -48,6 +48,11 @@ def up(session: Session) -> None:
     """Start the control plane on this machine: engines, control, worker, executor. Open runs go on."""
     begun = time.monotonic()
     state = session.state
+    if state.restoring.exists():
+        raise Refused(
+            f"a restore into {state.root} was interrupted",
+            remedy="Delete what it left with `ameide down --purge`, then restore again",
+        )
     # A child that knows the path could otherwise read what other works are about.
     state.prepare(session.settings.forge_root, session.settings.registry_root)
     with sole_holder(state.root / "up.lock", lambda: say("Another ameide command starts or stops this; waiting.")):
@@ -150,7 +155,9 @@ def _former_port(state: StateFolder) -> int | None:
 
 
 def _doomed(state: StateFolder, of_engine: tuple[Path, ...]) -> list[Path]:
-    paths = [state.root / name for name in _OURS]
+    # Of an interrupted restore everything goes, also what people put there before the backup.
+    restored = ("credentials", state.restoring.name) if state.restoring.exists() else ()
+    paths = [state.root / name for name in (*_OURS, *restored)]
     return [*(path for path in paths if path.exists()), *(path for path in of_engine if path not in paths)]
 
 

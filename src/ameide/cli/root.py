@@ -24,6 +24,8 @@ _COMMANDS = {
     "down": "ameide.cli.lifecycle:down",
     "status": "ameide.cli.status:status",
     "doctor": "ameide.cli.doctor:doctor",
+    "backup": "ameide.cli.backup:backup",
+    "restore": "ameide.cli.backup:restore",
     "repo": "ameide.cli.repo:repo",
     "change": "ameide.cli.change:change",
     "gate": "ameide.cli.gate:gate",

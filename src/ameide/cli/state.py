@@ -35,6 +35,11 @@ class StateFolder:
         """Passwords of the database roles."""
         return self.root / "secrets.json"
 
+    @property
+    def restoring(self) -> Path:
+        """There while a backup is restored; left there by a restore that was interrupted."""
+        return self.root / "restoring"
+
     def settings_of(self, process: str) -> Path:
         """The settings file that a process of `ameide up` is started with."""
         return self.run / f"{process}.toml"

@@ -16,6 +16,7 @@ from ameide.engine.namespace import NAMESPACE, SEARCH_ATTRIBUTES, register_apart
 from ameide.engine.ports import Ports
 from ameide.engine.postgres import Postgres, PostgresAddress
 from ameide.engine.secret import Secrets
+from ameide.engine.snapshot import put, take
 from ameide.engine.temporal import Temporal
 
 DATABASE = "ameide"
@@ -123,6 +124,16 @@ class Engine:
             EngineStatus("postgres", _pid(database), f"{where.host}:{where.port}" if where else None, cluster.log),
             EngineStatus("temporal", _pid(server), self.temporal.address() if server else None, self.temporal.log),
         )
+
+    def take_snapshot(self, folder: Path) -> None:
+        """Write one moment of both engines into the empty `folder`, while they run; PostgreSQL must."""
+        with self._alone():
+            take(self.postgres, self.temporal.home, folder)
+
+    def put_snapshot(self, folder: Path) -> None:
+        """Make the data of both engines from a snapshot; `start` goes on from there. There must be none yet."""
+        with self._alone():
+            put(self.postgres, self.temporal.home, folder)
 
     def purge_paths(self) -> tuple[Path, ...]:
         """The folders that ``purge`` deletes. The cache with the compiled server is not among them."""

@@ -28,4 +28,5 @@ HOST_BASED_AUTHENTICATION = """\
 # Written by ameide at each start; changes are lost. Everybody must know a password, on the socket as well.
 local all all           scram-sha-256
 host  all all 127.0.0.1/32 scram-sha-256
+host  replication postgres 127.0.0.1/32 scram-sha-256
 """

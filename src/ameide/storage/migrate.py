@@ -27,6 +27,16 @@ def migrations() -> list[tuple[int, str, str]]:
     return sorted(found)
 
 
+async def schema_of(dsn: str) -> int:
+    """The number of the newest migration that a database has had; 0 for an empty one."""
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        known = await (await connection.execute("SELECT to_regclass('ameide.schema_version') IS NOT NULL")).fetchone()
+        if not known or not known[0]:
+            return 0
+        row = await (await connection.execute("SELECT coalesce(max(number), 0) FROM ameide.schema_version")).fetchone()
+        return int(row[0]) if row else 0
+
+
 async def ensure_roles(admin_dsn: str, passwords: Mapping[str, str]) -> None:
     """Create the login roles and the owner, and set the passwords given (role name to password).
 

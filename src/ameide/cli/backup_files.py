@@ -1,0 +1,152 @@
+"""The files of a backup: what it is made of, how it is verified, and that a half-made one never looks whole.
+
+A backup is a folder: `manifest.json`, `state.tar.gz`, the snapshot of the engines, and `SHA256SUMS` over all of them,
+which `sha256sum -c` can check as well. It is made beside its place and moved there when everything is on the disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, cast
+
+from ameide.engine.files import read_json, write_whole
+from ameide.errors import InvalidArgument, Refused
+
+FORMAT = 1
+STATE = "state.tar.gz"
+_MANIFEST, _SUMS = "manifest.json", "SHA256SUMS"
+# What refers comes before what it refers to: a ref before the commit, an index before the blob. Then a file that is
+# added meanwhile is one too many, and none is missing.
+_LAST = ("objects", "blobs", "pack")
+_PASSES = 5
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a backup is of. `left_out` names what belongs to the installation and lies elsewhere."""
+
+    ameide: str
+    taken_at: str
+    schema: int
+    postgres: str
+    temporal: str
+    state_dir: str
+    left_out: tuple[str, ...] = ()
+    format: int = FORMAT
+
+
+def partial(target: Path) -> Path:
+    """Where a backup is made, empty. Raises InvalidArgument when its place is taken."""
+    if target.exists():
+        raise InvalidArgument(f"{target} is there already", field="DIR", remedy="Name a folder that is not there yet")
+    beside = target.with_name(f"{target.name}.partial")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True, mode=0o700)
+    return beside
+
+
+def complete(beside: Path, target: Path, manifest: Manifest) -> None:
+    """Write manifest and sums, and move the whole to its place."""
+    write_whole(beside / _MANIFEST, json.dumps(asdict(manifest), indent=2) + "\n", mode=0o600)
+    sums = "".join(f"{_digest(beside / name)}  {name}\n" for name in _names(beside))
+    write_whole(beside / _SUMS, sums, mode=0o600)
+    for folder, _, names in os.walk(beside):
+        for path in (Path(folder), *(Path(folder) / name for name in names)):
+            _sync(path)
+    beside.rename(target)
+    _sync(target.parent)
+
+
+def verified(folder: Path) -> Manifest:
+    """The manifest, after every file was compared with its sum. Raises Refused naming what is wrong."""
+    whole = "Use another backup; an interrupted or altered one is not restored"
+    if not (folder / _SUMS).is_file():
+        raise Refused(f"{folder} is no complete backup: it has no {_SUMS}", field="DIR", remedy=whole)
+    lines = (folder / _SUMS).read_text(encoding="utf-8", errors="replace").splitlines()
+    listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    present = set(_names(folder)) - {_SUMS}
+    if missing := sorted(present ^ set(listed)):
+        raise Refused(f"{folder} and its {_SUMS} differ in {', '.join(missing)}", field="DIR", remedy=whole)
+    for name, digest in listed.items():
+        if _digest(folder / name) != digest:
+            raise Refused(f"{folder / name} is not what was backed up", field="DIR", remedy=whole)
+    return _manifest(folder)
+
+
+def _manifest(folder: Path) -> Manifest:
+    found = cast("dict[str, Any]", read_json(folder / _MANIFEST))
+    known = {field.name for field in fields(Manifest)}
+    if found.get("format") != FORMAT or known != found.keys():
+        raise Refused(
+            f"{folder} was made by ameide {found.get('ameide')} in a format that this one does not know",
+            field="DIR",
+            remedy="Restore it with that version",
+        )
+    return Manifest(**(found | {"left_out": tuple(found["left_out"])}))
+
+
+def pack(root: Path, names: Sequence[str], target: Path) -> None:
+    """Put files and folders of `root` into an archive while they are used. Raises Refused if they never stand still."""
+    target.touch(mode=0o600)
+    with tarfile.open(target, "w:gz", compresslevel=3) as tar:
+        for name in names:
+            if (root / name).exists():
+                _add(tar, root, root / name)
+
+
+def unpack(archive: Path, root: Path) -> None:
+    """Put them back with their modes, as this user's."""
+    with tarfile.open(archive) as tar:
+        tar.extractall(root, filter=_with_mode)  # noqa: S202 -- filtered
+
+
+def _with_mode(member: tarfile.TarInfo, path: str) -> tarfile.TarInfo:
+    # The filter forgets how a folder was closed.
+    return tarfile.data_filter(member, path).replace(mode=member.mode & 0o755, deep=False)
+
+
+def _add(tar: tarfile.TarFile, root: Path, top: Path) -> None:
+    for _ in range(_PASSES):
+        vanished = False
+        for path in (top, *_below(top)):
+            try:
+                tar.add(path, path.relative_to(root), recursive=False)
+            except FileNotFoundError:
+                # Packed or replaced meanwhile: what took its place comes with the next pass.
+                vanished = True
+        if not vanished:
+            return
+    raise Refused(f"{top} did not stand still", remedy="Back up when less is going on, or after `ameide down`")
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir(), key=lambda path: (path.name in _LAST, path.name)):
+        if path.is_symlink() or path.is_dir() or path.is_file():
+            yield path
+            yield from _below(path)
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
