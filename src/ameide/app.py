@@ -44,6 +44,7 @@ from ameide.rpc.clients import Clients
 from ameide.rpc.interceptors import Caller, Door
 from ameide.storage import migrate as migrations
 from ameide.storage.db import Database, password_of
+from ameide.storage.diagnosis import Diagnosis, diagnose
 from ameide.views.projector import Projector
 from ameide.views.server import GovernanceQueries, WorkQueries
 from ameide_core_proto.process.transformation.v1.process_fact_service_connect import ProcessFactServiceASGIApplication
@@ -214,8 +215,7 @@ async def migrate(settings: Settings) -> list[str]:
     """
     passwords: dict[str, str] = {}
     for role in config.DATABASE_ROLES:
-        url: str = getattr(settings, f"database_url_{role.removeprefix('ameide_')}")
-        if password := password_of(url):
+        if password := password_of(database_url(settings, role)):
             passwords[role] = password
     admin = _need(settings, "database_url_admin")
     await migrations.ensure_roles(admin, passwords)
@@ -225,6 +225,17 @@ async def migrate(settings: Settings) -> list[str]:
 async def schema(settings: Settings) -> tuple[int, int]:
     """The schema of the database, and the newest that this program knows."""
     return await migrations.schema_of(_need(settings, "database_url_admin")), known_schema()
+
+
+def database_url(settings: Settings, role: str) -> str:
+    """The connection string of a role, or nothing."""
+    url: str = getattr(settings, f"database_url_{role.removeprefix('ameide_')}")
+    return url
+
+
+async def diagnose_database(settings: Settings) -> Diagnosis:
+    """What is wrong with the database; every role has a connection."""
+    return await diagnose({role: database_url(settings, role) for role in config.DATABASE_ROLES})
 
 
 def known_schema() -> int:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -110,3 +113,70 @@ def test_executor_relay_and_gate_are_named_with_the_verbs_that_move_them(operate
             wait_for(lambda work=work: ended(operated, work), f"{work} to be done")
         wait_for(lambda: bool(operated.works(change)), "the run to go on")
     wait_for(lambda: not [line for line in stuck(operated).values() if not line["for_people"]], "all to move again")
+
+
+def test_a_backup_goes_on_elsewhere(operated: Installation, tmp_path: Path) -> None:
+    changes = [found["change"]["changeId"] for found in operated.json("change", "list")["changes"]]
+    change = changes[0] if changes else operated.start_change("orders", "Orders can be cancelled", "An open one can")
+    gate = operated.gate(change, "ACCEPTANCE")
+    kept = tmp_path / "kept"
+
+    killed_on_the_way(operated, kept)
+    assert not kept.exists()
+    half = operated.run("--state-dir", str(tmp_path / "new"), "restore", str(tmp_path / "kept.partial"))
+    assert half.returncode == 1
+    assert "no complete backup" in half.stderr
+
+    said = operated.ameide("backup", str(kept))
+    assert "passwords and tokens" in said
+    assert not (tmp_path / "kept.partial").exists()
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (kept, *kept.rglob("*")))
+    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=kept, check=True)
+    again = operated.run("backup", str(kept))
+    assert (again.returncode, "is there already" in again.stderr) == (2, True)
+    onto_itself = operated.run("restore", str(kept))
+    assert (onto_itself.returncode, "is not empty" in onto_itself.stderr) == (1, True)
+
+    operated.ameide("down", "--purge", "--yes")
+    restored = Installation(Path(tempfile.mkdtemp(prefix="ameide-")) / "restored", operated.settings)
+    restored.state_dir.parent.chmod(0o711)
+    try:
+        for file in ("state.tar.gz", "postgres/base.tar.gz", "manifest.json"):
+            with flipped(kept / file):
+                refused = restored.run("restore", str(kept))
+            assert (refused.returncode, f"{file} is not what was backed up" in refused.stderr) == (1, True)
+            assert not restored.state_dir.exists()
+        restored.ameide("restore", str(kept))
+        assert (restored.state_dir / "tokens" / "approver").stat().st_mode & 0o777 == 0o600
+        assert (restored.state_dir / "objects").stat().st_mode & 0o777 == 0o700
+        (restored.state_dir / "restoring").touch()
+        assert "was interrupted" in restored.run("up").stderr
+        (restored.state_dir / "restoring").unlink()
+        restored.ameide("up")
+        [waiting] = restored.open_gates(change)
+        assert waiting["gateId"] == gate["gateId"]
+        restored.decide(gate)
+        restored.gate(change, "READY_TO_RELEASE")
+        restored.ameide("evidence", "verify", "--change", change)
+    finally:
+        remove(restored)
+        shutil.rmtree(restored.state_dir.parent, ignore_errors=True)
+
+
+def killed_on_the_way(installation: Installation, target: Path) -> None:
+    """A backup that is killed while it copies the databases."""
+    command = [sys.executable, "-m", "ameide", "backup", str(target)]
+    with subprocess.Popen(command, env=installation.environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert any("Copying the databases" in line for line in process.stderr)
+        process.kill()
+
+
+@contextmanager
+def flipped(file: Path) -> Generator[None]:
+    """One bit in the middle of a file is the other one for a while."""
+    whole = file.read_bytes()
+    place = len(whole) // 2
+    file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    yield
+    file.write_bytes(whole)

@@ -151,7 +151,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
-def _elsewhere(settings: Settings) -> tuple[str, ...]:
+def _elsewhere(settings: Settings) -> list[str]:
     """Places of the installation that lie outside of its state folder."""
     store = urlsplit(settings.object_store)
     objects = Path(unquote(store.path)) if store.scheme == "file" else None
@@ -167,4 +167,4 @@ def _elsewhere(settings: Settings) -> tuple[str, ...]:
     ):
         if path != state.root / name:
             places.append(f"{what} {path}")
-    return tuple(places)
+    return places

@@ -38,7 +38,7 @@ class Manifest:
     postgres: str
     temporal: str
     state_dir: str
-    left_out: tuple[str, ...] = ()
+    left_out: list[str]
     format: int = FORMAT
 
 
@@ -89,7 +89,7 @@ def _manifest(folder: Path) -> Manifest:
             field="DIR",
             remedy="Restore it with that version",
         )
-    return Manifest(**(found | {"left_out": tuple(found["left_out"])}))
+    return Manifest(**found)
 
 
 def pack(root: Path, names: Sequence[str], target: Path) -> None:

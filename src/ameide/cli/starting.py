@@ -84,13 +84,18 @@ def with_schema_and_principals(settings: Settings, say: Say) -> None:
 
 def with_port(settings: Settings, former: int | None, running: bool, say: Say) -> Settings:
     """The settings with the port of the control process: the former one if it can have that again, else a free one."""
-    allowed = range(settings.listen_port, settings.listen_port + _PORTS_TRIED)
+    allowed = ports_for(settings)
     wanted = former if former is not None and former in allowed else settings.listen_port
     port = wanted if running else next((p for p in (wanted, *allowed) if is_free(p)), wanted)
     if port != wanted:
         say(f"Port {wanted} is taken by another program; using {port}.")
     host = settings.listen_host if settings.listen_host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 -- a comparison
     return replace(settings, listen_port=port, address=f"http://{host}:{port}")
+
+
+def ports_for(settings: Settings) -> range:
+    """The ports that the control process may get."""
+    return range(settings.listen_port, min(settings.listen_port + _PORTS_TRIED, 65_536))
 
 
 def settings_files(settings: Settings) -> dict[str, str]:

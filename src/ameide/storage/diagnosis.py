@@ -1,0 +1,60 @@
+"""What `ameide doctor` asks a database: who gets in, by which clock it goes, how far its schema is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+
+from ameide.errors import Refused
+from ameide.storage.migrate import check_guard, migrations, schema_of
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Empty text where all is well. `clock` is the database's, None when nobody got in."""
+
+    closed: Mapping[str, str]
+    """Role to why it cannot connect."""
+    schema: str = ""
+    guard: str = ""
+    clock: datetime | None = None
+
+
+async def diagnose(dsns: Mapping[str, str]) -> Diagnosis:
+    """Connect as each role (name to connection string); as ameide_app look at clock, schema and tenant guard."""
+    closed: dict[str, str] = {}
+    clock: datetime | None = None
+    for role, dsn in dsns.items():
+        try:
+            async with await psycopg.AsyncConnection.connect(dsn, connect_timeout=5, autocommit=True) as connection:
+                row = await (await connection.execute("SELECT clock_timestamp()")).fetchone()
+                clock = row[0] if row else None
+        except psycopg.Error as error:
+            closed[role] = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+    app = dsns["ameide_app"]
+    if "ameide_app" in closed:
+        return Diagnosis(closed, clock=clock)
+    return Diagnosis(closed, await _schema(app), await _guard(app), clock)
+
+
+async def _schema(dsn: str) -> str:
+    try:
+        found = await schema_of(dsn)
+    except psycopg.errors.InsufficientPrivilege:
+        # Before the seventh migration the application could not see it.
+        found = 1
+    known = migrations()[-1][0]
+    if found > known:
+        return f"schema {found} is newer than this program, which knows {known}"
+    return "" if found == known else f"schema {found}, this program needs {known}"
+
+
+async def _guard(dsn: str) -> str:
+    try:
+        await check_guard(dsn)
+    except Refused as error:
+        return error.message
+    return ""
