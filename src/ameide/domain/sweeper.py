@@ -65,10 +65,11 @@ class Sweeper:
         return done
 
     async def _one(self, name: str, step: Callable[[Transaction, datetime], Awaitable[bool]]) -> bool:
-        async with self._database.transaction(None, point=f"sweeper.{name}") as tx:
+        async with self._database.transaction(None) as tx:
             turn = await tx.fetch_one(_SQL["lock_sweep"])
             if turn is None or not await step(tx, turn["now"]):
                 return False
+            tx.point = f"sweeper.{name}"
         self._wakeups.ring("outbox")
         return True
 

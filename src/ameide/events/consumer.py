@@ -56,7 +56,7 @@ class Consumer:
         if position not in self._returned:
             await self._stream.acknowledge(position)
         elif position not in self._again:
-            async with self._db.transaction(None) as tx:
+            async with self._db.transaction(None, point=f"{self._name}.unpark") as tx:
                 await self._parking.unpark(tx, position)
         if position == self._last:
             await self._stream.release()
@@ -71,7 +71,7 @@ class Consumer:
         With a pause (seconds) the key comes up in `due` by itself; else a person must release it.
         """
         self._again.add(message.position)
-        async with self._db.transaction(None) as tx:
+        async with self._db.transaction(None, point=f"{self._name}.park") as tx:
             if key in self._stuck:
                 await self._parking.park_behind(tx, message, key)
             else:

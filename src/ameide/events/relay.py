@@ -52,7 +52,7 @@ class Relay:
 
     async def move(self) -> int:
         """Move one batch; returns its size, 0 when there is nothing or another relay is at it. Raises Unreachable."""
-        async with self._db.transaction(None, point="relay.move") as tx:
+        async with self._db.transaction(None) as tx:
             head = await tx.fetch_one(_SQL["lock_head"])
             if head is None:
                 return 0
@@ -61,6 +61,7 @@ class Relay:
             done = await tx.fetch_one(_SQL["move"], {"head": after, "limit": self._batch})
             moved, intents = (done["moved"], done["intents"]) if done else (0, 0)
             if moved:
+                tx.point = "relay.move"
                 upto = after + moved
                 if intents:
                     await tx.execute(_SQL["invite"], {"after": after, "upto": upto, "elsewhere": self._elsewhere})

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 
 from ameide.errors import AmeideError, Fenced
+from ameide.faults import reach
 from ameide.infra.clock import now
 from ameide.infra.lease import Lease
 from ameide.rpc.clients import Clients
@@ -54,7 +55,9 @@ class Claim:
             log_tail=log_tail,
         )
         within = max(0.2, min(10.0, self.lease.remaining))
+        reach("executor.heartbeat.before")
         answer = await self._clients.work.record_work_heartbeat(request, timeout_ms=int(within * 1000))
+        reach("executor.heartbeat.after")
         self.lease.extend(sent, answer.lease_seconds)
         if answer.cancel_requested:
             self.cancel_requested.set()
@@ -117,7 +120,9 @@ class Claim:
         )
         try:
             self.lease.check()
+            reach("executor.release.before")
             await self._clients.work.release_work(request)
+            reach("executor.release.after")
         except Fenced:
             return
         except AmeideError as error:

@@ -68,7 +68,9 @@ class DomainCommands:
         point = f"worker.{activity.info().activity_type}"
         try:
             if facts is not None:
+                reach("worker.process_facts.before")
                 await self._domain.process_facts.record_process_facts(facts)
+                reach("worker.process_facts.after")
             reach(f"{point}.before")
             answer = await call(request)
             reach(f"{point}.after")

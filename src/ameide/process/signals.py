@@ -114,6 +114,7 @@ class Signals:
         run = await self._stored_run(message)
         if run is None or run.status != RunStatus.OPEN:
             return "late"
+        reach("ingress.close_run.before")
         await self._domain.governance.close_run(
             CloseRunRequest(
                 scope=Scope(tenant_id=message.tenant_id),
@@ -123,6 +124,7 @@ class Signals:
                 outcome="failed",
             )
         )
+        reach("ingress.close_run.after")
         return "closed"
 
     async def _stored_run(self, message: LoggedMessage) -> Run | None:

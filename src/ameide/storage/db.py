@@ -19,10 +19,14 @@ Params = Sequence[object] | Mapping[str, object] | None
 
 
 class Transaction:
-    """One open transaction. Everything written through it commits together or not at all."""
+    """One open transaction. Everything written through it commits together or not at all.
 
-    def __init__(self, connection: psycopg.AsyncConnection[DictRow]) -> None:
+    `point` names its commit for `ameide.faults`; empty for one that has written nothing, which no fault can undo.
+    """
+
+    def __init__(self, connection: psycopg.AsyncConnection[DictRow], point: str = "") -> None:
         self._connection = connection
+        self.point = point
 
     async def execute(self, sql: LiteralString, params: Params = None) -> int:
         """Run a statement; returns the number of rows it touched."""
@@ -91,16 +95,17 @@ class Database:
     async def transaction(self, tenant: str | None, *, point: str = "") -> AsyncGenerator[Transaction]:
         """One transaction in the context of a tenant; None sets none, which under the app role sees no tenant row.
 
-        `point` names its commit for `ameide.faults`.
+        `point` names its commit for `ameide.faults`; the transaction may name another one until then.
         """
         try:
             async with self._pool.connection() as connection:
                 async with connection.transaction():
                     if tenant is not None:
                         await connection.execute("SELECT set_config('ameide.tenant_id', %s, true)", (tenant,))
-                    yield Transaction(connection)
-                    reach(f"{point}.before_commit")
-                reach(f"{point}.after_commit")
+                    opened = Transaction(connection, point)
+                    yield opened
+                    reach(f"{opened.point}.before_commit")
+                reach(f"{opened.point}.after_commit")
         except PoolTimeout as error:
             raise Unreachable(
                 "no database connection became free in time", remedy="Try again, or raise the pool's size"

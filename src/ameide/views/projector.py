@@ -40,7 +40,7 @@ class Projector:
 
     async def step(self) -> int:
         """Project one batch; returns its size, 0 when idle or while another projector works. Raises Unreachable."""
-        async with self._db.transaction(None, point="projector.batch") as tx:
+        async with self._db.transaction(None) as tx:
             position = await lock_cursor(tx, CONSUMER)
             if position is None:
                 return 0
@@ -49,6 +49,7 @@ class Projector:
                 batch = await self._parking.released(tx, self._batch)
             else:
                 batch = await read(tx, position, self._batch)
+            tx.point = "projector.batch" if batch else ""
             await self._apply(tx, batch, set(keys.stuck))
             if batch and not keys.released:
                 await advance_cursor(tx, CONSUMER, batch[-1].position)

@@ -91,6 +91,7 @@ class Gateway:
         taken = await unit.tx.fetch_one(_SQL["take_invitation"], (unit.tenant_id, list(request.queues)))
         await unit.tx.execute(_SQL["as_application"])
         if taken is None:
+            unit.tx.point = ""
             return None
         work = await work_rows.lock_unless_busy(unit, taken["work_request_id"])
         if work is None:

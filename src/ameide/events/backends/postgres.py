@@ -31,7 +31,7 @@ class PostgresFactStream:
         """See `FactStream.activate`."""
         await self.release()
         async with AsyncExitStack() as held:
-            tx = await held.enter_async_context(self._db.transaction(None, point=f"{self._consumer}.position"))
+            tx = await held.enter_async_context(self._db.transaction(None))
             position = await lock_cursor(tx, self._consumer)
             if position is None:
                 return False
@@ -46,6 +46,7 @@ class PostgresFactStream:
     async def acknowledge(self, position: int) -> None:
         """See `FactStream.acknowledge`."""
         async with self._active() as tx:
+            tx.point = f"{self._consumer}.position"
             await advance_cursor(tx, self._consumer, position)
             self._position = position
 

@@ -1,0 +1,85 @@
+"""Starts the rig's processes: it has loaded the program once, and each process is forked from it.
+
+Loading takes most of a process's start, and the rig starts some hundreds. Commands come as JSON lines on standard
+input, ``{"name", "argv", "environment", "log"}``; `argv` is a command line of `ameide`, or ``["executor-double", …]``.
+What happens is told as JSON lines on standard output: ``{"name", "pid"}``, then ``{"pid", "status"}`` of `waitpid`.
+When standard input ends, every process is killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+from ameide import app, cli
+from ameide.cli import roles
+from ameide.process import worker
+from tests.faults.rig import executor_double
+
+LOADED = (app, roles, worker)
+_children: set[int] = set()
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    signal.signal(signal.SIGCHLD, _reap)
+    for line in sys.stdin:
+        order = json.loads(line)
+        # No child may end before its start was told.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+        pid = os.fork()
+        if pid == 0:
+            _become(order["argv"], order["environment"], order["log"])
+        _children.add(pid)
+        _tell({"name": order["name"], "pid": pid})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+    for pid in _children:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _become(argv: list[str], environment: dict[str, str], log: str) -> NoReturn:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDONLY)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(null, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 -- for the life of the process
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    try:
+        if argv[0] == executor_double.NAME:
+            executor_double.main(argv[1:])
+            os._exit(0)
+        sys.argv = ["ameide", *argv]
+        cli.main()
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        sys.stderr.flush()
+        os._exit(70)
+
+
+def _reap(_number: int, _frame: FrameType | None) -> None:
+    while _children:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return
+        _children.discard(pid)
+        _tell({"pid": pid, "status": status})
+
+
+def _tell(what: dict[str, object]) -> None:
+    # Not through a buffer: the handler may interrupt the main loop in the middle of its own line.
+    os.write(1, (json.dumps(what) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()
