@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import tempfile
 import time
@@ -10,7 +9,8 @@ from pathlib import Path
 
 from tests.faults.rig.installation import rig
 from tests.faults.rig.matrix import clients_of, play
-from tests.faults.rig.points import rows
+from tests.faults.rig.points import ROWS
+from tests.faults.rig.running import run, say
 from tests.faults.rig.stand_in import examine
 from tests.faults.rig.table import heading
 
@@ -23,7 +23,7 @@ async def main(wanted: list[str]) -> int:
     async with rig(folder, say) as installation:
         await installation.start_all()
         say(f"The run folder is {folder}.")
-        chosen = [row for row in rows(installation) if not wanted or any(word in row.point for word in wanted)]
+        chosen = [row for row in ROWS if not wanted or any(word in row.point for word in wanted)]
         print(heading(), flush=True)
         async with clients_of(installation) as client:
             async for result in play(installation, client, chosen, lambda: examine(folder)):
@@ -34,10 +34,5 @@ async def main(wanted: list[str]) -> int:
     return 1 if failed or not played else 0
 
 
-def say(line: str) -> None:
-    """Progress, beside the table."""
-    print(line, file=sys.stderr, flush=True)
-
-
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(sys.argv[1:])))
+    sys.exit(run(main(sys.argv[1:])))

@@ -1,11 +1,13 @@
-"""An executor played by hand: it claims by name, as executors of a broker's queues do, and uses the raw calls."""
+"""An executor played by hand: it claims by name, as executors of a broker's queues do, and uses the raw calls.
+
+Its works are of the queue that no executor of the rig serves.
+"""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 
 from ameide.contracts.ids import new_id
 from ameide.errors import Fenced
@@ -19,57 +21,55 @@ from tests.faults.rig.patience import pause
 _OVER = (pb.ClaimAnswer.DECLINED_FINISHED, pb.ClaimAnswer.DECLINED_CANCELED)
 
 
-class ByHand:
-    """Works of the queue that no executor of the rig serves. `effects` is the run folder's file."""
+async def done(client: RigClient) -> None:
+    """A work claimed, done and reported; again under a new claim when the lease was lost on the way."""
+    await _do(client, await loads.request(client, suite="ui"))
 
-    def __init__(self, effects: Path) -> None:
-        self._effects = effects
 
-    async def done(self, client: RigClient) -> None:
-        """A work claimed, done and reported; again under a new claim when the lease was lost on the way."""
-        await self._do(client, await loads.request(client, suite="ui"))
+async def released(client: RigClient) -> None:
+    """A work given back once before it is done."""
+    work = await loads.request(client, suite="ui")
+    if claimed := await _claim(client, work):
+        request = pb.ReleaseWorkRequest(
+            work_request_id=work.work_request_id, attempt=claimed[0], claim_id=claimed[1], reason="not now"
+        )
+        # Fenced: it was given back, and only the answer was lost.
+        with suppress(Fenced):
+            await client.say(client.by("verifier").work.release_work, request)
+    await _do(client, work)
 
-    async def released(self, client: RigClient) -> None:
-        """A work given back once before it is done."""
-        work = await loads.request(client, suite="ui")
-        if claimed := await self._claim(client, work):
-            request = pb.ReleaseWorkRequest(
-                work_request_id=work.work_request_id, attempt=claimed[0], claim_id=claimed[1], reason="not now"
-            )
-            # Fenced: it was given back, and only the answer was lost.
-            with suppress(Fenced):
-                await client.say(client.by("verifier").work.release_work, request)
-        await self._do(client, work)
 
-    async def abandoned(self, client: RigClient) -> None:
-        """A work whose first claim is never heard of again."""
-        work = await loads.request(client, suite="ui")
-        await self._claim(client, work)
-        await self._do(client, work)
+async def abandoned(client: RigClient) -> None:
+    """A work whose first claim is never heard of again."""
+    work = await loads.request(client, suite="ui")
+    await _claim(client, work)
+    await _do(client, work)
 
-    async def _do(self, client: RigClient, work: WorkRequest) -> None:
-        while claimed := await self._claim(client, work):
-            attempt, claim_id = claimed
-            append(self._effects, asdict(Effect(work.work_request_id, attempt, os.getpid())))
-            try:
-                await client.say(client.by("verifier").work.record_work_outcome, _success(work, attempt, claim_id))
-                return
-            except Fenced:
-                continue
 
-    async def _claim(self, client: RigClient, work: WorkRequest) -> tuple[int, str] | None:
-        """A new attempt and its claim; None when the work is over."""
-        while True:
-            claim_id = key()
-            answer = await client.say(
-                client.by("verifier").work.record_work_started,
-                pb.RecordWorkStartedRequest(work_request_id=work.work_request_id, claim_id=claim_id, runner="by-hand"),
-            )
-            if answer.answer == pb.ClaimAnswer.RUN:
-                return answer.attempt, claim_id
-            if answer.answer in _OVER:
-                return None
-            await pause()
+async def _do(client: RigClient, work: WorkRequest) -> None:
+    while claimed := await _claim(client, work):
+        attempt, claim_id = claimed
+        append(client.rig.folder.effects, asdict(Effect(work.work_request_id, attempt, os.getpid())))
+        try:
+            await client.say(client.by("verifier").work.record_work_outcome, _success(work, attempt, claim_id))
+            return
+        except Fenced:
+            continue
+
+
+async def _claim(client: RigClient, work: WorkRequest) -> tuple[int, str] | None:
+    """A new attempt and its claim; None when the work is over."""
+    while True:
+        claim_id = key()
+        answer = await client.say(
+            client.by("verifier").work.record_work_started,
+            pb.RecordWorkStartedRequest(work_request_id=work.work_request_id, claim_id=claim_id, runner="by-hand"),
+        )
+        if answer.answer == pb.ClaimAnswer.RUN:
+            return answer.attempt, claim_id
+        if answer.answer in _OVER:
+            return None
+        await pause()
 
 
 def _success(work: WorkRequest, attempt: int, claim_id: str) -> pb.RecordWorkOutcomeRequest:

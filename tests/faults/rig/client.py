@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 from ameide.errors import AmeideError
 from ameide.rpc.clients import Clients
 from ameide_core_proto.common.v1.metadata_pb import Scope
-from tests.faults.rig.folder import Acknowledged, Kind, RunFolder
+from tests.faults.rig.folder import Acknowledged, Kind
 from tests.faults.rig.installation import Rig
 from tests.faults.rig.patience import pause
 
@@ -23,12 +23,14 @@ A = TypeVar("A")
 
 
 class RigClient:
-    """All principals of the rig at one address. `twice` is the share of requests that are sent twice at once."""
+    """All principals of a rig. `twice` is the share of requests that are sent twice at once, as `chance` has it.
+
+    `contradictions` are answers to one request that differ.
+    """
 
     def __init__(self, rig: Rig, *, twice: float = 0.0, chance: random.Random | None = None) -> None:
         self._by = {name: Clients(rig.settings.address, rig.token(name)) for name in PRINCIPALS}
-        self._folder: RunFolder = rig.folder
-        self._tenant = rig.settings.tenant
+        self.rig = rig
         self._twice = twice
         self._chance = chance or random.Random(0)
         self.contradictions: list[str] = []
@@ -46,7 +48,7 @@ class RigClient:
     @property
     def scope(self) -> Scope:
         """The tenant of the rig."""
-        return Scope(tenant_id=self._tenant)
+        return Scope(tenant_id=self.rig.settings.tenant)
 
     def by(self, principal: str) -> Clients:
         """The services as one principal."""
@@ -67,7 +69,7 @@ class RigClient:
         """Say it and note the answer, so that it can be asked for afterwards."""
         answer = await self.say(call, request)
         key: str = request.client_request_id
-        self._folder.acknowledge(Acknowledged(kind, id_of(answer), key, self._tenant))
+        self.rig.folder.acknowledge(Acknowledged(kind, id_of(answer), key, self.rig.settings.tenant))
         return answer
 
     async def _until_answered(self, call: Callable[[Q], Awaitable[A]], request: Q) -> A:

@@ -12,6 +12,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
 
 from ameide import config
 from ameide.cli.engines import database_urls
@@ -98,6 +101,13 @@ class Rig:
         """Kill the process of a role and start another one."""
         await self.members[role].kill()
         return await self.start(role, crash_at=crash_at)
+
+    async def sql(self, statement: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
+        """Rows, as the superuser."""
+        dsn = self.settings.database_url_admin
+        async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+            cursor = await connection.execute(statement, parameters)
+            return await cursor.fetchall() if cursor.description else []
 
     async def start_all(self) -> None:
         """Every role and both executors, the Domain first."""

@@ -16,7 +16,7 @@ from tests.faults.rig.quiet import until_quiet
 from tests.faults.rig.stand_in import Verdict
 from tests.faults.rig.table import Result
 
-TOGETHER = {"worker": 8, "verifier": 4}
+TOGETHER = {"worker": 12, "verifier": 4}
 """Rows that are judged together: what a killed worker or executor had in hand comes back after seconds of time-out."""
 _REACH_WITHIN = 30.0
 _TRIES = 3
@@ -39,21 +39,17 @@ async def clients_of(rig: Rig) -> AsyncGenerator[RigClient]:
 
 
 async def play(rig: Rig, client: RigClient, rows: Sequence[Row], examine: Examine) -> AsyncGenerator[Result]:
-    """Play the rows in order and judge them, some together; a result each."""
+    """Play the rows in order and judge them, some together; a result each, with what was not found before."""
+    known: set[str] = set()
     for group in _groups(rows):
         died = [(row, *await crash(rig, client, row)) for row in group]
         left = await until_quiet(rig.settings.database_url_admin, PATIENCE)
         verdict = await examine()
+        lost, doubled = ([line for line in lines if line not in known] for lines in (verdict.lost, verdict.doubled))
+        known.update(lost, doubled)
+        amiss = "; ".join(filter(None, [left and f"still under way: {left}", *lost, *doubled]))
         for row, old, new, trouble in died:
-            yield Result(
-                row.role,
-                row.point,
-                old,
-                new,
-                len(verdict.lost),
-                len(verdict.doubled),
-                trouble or (f"still under way: {left}" if left else "; ".join([*verdict.lost, *verdict.doubled])),
-            )
+            yield Result(row.role, row.point, old, new, len(lost), len(doubled), trouble or amiss)
 
 
 async def crash(rig: Rig, client: RigClient, row: Row) -> tuple[int, int, str]:
@@ -61,7 +57,7 @@ async def crash(rig: Rig, client: RigClient, row: Row) -> tuple[int, int, str]:
     child = await rig.restart(row.role, crash_at=row.point)
     loading: list[asyncio.Task[None]] = []
     for _ in range(_TRIES):
-        loading.append(asyncio.create_task(_run(row, client)))
+        loading.append(asyncio.create_task(_load(row, client)))
         with suppress(TimeoutError):
             await asyncio.wait_for(child.ended.wait(), _REACH_WITHIN)
             break
@@ -77,7 +73,7 @@ async def crash(rig: Rig, client: RigClient, row: Row) -> tuple[int, int, str]:
     return (child.pid if died else 0), taken_over.pid, "" if died else "never reached"
 
 
-async def _run(row: Row, client: RigClient) -> None:
+async def _load(row: Row, client: RigClient) -> None:
     await row.load(client)
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from types import FrameType
 from typing import NoReturn
 
@@ -37,6 +38,7 @@ def main() -> None:
         _children.add(pid)
         _tell({"name": order["name"], "pid": pid})
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     for pid in _children:
         os.kill(pid, signal.SIGKILL)
 
@@ -62,7 +64,7 @@ def _become(argv: list[str], environment: dict[str, str], log: str) -> NoReturn:
         sys.argv = ["ameide", *argv]
         cli.main()
     except BaseException:
-        sys.excepthook(*sys.exc_info())
+        traceback.print_exc()
         sys.stderr.flush()
         os._exit(70)
 

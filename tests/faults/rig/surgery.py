@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import signal
-from typing import LiteralString
-
-import psycopg
 
 from ameide import app
 from ameide.process.temporal import connect
 from tests.faults.rig import loads
 from tests.faults.rig.client import RigClient
-from tests.faults.rig.installation import PATIENCE, Rig
+from tests.faults.rig.installation import PATIENCE
 from tests.faults.rig.patience import pause, until
 from tests.faults.rig.policies import PLAIN
 from tests.faults.rig.steps import SLOW
@@ -20,58 +17,46 @@ _CONSUMERS = ("ingress", "projector")
 _SPOILT = b"\xff\xff\xff"
 
 
-class Surgery:
-    """Loads on one installation."""
+async def released_by_its_executor(client: RigClient) -> None:
+    """A work whose executor is asked to stop in the middle of it."""
+    executor = client.rig.members["verifier"]
+    work = await loads.request(client, summary=f"{SLOW}5")
+    await until(
+        lambda: any(done.work_request_id == work.work_request_id for done in client.rig.folder.effects_done()),
+        "the work to begin",
+        PATIENCE,
+    )
+    executor.send(signal.SIGTERM)
+    await executor.ended.wait()
 
-    def __init__(self, rig: Rig) -> None:
-        self._rig = rig
 
-    async def released_by_its_executor(self, client: RigClient) -> None:
-        """A work whose executor is asked to stop in the middle of it."""
-        executor = self._rig.members["verifier"]
-        work = await loads.request(client, summary=f"{SLOW}5")
-        await until(
-            lambda: any(done.work_request_id == work.work_request_id for done in self._rig.folder.effects_done()),
-            "the work to begin",
-            PATIENCE,
+async def ended_in_temporal(client: RigClient) -> None:
+    """A run whose workflow somebody terminates, and whose change is canceled then: the run is closed all the same."""
+    change_id = await loads.until_coding(client)
+    settings = client.rig.settings
+    temporal = await connect(settings.temporal_address, settings.temporal_namespace)
+    await temporal.get_workflow_handle(f"r2r/{settings.tenant}/{change_id}/1").terminate("by hand")
+    await loads.cancel_change(client, change_id)
+
+
+async def parked(client: RigClient) -> None:
+    """A fact of a run that nobody can read, until an operator mends it and has it delivered again."""
+    sql = client.rig.sql
+    relay = client.rig.members["relay"]
+    relay.send(signal.SIGSTOP)
+    try:
+        change_id = await loads.start_run(client, PLAIN)
+        [(message_id, payload)] = await sql(
+            "SELECT message_id, payload FROM ameide.outbox WHERE name = 'RunRequested' AND correlation_id = %s",
+            change_id,
         )
-        executor.send(signal.SIGTERM)
-        await executor.ended.wait()
-
-    async def ended_in_temporal(self, client: RigClient) -> None:
-        """A run whose workflow somebody terminates, and whose change is canceled then: the run must be closed all the
-        same.
-        """
-        change_id = await loads.until_coding(client)
-        temporal = await connect(self._rig.settings.temporal_address, self._rig.settings.temporal_namespace)
-        await temporal.get_workflow_handle(f"r2r/{self._rig.settings.tenant}/{change_id}/1").terminate("by hand")
-        await loads.cancel_change(client, change_id)
-
-    async def parked(self, client: RigClient) -> None:
-        """A fact of a run that nobody can read, until an operator mends it and has it delivered again."""
-        relay = self._rig.members["relay"]
-        relay.send(signal.SIGSTOP)
-        try:
-            change_id = await loads.start_run(client, PLAIN)
-            rows = await self._sql(
-                "SELECT message_id, payload FROM ameide.outbox WHERE name = 'RunRequested' AND correlation_id = %s",
-                change_id,
-            )
-            [(message_id, payload)] = rows
-            await self._sql("UPDATE ameide.outbox SET payload = %s WHERE message_id = %s", _SPOILT, message_id)
-        finally:
-            relay.send(signal.SIGCONT)
-        find = "SELECT consumer, key FROM ameide.parked WHERE message_id = %s ORDER BY consumer"
-        while len(parked := await self._sql(find, message_id)) < len(_CONSUMERS):
-            await pause()
-        await self._sql("UPDATE ameide.log SET payload = %s WHERE message_id = %s", payload, message_id)
-        await self._sql("UPDATE ameide.parked SET payload = %s WHERE message_id = %s", payload, message_id)
-        for consumer, key in parked:
-            await app.redrive(self._rig.settings, str(consumer), str(key))
-
-    async def _sql(self, statement: LiteralString, *parameters: object) -> list[tuple[object, ...]]:
-        async with await psycopg.AsyncConnection.connect(
-            self._rig.settings.database_url_admin, autocommit=True
-        ) as connection:
-            cursor = await connection.execute(statement, parameters)
-            return await cursor.fetchall() if cursor.description else []
+        await sql("UPDATE ameide.outbox SET payload = %s WHERE message_id = %s", _SPOILT, message_id)
+    finally:
+        relay.send(signal.SIGCONT)
+    find = "SELECT consumer, key FROM ameide.parked WHERE message_id = %s ORDER BY consumer"
+    while len(waiting := await sql(find, message_id)) < len(_CONSUMERS):
+        await pause()
+    await sql("UPDATE ameide.log SET payload = %s WHERE message_id = %s", payload, message_id)
+    await sql("UPDATE ameide.parked SET payload = %s WHERE message_id = %s", payload, message_id)
+    for consumer, key in waiting:
+        await app.redrive(client.rig.settings, str(consumer), str(key))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_WIDTHS = (10, 42, 8, 8, 6, 8, 0)
+_WIDTHS = (9, 45, 8, 8, 4, 7, 0)
 
 
 @dataclass(frozen=True)
