@@ -3,6 +3,8 @@
 #   make check     style, types, architecture, schema, generated code
 #   make bench     measure it against its peers and limits, about twenty minutes; BENCH=NAME… chooses
 #   make generate  Python from proto/               make reference docs/reference from the program
+#   make faults    a process killed at every crash point [POINTS="relay executor"]
+#   make chaos     random faults under load [MINUTES=3 SEED=1]
 #   make lock      resolve the dependencies anew
 #   make wheel     dist/*.whl                       make clean     remove what make made in this folder
 
@@ -17,7 +19,7 @@ READY := .venv/ready
 
 BENCH_READY := .venv-bench/ready
 
-.PHONY: setup engines demo test bench check style types imports schema generated locked generate reference lock wheel clean
+.PHONY: setup engines demo test faults bench check style types imports schema generated locked generate reference lock wheel clean
 
 setup: $(READY)
 	@:
@@ -40,6 +42,12 @@ $(BENCH_READY): requirements/bench.txt pyproject.toml $(READY)
 
 bench: engines $(BENCH_READY)
 	@.venv-bench/bin/python -m benchmarks $(BENCH)
+
+faults: engines
+	@$(BIN)/python -m tests.faults.rig $(POINTS)
+
+chaos: engines
+	@$(BIN)/python -m tests.faults.chaos --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED))
 
 check: style types imports schema generated locked
 	@echo "All checks passed."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self, TypeVar
@@ -41,6 +42,10 @@ class _Caller:
         try:
             return await call_next(request, ctx)
         except ConnectError as error:
+            # The library answers for the server when we are cancelled ourselves. As an error that invites another try
+            # it would keep loops alive that were told to end.
+            if isinstance(error.__cause__, CancelledError):
+                raise error.__cause__ from None
             raise from_connect(error) from error
         except (OSError, TimeoutError) as error:
             raise Unreachable("the service does not answer", remedy="Start it with `ameide up`") from error
