@@ -7,11 +7,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.faults.oracle import examine
 from tests.faults.rig.installation import rig
 from tests.faults.rig.matrix import clients_of, play
 from tests.faults.rig.points import ROWS
 from tests.faults.rig.running import run, say
-from tests.faults.rig.stand_in import examine
 from tests.faults.rig.table import heading
 
 

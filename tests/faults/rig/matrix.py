@@ -7,13 +7,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Seque
 from contextlib import asynccontextmanager, suppress
 from itertools import groupby, islice
 
+from tests.faults.oracle import Verdict
 from tests.faults.rig.client import RigClient
 from tests.faults.rig.deciding import decide_gates
 from tests.faults.rig.installation import PATIENCE, Rig
 from tests.faults.rig.points import Row
 from tests.faults.rig.policies import NAMES, repository
 from tests.faults.rig.quiet import until_quiet
-from tests.faults.rig.stand_in import Verdict
 from tests.faults.rig.table import Result
 
 TOGETHER = {"worker": 12, "verifier": 4}
@@ -43,11 +43,11 @@ async def play(rig: Rig, client: RigClient, rows: Sequence[Row], examine: Examin
     known: set[str] = set()
     for group in _groups(rows):
         died = [(row, *await crash(rig, client, row)) for row in group]
-        left = await until_quiet(rig.settings.database_url_admin, PATIENCE)
+        await until_quiet(rig.settings.database_url_admin, PATIENCE)
         verdict = await examine()
         lost, doubled = ([line for line in lines if line not in known] for lines in (verdict.lost, verdict.doubled))
         known.update(lost, doubled)
-        amiss = "; ".join(filter(None, [left and f"still under way: {left}", *lost, *doubled]))
+        amiss = "; ".join([*lost, *doubled, *(f"still under way: {line}" for line in verdict.unquiet)])
         for row, old, new, trouble in died:
             yield Result(row.role, row.point, old, new, len(lost), len(doubled), trouble or amiss)
 
