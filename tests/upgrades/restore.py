@@ -39,7 +39,7 @@ def restored(databases: Databases, path: Path) -> Past:
 
     def restore(address: PostgresAddress) -> None:
         with pytest.MonkeyPatch.context() as earlier:
-            earlier.setattr(migrations, "migrations", lambda: known[:schema])
+            earlier.setattr(migrations, "migrations", lambda: [one for one in known if one[0] <= schema])
             asyncio.run(prepare(SpineDatabase(address)))
         load(address.conninfo, path)
 

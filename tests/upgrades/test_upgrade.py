@@ -24,7 +24,7 @@ VIEWS = ("view_fact", "view_state", "view_process")
 
 async def test_every_row_is_there_afterwards(past: Past) -> None:
     applied = await past.upgrade()
-    assert len(applied) == len(migrations.migrations()) - past.schema
+    assert len(applied) == sum(number > past.schema for number, _, _ in migrations.migrations())
     assert all(past.rows.values()), "the recording has rows in every table"
     assert past.rows_now() == past.rows
     await migrations.check_guard(past.spine.dsn("ameide_app"))
