@@ -1,15 +1,12 @@
 """Commands at the same time: the change's lock gives them an order, and each order is a story that holds."""
 
-import asyncio
-import contextlib
-from collections.abc import Awaitable, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable
 
 import pytest
 
-from ameide.errors import Conflict, Refused
 from ameide_core_proto.transformation.governance.v1.governance_pb import Gate, GateStatus, Run
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact, ArtifactStatus
+from tests.domain.meeting import errors, together
 from tests.domain.saying import (
     ANNA,
     BERT,
@@ -26,35 +23,6 @@ from tests.domain.saying import (
     submit,
 )
 from tests.domain_work.world import World
-
-T = TypeVar("T")
-
-
-async def together(world: World, change_id: str, *calls: Awaitable[T]) -> list[T | BaseException]:
-    """Say all of it while the change is locked, so that they really meet, queued in this order."""
-    async with world.app.transaction("default") as tx:
-        await tx.fetch_one("SELECT 1 FROM ameide.aggregate WHERE kind = 'change' AND id = %s FOR UPDATE", (change_id,))
-        tasks: list[asyncio.Future[T]] = []
-        for call in calls:
-            tasks.append(asyncio.ensure_future(call))
-            # The next one comes when this one waits: locks are granted in the order in which they were asked for.
-            await _waiting(world, len(tasks))
-    return await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _waiting(world: World, number: int) -> None:
-    async with asyncio.timeout(20):
-        while not world.sql(
-            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
-            "HAVING count(*) >= %s",
-            number,
-        ):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.Event().wait(), 0.02)
-
-
-def errors(answers: Sequence[object]) -> list[Refused | Conflict]:
-    return [answer for answer in answers if isinstance(answer, Refused | Conflict)]
 
 
 async def test_of_starts_at_once_one_is_the_run(world: World) -> None:

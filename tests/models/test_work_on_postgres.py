@@ -185,7 +185,10 @@ class Machine(RuleBasedStateMachine):
             return st.one_of(fresh, cancels)
         known = st.sampled_from(self.runs[-6:])
         forged = st.builds(_forged, known, st.sampled_from(["claim_id", "principal", "attempt"]))
-        return st.one_of(fresh, cancels, known.flatmap(_words), known.flatmap(_words), forged.flatmap(_words))
+        said = [fresh, cancels, known.flatmap(_words), forged.flatmap(_words)]
+        current = [(n, work.holder.pair) for n, work in enumerate(self.works) if work.holder]
+        # Those whose word counts, as often as all the others.
+        return st.one_of(*said, *[st.sampled_from(current).flatmap(_words)] * (4 if current else 0))
 
     def _poll(self, claim_id: str, executor: str) -> None:
         held = [n for n, work in enumerate(self.works) if _holds(work, claim_id, executor)]
