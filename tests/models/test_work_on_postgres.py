@@ -86,6 +86,12 @@ class Machine(RuleBasedStateMachine):
         assert self._do(self.domain.say(call)) == expected
         self._note(call, expected)
 
+    @precondition(lambda self: self._holders())
+    @rule(data=st.data())
+    def holder_says(self, data: st.DataObject) -> None:
+        call = data.draw(st.sampled_from(self._holders()).flatmap(_words), "call")
+        assert self._do(self.domain.say(call)) == self.works[call.work].say(call)
+
     @rule(data=st.data())
     def say_twice(self, data: st.DataObject) -> None:
         """The first answer was lost on the way."""
@@ -110,6 +116,9 @@ class Machine(RuleBasedStateMachine):
         """Each order of calls at the same time is a story; what happened must be one of them."""
         calls = data.draw(st.lists(self._calls(), min_size=2, max_size=3), "calls")
         polls = [(f"claim {next(self.numbers)}", data.draw(EXECUTORS))] if data.draw(st.booleans()) else []
+        if sweeping:
+            # The sweeper comes just when a late executor is heard of again.
+            self.lease_passes(calls[0].work)
 
         async def together() -> tuple[list[Answer], list[Run | None], int]:
             said = asyncio.gather(*(self.domain.say(call) for call in calls))
@@ -186,9 +195,13 @@ class Machine(RuleBasedStateMachine):
         known = st.sampled_from(self.runs[-6:])
         forged = st.builds(_forged, known, st.sampled_from(["claim_id", "principal", "attempt"]))
         said = [fresh, cancels, known.flatmap(_words), forged.flatmap(_words)]
-        current = [(n, work.holder.pair) for n, work in enumerate(self.works) if work.holder]
+        current = self._holders()
         # Those whose word counts, as often as all the others.
         return st.one_of(*said, *[st.sampled_from(current).flatmap(_words)] * (4 if current else 0))
+
+    def _holders(self) -> list[tuple[int, Pair]]:
+        """The current claims."""
+        return [(place, work.holder.pair) for place, work in enumerate(self.works) if work.holder]
 
     def _poll(self, claim_id: str, executor: str) -> None:
         held = [n for n, work in enumerate(self.works) if _holds(work, claim_id, executor)]
@@ -268,4 +281,4 @@ def test_the_domain_does_what_the_model_does(databases: Databases, database: Spi
         def __init__(self) -> None:
             super().__init__(databases)
 
-    run_state_machine_as_test(OnItsOwn, settings=size(courses=12, steps=30, shrink=False))
+    run_state_machine_as_test(OnItsOwn, settings=size(courses=12, steps=50, shrink=False))
