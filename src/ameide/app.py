@@ -96,6 +96,7 @@ async def _serve(roles: frozenset[str], settings: Settings, on_ready: Callable[[
             opened = Database(_need(settings, f"database_url_{name}"))
             await opened.open()
             stack.push_async_callback(opened.close)
+            await migrations.check_schema(opened.dsn)
             return opened
 
         if "domain" in roles:

@@ -1,7 +1,10 @@
 """What an earlier version left behind goes on under this one: nothing is lost, and nobody notices."""
 
+from functools import partial
+
 import pytest
 
+from ameide.config import DATABASE_ROLES
 from ameide.contracts import topics
 from ameide.domain.access import authenticate
 from ameide.errors import Fenced, Refused
@@ -44,14 +47,35 @@ async def test_a_migration_that_fails_leaves_the_database_as_it_was(
     assert await past.upgrade() == []
 
 
-async def test_the_program_from_before_is_refused_afterwards(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
-    tomorrow = [*migrations.migrations(), (9999, "tomorrow", "SELECT 1")]
-    with monkeypatch.context() as newer:
-        newer.setattr(migrations, "migrations", lambda: tomorrow)
+async def test_a_program_works_on_its_own_schema_only(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every role looks before it works, and the program from before no longer migrates."""
+    roles = [past.spine.dsn(role) for role in DATABASE_ROLES]
+    for dsn in roles:
+        with pytest.raises(Refused) as refused:
+            await migrations.check_schema(dsn)
+        assert refused.value.reason == "OLDER_DATABASE"
+    await past.upgrade()
+    for dsn in roles:
+        await migrations.check_schema(dsn)
+    before = migrations.migrations()[:-1]
+    with monkeypatch.context() as earlier:
+        earlier.setattr(migrations, "migrations", lambda: before)
+        for refusing in (past.upgrade, *(partial(migrations.check_schema, dsn) for dsn in roles)):
+            with pytest.raises(Refused) as refused:
+                await refusing()
+            assert refused.value.reason == "NEWER_DATABASE"
+
+
+async def test_a_migration_that_was_left_out_is_made_up_for(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = migrations.migrations()
+    late = known.pop(-2)
+    with monkeypatch.context() as without:
+        without.setattr(migrations, "migrations", lambda: known)
         await past.upgrade()
-    with pytest.raises(Refused) as refused:
-        await past.upgrade()
-    assert refused.value.reason == "NEWER_DATABASE"
+    with pytest.raises(Refused, match=late[1]):
+        await migrations.check_schema(past.spine.dsn("ameide_app"))
+    assert await past.upgrade() == [f"{late[0]:04d}_{late[1]}"]
+    assert past.rows_now() == past.rows
 
 
 async def test_the_views_go_on_where_they_stood_and_a_rebuild_equals_them(upgraded: Readers) -> None:

@@ -81,16 +81,10 @@ async def migrate(admin_dsn: str) -> list[str]:
             "CREATE TABLE IF NOT EXISTS ameide.schema_version ("
             "number integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"
         )
-        row = await (await connection.execute("SELECT coalesce(max(number), 0) FROM ameide.schema_version")).fetchone()
-        current = int(row[0]) if row else 0
-        if current > known[-1][0]:
-            raise Refused(
-                f"the database has schema {current}, this program knows {known[-1][0]}",
-                remedy="Install the newer ameide that migrated it, or restore a backup from before",
-                reason="NEWER_DATABASE",
-            )
+        had = await _numbers(connection)
+        _need_no_newer(had, known)
         for number, name, text in known:
-            if number <= current:
+            if number in had:
                 continue
             async with connection.transaction():
                 if number == 1:
@@ -107,6 +101,42 @@ async def migrate(admin_dsn: str) -> list[str]:
                 )
             applied.append(f"{number:04d}_{name}")
     return applied
+
+
+async def check_schema(dsn: str) -> None:
+    """Refuse to work on a database whose schema is not this program's, as whichever role `dsn` names.
+
+    Raises Refused: NEWER_DATABASE, OLDER_DATABASE.
+    """
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        try:
+            had = await _numbers(connection)
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
+            # No schema yet, or one from before the roles could read its number.
+            had = frozenset[int]()
+    known = migrations()
+    _need_no_newer(had, known)
+    missing = [f"{number:04d}_{name}" for number, name, _ in known if number not in had]
+    if missing:
+        raise Refused(
+            f"the database lacks {missing[-1]}, which this program works with",
+            remedy="Run `ameide db migrate` with this version, then start it again",
+            reason="OLDER_DATABASE",
+        )
+
+
+async def _numbers(connection: psycopg.AsyncConnection) -> frozenset[int]:
+    rows = await (await connection.execute("SELECT number FROM ameide.schema_version")).fetchall()
+    return frozenset(int(row[0]) for row in rows)
+
+
+def _need_no_newer(had: frozenset[int], known: list[tuple[int, str, str]]) -> None:
+    if unknown := had - {number for number, _, _ in known}:
+        raise Refused(
+            f"the database has schema {max(unknown)}, this program knows {known[-1][0]}",
+            remedy="Install the newer ameide that migrated it, or restore a backup from before",
+            reason="NEWER_DATABASE",
+        )
 
 
 async def check_guard(dsn: str) -> None:
