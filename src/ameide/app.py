@@ -46,7 +46,9 @@ from ameide.storage import migrate as migrations
 from ameide.storage.db import Database, password_of
 from ameide.storage.diagnosis import Diagnosis, diagnose
 from ameide.views.projector import Projector
+from ameide.views.rebuild import Rebuild
 from ameide.views.server import GovernanceQueries, WorkQueries
+from ameide.views.shadow import Difference
 from ameide_core_proto.process.transformation.v1.process_fact_service_connect import ProcessFactServiceASGIApplication
 from ameide_core_proto.transformation.governance.v1.access_service_connect import AccessServiceASGIApplication
 from ameide_core_proto.transformation.governance.v1.command_service_connect import (
@@ -294,6 +296,19 @@ async def verify_archive(settings: Settings) -> AsyncGenerator[Archive]:
             yield whole
 
 
+async def rebuild(settings: Settings, tell: Callable[[int, int], None]) -> int:
+    """Make the read model again and swap it in; see `Rebuild.swap`."""
+    faults.arm(settings.crash_at)
+    async with _opened(_need(settings, "database_url_projector")) as database:
+        return await Rebuild(database, ArchivedLog(database, _Objects(settings)), tell).swap()
+
+
+async def compare_rebuild(settings: Settings, tell: Callable[[int, int], None]) -> tuple[int, list[Difference]]:
+    """Make the read model again and compare it with the live one; see `Rebuild.compare`."""
+    async with _opened(_need(settings, "database_url_projector")) as database:
+        return await Rebuild(database, ArchivedLog(database, _Objects(settings)), tell).compare()
+
+
 def executor_pool(settings: Settings, on_ready: Callable[[], None]) -> None:
     """Run the worker pool, author and verifier, until SIGTERM or SIGINT."""
     logs.configure(settings.log_level)
@@ -331,7 +346,7 @@ class _Objects:
 
 @asynccontextmanager
 async def _opened(dsn: str) -> AsyncGenerator[Database]:
-    database = Database(dsn, max_size=2)
+    database = Database(dsn, max_size=4)
     await database.open()
     try:
         yield database

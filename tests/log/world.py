@@ -60,9 +60,9 @@ def fill(database: SpineDatabase, count: int, size: int) -> None:
 
 
 @asynccontextmanager
-async def opened(dsn: str) -> AsyncGenerator[Database]:
+async def opened(dsn: str, connections: int = 3) -> AsyncGenerator[Database]:
     """Connections of one role."""
-    db = Database(dsn, max_size=3)
+    db = Database(dsn, max_size=connections)
     await db.open()
     yield db
     await db.close()

@@ -37,6 +37,7 @@ _COMMANDS = {
     "cite": "ameide.cli.fact:cite",
     "events": "ameide.cli.events:events",
     "archive": "ameide.cli.archive:archive",
+    "projection": "ameide.cli.projection:projection",
     "principal": "ameide.cli.access:principal",
     "token": "ameide.cli.access:token",
     "executor": "ameide.cli.roles:executor",

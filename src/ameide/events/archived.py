@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from ameide.errors import NotFound
+from ameide.errors import Internal, NotFound
 from ameide.events.archive_format import Manifest, damaged, unpack
+from ameide.events.log import read
 from ameide.events.messages import LoggedMessage
 from ameide.events.ports import Objects
 from ameide.storage.db import Database, Transaction
@@ -60,6 +61,29 @@ class ArchivedLog:
                 if chunk.last > after:
                     messages = unpack(chunk, await self._get(chunk.object))
                     yield [message for message in messages if message.position > after]
+
+    async def history(self, after: int, upto: int, limit: int) -> AsyncIterator[list[LoggedMessage]]:
+        """Archive and log from behind one position up to another, in order, without a gap; from the log at most `limit`
+        at once. Partitions may leave it meanwhile. Raises Internal when a message is in neither."""
+        while after < upto:
+            begun = after
+            async for messages in self.read(after):
+                if messages[0].position <= upto:
+                    after = min(messages[-1].position, upto)
+                    yield [message for message in messages if message.position <= upto]
+            while after < upto:
+                try:
+                    async with self._db.transaction(None) as tx:
+                        messages = await read(tx, after, min(limit, upto - after))
+                except Internal:
+                    # Archived and dropped since the archive was read, or never there.
+                    if after == begun:
+                        raise
+                    break
+                if not messages:
+                    raise Internal(f"the log ends at {after}, {upto} was read before", remedy="Restore the log")
+                after = messages[-1].position
+                yield messages
 
     async def find(self, position: int) -> LoggedMessage | None:
         """The message at a position, or None when that is not archived."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString
 
@@ -37,6 +37,13 @@ class Transaction:
         """Run one statement for many rows, pipelined."""
         async with self._connection.cursor() as cursor:
             await cursor.executemany(sql, rows)
+
+    async def copy(self, sql: LiteralString, rows: Iterable[Sequence[object]], types: Sequence[str]) -> None:
+        """Send rows to `COPY … FROM STDIN (FORMAT BINARY)`; `types` are the columns' types."""
+        async with self._connection.cursor() as cursor, cursor.copy(sql) as copy:
+            copy.set_types(types)
+            for row in rows:
+                await copy.write_row(row)
 
     async def fetch_one(self, sql: LiteralString, params: Params = None) -> Row | None:
         """The first row, as a dict by column name, or None."""

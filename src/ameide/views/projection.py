@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from protobuf import Message
 
@@ -24,7 +24,8 @@ Values = tuple[object, ...]
 
 @dataclass(slots=True)
 class Rows:
-    """Rows for the views, as the positional parameters of their statements; nothing for an unknown fact."""
+    """Rows for the views, as the positional parameters of their statements; nothing for an unknown fact. The body of a
+    state is its message until it is `folded`."""
 
     facts: list[Values] = field(default_factory=list[Values])
     states: list[Values] = field(default_factory=list[Values])
@@ -35,6 +36,30 @@ class Rows:
         self.facts += other.facts
         self.states += other.states
         self.processes += other.processes
+
+    def folded(self) -> Rows:
+        """The same with one row a state and one a process: what writing all of them one by one would end in.
+
+        Only here states become bytes, since most of them are overtaken within their batch.
+        """
+        states: dict[Values, Values] = {}
+        for row in self.states:
+            known = states.get(row[:3])
+            if known is None:
+                states[row[:3]] = row
+            elif cast("int", known[3]) < cast("int", row[3]):
+                # Its first position stays.
+                states[row[:3]] = (*row[:9], known[9], row[10])
+        processes: dict[Values, Values] = {}
+        for row in self.processes:
+            known = processes.get(row[:2])
+            if known is None:
+                processes[row[:2]] = row
+            elif cast("int", known[5]) < cast("int", row[5]):
+                phase, awaiting = (known[n] if row[n] is None else row[n] for n in (6, 7))
+                processes[row[:2]] = (*known[:3], phase or "", awaiting or "", row[5], phase, awaiting)
+        final = [(*row[:10], cast("Message[Any]", row[10]).to_binary()) for row in states.values()]
+        return Rows(self.facts, final, list(processes.values()))
 
 
 def project(message: LoggedMessage) -> Rows | None:
@@ -99,7 +124,7 @@ def _state_row(message: LoggedMessage, state: State, kind: str, id: str, body: M
         place.status,
         message.position,
         message.position,
-        body.to_binary(),
+        body,
     )
 
 

@@ -134,10 +134,11 @@ class Projector:
 
 async def write(tx: Transaction, rows: Rows) -> None:
     """Write rows; each statement leaves what is newer, so the same rows may be written again."""
+    final = rows.folded()
     for name, values in (
-        ("put_fact", rows.facts),
-        ("put_state", rows.states),
-        ("put_process", rows.processes),
+        ("put_fact", final.facts),
+        ("put_state", final.states),
+        ("put_process", final.processes),
     ):
         if values:
             await tx.execute_many(_SQL[name], values)
