@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
-import socket
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
-import uvicorn
 from connectrpc.server import ConnectASGIApplication
 
 from ameide import config, faults, logs
@@ -26,8 +22,8 @@ from ameide.domain.commands.work import WorkCommands
 from ameide.domain.server import Server
 from ameide.domain.service import Service
 from ameide.domain.sweeper import Sweeper
-from ameide.errors import AmeideError, InvalidArgument, Unreachable
-from ameide.events import parking
+from ameide.errors import AmeideError, InvalidArgument
+from ameide.events import gauges, parking
 from ameide.events.archive import Archiver, Held
 from ameide.events.archived import Archive, ArchivedLog
 from ameide.events.backends.postgres import PostgresFactStream
@@ -39,12 +35,16 @@ from ameide.infra.object_store import ObjectStore
 from ameide.infra.runners.pool import run_pool
 from ameide.infra.settings import OPERATOR_VARIABLES, STORE_VARIABLES
 from ameide.process.ingress import Ingress
-from ameide.process.worker import run_worker
+from ameide.process.worker import ProcessWorker
 from ameide.rpc.clients import Clients
 from ameide.rpc.interceptors import Caller, Door
+from ameide.rpc.listener import Listener
+from ameide.rpc.probes import Probes
+from ameide.stopping import Stop, unless
 from ameide.storage import migrate as migrations
 from ameide.storage.db import Database, password_of
 from ameide.storage.diagnosis import Diagnosis, diagnose
+from ameide.telemetry import tracing
 from ameide.views.projector import Projector
 from ameide.views.rebuild import Rebuild
 from ameide.views.server import GovernanceQueries, WorkQueries
@@ -67,7 +67,9 @@ log = logging.getLogger(__name__)
 
 
 def serve(roles: Sequence[str], settings: Settings, on_ready: Callable[[], None]) -> None:
-    """Run the roles until SIGTERM or SIGINT; `on_ready` is called once all of them work.
+    """Run the roles until SIGTERM or SIGINT, then end what they have begun; `on_ready` is called once all of them work.
+
+    A second signal, or the end of `drain_seconds`, ends them at once.
 
     Raises InvalidArgument for an unknown role or a missing setting, Unreachable when an engine does not answer.
     """
@@ -76,6 +78,8 @@ def serve(roles: Sequence[str], settings: Settings, on_ready: Callable[[], None]
         raise InvalidArgument(f"unknown role {', '.join(unknown)}", field="ROLE", remedy=f"Choose of {' '.join(ROLES)}")
     logs.configure(settings.log_level)
     faults.arm(settings.crash_at)
+    name = roles[0] if len(set(roles)) == 1 else "control"
+    tracing.configure(settings.otlp_endpoint, settings.otlp_headers, f"ameide-{name}")
     try:
         asyncio.run(_serve(frozenset(roles), settings, on_ready))
     except ExceptionGroup as group:
@@ -85,78 +89,118 @@ def serve(roles: Sequence[str], settings: Settings, on_ready: Callable[[], None]
                 raise trouble from group
             case _:
                 raise
+    finally:
+        tracing.shutdown()
 
 
 async def _serve(roles: frozenset[str], settings: Settings, on_ready: Callable[[], None]) -> None:
-    stop = _stopped()
-    wakeups = Wakeups()
+    stop, wakeups, probes = Stop(), Wakeups(), Probes()
+    stop.on_signals()
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+        # What calls the door ends before the door does; what only serves the others goes on until all have ended.
+        callers: list[Ingress | ProcessWorker] = []
         loops: list[asyncio.Task[None]] = []
-        started: list[asyncio.Task[Any]] = []
+        background: list[asyncio.Task[None]] = []
+        started: list[Coroutine[Any, Any, object]] = []
+        door: Listener | None = None
 
         async def database(name: str) -> Database:
             opened = Database(_need(settings, f"database_url_{name}"))
             await opened.open()
             stack.push_async_callback(opened.close)
             await migrations.check_schema(opened.dsn)
+            probes.need(f"PostgreSQL as ameide_{name}", partial(_answers, opened))
             return opened
 
+        if settings.admin_port:
+            listener = Listener(probes, settings.listen_host, settings.admin_port, setting="AMEIDE_ADMIN_PORT")
+            listener.bind()
+            background.append(tasks.create_task(listener.run_until_closed()))
+            started.append(listener.listening())
         if "domain" in roles:
             app = await database("app")
             await migrations.check_guard(app.dsn)
-            server = _Listener(_door(app, wakeups, settings), settings)
-            loops.append(tasks.create_task(server.serve([server.bound()])))
-            started.append(tasks.create_task(server.listening()))
+            services = _services(app, wakeups, settings)
+            door = Listener(
+                Server(services, probes), settings.listen_host, settings.listen_port, setting="AMEIDE_LISTEN_PORT"
+            )
+            door.bind()
+            loops.append(tasks.create_task(door.run_until_closed()))
+            started.append(door.listening())
         if "relay" in roles:
-            relay = Relay(await database("relay"), wakeups, partition=settings.log_partition_messages)
-            loops.append(tasks.create_task(relay.run()))
+            relay = await database("relay")
+            probes.gauges.add(partial(gauges.of_relay, relay))
+            loops.append(tasks.create_task(Relay(relay, wakeups, partition=settings.log_partition_messages).run()))
         if "sweeper" in roles:
             loops.append(tasks.create_task(Sweeper(await database("sweeper"), wakeups).run()))
         if "projector" in roles:
-            loops.append(tasks.create_task(Projector(await database("projector"), wakeups).run()))
+            projector = await database("projector")
+            probes.gauges.add(partial(gauges.of_consumer, projector, "projector"))
+            loops.append(tasks.create_task(Projector(projector, wakeups).run()))
         if roles & {"relay", "domain", "ingress", "projector", "sweeper"}:
-            loops.append(tasks.create_task(wakeups.connect(_need(settings, "database_url_app"))))
+            background.append(tasks.create_task(wakeups.connect(_need(settings, "database_url_app"))))
         if roles & {"ingress", "worker"}:
             clients = await stack.enter_async_context(
                 Clients(_need(settings, "address"), _need(settings, "process_token"))
             )
+            probes.need("the Domain", clients.check)
             if "ingress" in roles:
                 store = await database("ingress")
+                probes.gauges.add(partial(gauges.of_consumer, store, "ingress"))
                 consumer = Consumer(PostgresFactStream(store, "ingress", wakeups), store, "ingress")
-                ingress = Ingress(consumer, clients, settings.temporal_address, settings.temporal_namespace)
-                loops.append(tasks.create_task(ingress.run()))
+                callers.append(Ingress(consumer, clients, settings.temporal_address, settings.temporal_namespace))
             if "worker" in roles:
-                ready = asyncio.Event()
-                worker = run_worker(clients, settings.temporal_address, settings.temporal_namespace, ready)
-                loops.append(tasks.create_task(worker))
-                started.append(tasks.create_task(ready.wait()))
-        await asyncio.gather(*started)
-        log.info("ready", extra={"roles": sorted(roles)})
-        on_ready()
-        await stop.wait()
+                worker = ProcessWorker(
+                    clients, settings.temporal_address, settings.temporal_namespace, grace=settings.drain_seconds
+                )
+                callers.append(worker)
+                started.append(worker.ready.wait())
+        calling = [tasks.create_task(caller.run()) for caller in callers]
+        for caller in callers:
+            probes.need(f"Temporal for the {type(caller).__name__}", caller.check)
+
+        if await unless(stop.asked, _all(started)) is not None:
+            probes.closed = ""
+            log.info("ready", extra={"roles": sorted(roles)})
+            on_ready()
+            await stop.asked.wait()
+        probes.closed = "stopping"
         log.info("stopping", extra={"roles": sorted(roles)})
-        for loop in loops:
-            loop.cancel()
+        deadline = asyncio.get_running_loop().time() + settings.drain_seconds
+        # Polls end, and each loop ends after the batch in hand.
+        wakeups.close()
+        for caller in callers:
+            caller.stop()
+        in_time = await stop.ended(calling, deadline)
+        if door is not None:
+            door.close()
+        if not (await stop.ended(loops, deadline) and in_time):
+            log.warning("ending at once what has not ended", extra={"drain_seconds": settings.drain_seconds})
+        for task in (*calling, *loops, *background):
+            task.cancel()
 
 
-def _door(database: Database, wakeups: Wakeups, settings: Settings) -> Server:
+async def _all(started: Sequence[Coroutine[Any, Any, object]]) -> bool:
+    await asyncio.gather(*started)
+    return True
+
+
+async def _answers(database: Database) -> None:
+    async with database.transaction(None):
+        return
+
+
+def _services(database: Database, wakeups: Wakeups, settings: Settings) -> list[ConnectASGIApplication[Any]]:
     def wake() -> None:
         wakeups.ring("outbox")
 
     async def authenticate(token: str) -> Caller:
         return await access.authenticate(database, token)
 
-    async def readiness() -> list[str]:
-        try:
-            async with database.transaction(None):
-                return []
-        except AmeideError as error:
-            return [str(error)]
-
     door = (Door(authenticate),)
     archived = ArchivedLog(database, _Objects(settings))
     service = Service(database, wake)
-    services: list[ConnectASGIApplication[Any]] = [
+    return [
         GovernanceCommandServiceASGIApplication(GovernanceCommands(service), interceptors=door),
         KnowledgeCommandServiceASGIApplication(KnowledgeCommands(service), interceptors=door),
         WorkCommandServiceASGIApplication(
@@ -167,48 +211,6 @@ def _door(database: Database, wakeups: Wakeups, settings: Settings) -> Server:
         GovernanceQueryServiceASGIApplication(GovernanceQueries(database, wakeups, archived), interceptors=door),
         WorkQueryServiceASGIApplication(WorkQueries(database, wakeups), interceptors=door),
     ]
-    return Server(services, readiness)
-
-
-class _Listener(uvicorn.Server):
-    """The HTTP server as one task among others: signals are the composition's."""
-
-    def __init__(self, server: Server, settings: Settings) -> None:
-        super().__init__(
-            uvicorn.Config(
-                server,
-                host=settings.listen_host,
-                port=settings.listen_port,
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=5,
-            )
-        )
-        self._accepting = asyncio.Event()
-
-    def bound(self) -> socket.socket:
-        """The socket to serve. Raises Unreachable when the port is taken, which uvicorn would leave the process for."""
-        host, port = self.config.host, self.config.port
-        try:
-            return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-        except OSError as error:
-            raise Unreachable(
-                f"{host}:{port} cannot be listened on ({os.strerror(error.errno or 0)})",
-                field="AMEIDE_LISTEN_PORT",
-                remedy="Name a free port, or end the program that has this one",
-            ) from error
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._accepting.set()
-
-    async def listening(self) -> None:
-        """Returns once connections are accepted."""
-        await self._accepting.wait()
 
 
 async def migrate(settings: Settings) -> list[str]:
@@ -314,12 +316,7 @@ def executor_pool(settings: Settings, on_ready: Callable[[], None]) -> None:
     logs.configure(settings.log_level)
     operator = config.passed_through((*OPERATOR_VARIABLES, *STORE_VARIABLES))
 
-    async def run() -> None:
-        pool = asyncio.create_task(run_pool(settings, operator))
-        on_ready()
-        await pool
-
-    asyncio.run(run())
+    asyncio.run(run_pool(settings, operator, on_ready))
 
 
 def object_store(settings: Settings) -> ObjectStore:
@@ -352,14 +349,6 @@ async def _opened(dsn: str) -> AsyncGenerator[Database]:
         yield database
     finally:
         await database.close()
-
-
-def _stopped() -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop
 
 
 def _need(settings: Settings, name: str) -> str:

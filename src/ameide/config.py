@@ -101,6 +101,30 @@ class Settings:
         Path(),
         "Folder of the coder `patches`, applied in turn, one an iteration. Default: `patches` in the state folder.",
     )
+    admin_port: int = _setting(
+        0,
+        "Port on which a process answers /healthz, /readyz and /metrics; 0: none. The Domain's door answers them, too. "
+        "`ameide up` takes it for the worker, and the next one for the executor.",
+    )
+    drain_seconds: int = _setting(
+        25, "Seconds that a process has after SIGTERM to end what it has begun; a second SIGTERM ends it at once."
+    )
+    otlp_endpoint: str = _setting(
+        "",
+        "Base URL of an OpenTelemetry collector for OTLP over HTTP, e.g. `http://127.0.0.1:4318`. Default: no traces.",
+        variable="OTEL_EXPORTER_OTLP_ENDPOINT",
+    )
+    otlp_headers: str = _setting(
+        "",
+        "Headers for the collector, `name=value,name=value`.",
+        variable="OTEL_EXPORTER_OTLP_HEADERS",
+        secret=True,
+    )
+    traceparent: str = _setting(
+        "",
+        "W3C trace context that a command of the command line belongs to, e.g. a pipeline's.",
+        variable="TRACEPARENT",
+    )
     lease_seconds: int = _setting(30, "Seconds for which a claim or a heartbeat holds a work.")
     log_partition_messages: int = _setting(
         1_000_000, "Messages in one partition of the log, which is archived and dropped as a whole; about 1 GB."

@@ -18,6 +18,7 @@ from ameide.contracts.subjects import subject_hash
 from ameide.domain.server import Server
 from ameide.errors import NotFound, Refused, Unauthenticated
 from ameide.rpc.interceptors import Caller, Door, current_caller
+from ameide.rpc.probes import Probes
 from ameide_core_proto.common.v1.metadata_pb import Scope
 from ameide_core_proto.common.v1.reading_pb import Citation, CitationKind, ReadContext
 from ameide_core_proto.transformation.governance.v1 import command_service_pb as c
@@ -191,9 +192,6 @@ def script(ameide: CommandLine) -> Iterator[Script]:
             raise Unauthenticated("the token is not valid", remedy="Use another one")
         return Caller("default", token.removeprefix("token-of-"), "PERSON", frozenset({"viewer", "approver"}))
 
-    async def ready() -> list[str]:
-        return []
-
     services: list[Any] = [
         application(answers, interceptors=(Door(authenticate),))
         for application in (
@@ -202,7 +200,7 @@ def script(ameide: CommandLine) -> Iterator[Script]:
             WorkQueryServiceASGIApplication,
         )
     ]
-    server = uvicorn.Server(uvicorn.Config(Server(services, ready), port=0, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(Server(services, Probes()), port=0, log_level="error"))
     started = threading.Event()
     begin = server.startup
 

@@ -97,7 +97,7 @@ def test_a_stale_pid_is_not_taken_for_the_process(tmp_path: Path) -> None:
     pid_file.write_text(json.dumps({"pid": os.getpid(), "started": psutil.Process().create_time() - 1000.0}))
     assert managed.process() is None
     assert managed.left_behind()
-    assert not managed.stop()
+    assert not managed.stop(1)
     assert not managed.left_behind()
 
 

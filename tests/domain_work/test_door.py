@@ -15,6 +15,7 @@ from ameide.domain.server import Server
 from ameide.errors import Fenced, PermissionDenied, Refused, Unauthenticated
 from ameide.rpc.clients import Clients
 from ameide.rpc.interceptors import Caller, Door
+from ameide.rpc.probes import Probes
 from ameide_core_proto.transformation.work.v1 import command_service_pb as pb
 from ameide_core_proto.transformation.work.v1.command_service_connect import WorkCommandServiceASGIApplication
 from tests.domain_work.world import Claimed, World, caller, code, key, success, verify
@@ -37,13 +38,10 @@ async def address(world: World) -> AsyncIterator[str]:
             raise Unauthenticated("the token is not valid", remedy="Set AMEIDE_TOKEN")
         return CALLERS[token]
 
-    async def ready() -> list[str]:
-        return []
-
     commands = WorkCommands(world.service, world.wakeups)
     door = WorkCommandServiceASGIApplication(commands, interceptors=(Door(authenticate),))
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(Server([door], ready), log_config=None, lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(Server([door], Probes()), log_config=None, lifespan="off"))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         server.should_exit = True

@@ -18,6 +18,7 @@ from ameide.events.archived import ArchivedLog
 from ameide.infra.object_store import ObjectStore
 from ameide.rpc.clients import Clients
 from ameide.rpc.interceptors import Caller, Door
+from ameide.rpc.probes import Probes
 from ameide.storage.db import Database
 from ameide.views.projector import Projector
 from ameide.views.server import GovernanceQueries, WorkQueries
@@ -107,9 +108,6 @@ async def opened(spine: SpineDatabase) -> AsyncGenerator[Readers]:
 
 @asynccontextmanager
 async def _served(app: Database, world: World, objects: ObjectStore) -> AsyncGenerator[str]:
-    async def ready() -> list[str]:
-        return []
-
     door = (Door(authenticate),)
     services = [
         GovernanceQueryServiceASGIApplication(
@@ -118,7 +116,7 @@ async def _served(app: Database, world: World, objects: ObjectStore) -> AsyncGen
         WorkQueryServiceASGIApplication(WorkQueries(app, world.wakeups), interceptors=door),
     ]
     server = uvicorn.Server(
-        uvicorn.Config(Server(services, ready), port=0, log_config=None, timeout_graceful_shutdown=1)
+        uvicorn.Config(Server(services, Probes()), port=0, log_config=None, timeout_graceful_shutdown=1)
     )
     serving = asyncio.create_task(server.serve())
     while not server.started:

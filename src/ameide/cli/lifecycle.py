@@ -94,7 +94,7 @@ def _start_what_does_not_run(
     if "control" in wanting:
         with_schema_and_principals(settings, say)
     for name in wanting:
-        if managed[name].stop():
+        if managed[name].stop(settings.drain_seconds):
             say(f"The settings of {name} changed; restarting it.")
         write_settings(state.settings_of(name), files[name])
     # Worker and executor talk to the control process, so it comes first; the two start together.
@@ -129,7 +129,7 @@ def down(session: Session, purge: bool, yes: bool) -> None:
                 raise Refused("a purge was not confirmed", remedy="Say --yes, or run it at a terminal", field="--purge")
             click.confirm("Delete all of this", abort=True)
     with sole_holder(state.root / "up.lock", lambda: say("Another ameide command starts or stops this; waiting.")):
-        stopped = [name for name in reversed(NAMES) if _stop(Managed(name, state))]
+        stopped = [name for name in reversed(NAMES) if _stop(Managed(name, state), settings.drain_seconds)]
         engine.stop()
         if purge:
             engine.purge()
@@ -143,10 +143,10 @@ def down(session: Session, purge: bool, yes: bool) -> None:
         click.echo(f"Stopped: {', '.join(stopped)}." if stopped else "No process of this installation was running.")
 
 
-def _stop(managed: Managed) -> bool:
+def _stop(managed: Managed, drain: float) -> bool:
     if managed.process() is not None:
         say(f"Stopping {managed.name}.")
-    return managed.stop()
+    return managed.stop(drain)
 
 
 def _former_port(state: StateFolder) -> int | None:

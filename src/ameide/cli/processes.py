@@ -28,8 +28,8 @@ _PASSED = {"executor": (*OPERATOR_VARIABLES, *STORE_VARIABLES, "CODEX_HOME")}
 NAMES: tuple[str, ...] = tuple(_ARGUMENTS)
 _READY_WITHIN = 120.0
 _INTERVAL = 0.05
-# The executor gives its claims back first; see the drain of `ameide.infra.supervisor`.
-_GRACE = 60.0
+# Beyond its own drain: a process that has used that up still closes its connections.
+_MARGIN = 15.0
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,12 @@ class Managed:
         except psutil.NoSuchProcess:
             raise self._died() from None
 
-    def stop(self) -> bool:
-        """End it: gracefully, then not. False when it was not running."""
+    def stop(self, drain: float) -> bool:
+        """End it: gracefully for `drain` seconds and a margin, then not. False when it was not running."""
         process = self.process()
         if process is not None:
             children = _descendants(process)
-            end(process, _GRACE)
+            end(process, drain + _MARGIN)
             _, alive = psutil.wait_procs(children, timeout=2)
             for child in alive:
                 child.kill()

@@ -16,6 +16,7 @@ from ameide import config
 from ameide.cli.failure import INTERRUPTED, exit_code_of, report
 from ameide.cli.lazy import LazyGroup
 from ameide.cli.session import Session
+from ameide.cli.tracing import traced
 from ameide.errors import AmeideError
 
 _COMMANDS = {
@@ -77,6 +78,8 @@ def root(ctx: click.Context, principal: str | None, address: str | None, state_d
     if principal:
         # A named principal's own token, whatever token the environment holds.
         settings = replace(settings, principal=principal, token="")
+    if settings.otlp_endpoint or settings.traceparent:
+        ctx.with_resource(traced(settings, ctx.invoked_subcommand or ""))
     ctx.obj = Session(settings, ("--state-dir", str(settings.state_dir)) if state_dir else ())
 
 

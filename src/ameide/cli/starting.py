@@ -16,11 +16,11 @@ from ameide.engine.ports import is_free
 
 Written = dict[str, Path | str | int | tuple[str, ...]]
 _PORTS_TRIED = 200
+_OF_EACH = ("listen_host", "drain_seconds", "otlp_endpoint", "otlp_headers", "log_level")
 _OF_CONTROL = (
     "state_dir",
     "tenant",
     "address",
-    "listen_host",
     "listen_port",
     *(f"database_url_{role.removeprefix('ameide_')}" for role in config.DATABASE_ROLES),
     "temporal_address",
@@ -28,9 +28,9 @@ _OF_CONTROL = (
     "object_store",
     "lease_seconds",
     "log_partition_messages",
-    "log_level",
+    *_OF_EACH,
 )
-_OF_WORKER = ("state_dir", "tenant", "address", "temporal_address", "temporal_namespace", "log_level")
+_OF_WORKER = ("state_dir", "tenant", "address", "temporal_address", "temporal_namespace", *_OF_EACH)
 # Neither a database nor Temporal: an executor knows the Domain, the object store, the registry and the forge.
 _OF_EXECUTOR = (
     "state_dir",
@@ -48,7 +48,7 @@ _OF_EXECUTOR = (
     "author_slots",
     "verifier_slots",
     "child_python",
-    "log_level",
+    *_OF_EACH,
 )
 
 
@@ -105,9 +105,14 @@ def settings_files(settings: Settings) -> dict[str, str]:
     executors: Written = {"author_token_file": tokens / "author", "verifier_token_file": tokens / "verifier"}
     return {
         "control": to_toml(_pick(settings, _OF_CONTROL) | process),
-        "worker": to_toml(_pick(settings, _OF_WORKER) | process),
-        "executor": to_toml(_pick(settings, _OF_EXECUTOR) | executors),
+        "worker": to_toml(_pick(settings, _OF_WORKER) | process | _admin(settings, 0)),
+        "executor": to_toml(_pick(settings, _OF_EXECUTOR) | executors | _admin(settings, 1)),
     }
+
+
+def _admin(settings: Settings, place: int) -> Written:
+    """The admin port of a process that has no door; `place` counts those processes from 0."""
+    return {"admin_port": settings.admin_port + place} if settings.admin_port else {}
 
 
 def write_settings(path: Path, text: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from protobuf import Message
 
+from ameide.telemetry.context import NO_TRACE, TraceContext
 from ameide_core_proto.common.v1.metadata_pb import AggregateRef
 from ameide_core_proto.transformation.governance.v1.governance_pb import (
     Change,
@@ -39,6 +40,8 @@ class Place:
     change_id: str = ""
     process_instance_id: str = ""
     work_request_id: str = ""
+    # The trace that the record came about in, for facts that nobody's call states.
+    trace: TraceContext = NO_TRACE
 
 
 def _gate(state: Gate) -> Place:
@@ -79,6 +82,7 @@ _PLACES: dict[type[Message[Any]], Callable[[Any], Place]] = {
         s.change_id,
         s.process_instance_id,
         s.work_request_id,
+        TraceContext.parse(s.traceparent, s.tracestate) if s.traceparent else NO_TRACE,
     ),
 }
 

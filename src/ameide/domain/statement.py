@@ -35,6 +35,8 @@ async def state_process_facts(unit: Unit, process_instance_id: str, facts: list[
     messages: list[OutboxMessage] = []
     for fact in facts:
         metadata = fact.metadata or MessageMetadata()
+        # The process decides without knowing of traces; the call that brings its facts knows.
+        metadata.traceparent, metadata.tracestate = unit.caller.trace.traceparent, unit.caller.trace.tracestate
         opened = fact.fact.value if fact.fact else None
         messages.append(
             OutboxMessage(
@@ -59,13 +61,15 @@ async def state_process_facts(unit: Unit, process_instance_id: str, facts: list[
 
 
 def _metadata(unit: Unit, place: Place) -> MessageMetadata:
+    trace = unit.caller.trace or place.trace
     return MessageMetadata(
         message_id=new_message_id(),
         schema_version=SCHEMA_VERSION,
         tenant_id=unit.tenant_id,
         correlation_id=place.change_id,
         causation_id=unit.causation_id,
-        traceparent=unit.caller.traceparent,
+        traceparent=trace.traceparent,
+        tracestate=trace.tracestate,
         occurred_at=unit.timestamp,
         producer=PRODUCER,
         actor=unit.actor,

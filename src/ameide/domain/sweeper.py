@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -41,16 +40,17 @@ class Sweeper:
         self._presence = RolePresence(database, "sweeper")
 
     async def run(self) -> None:
-        """Sweep for ever; an unreachable database is waited for."""
-        while True:
-            pause = self._interval
-            try:
-                await self._presence.beat()
-                await self.sweep()
-            except Unreachable as error:
-                log.warning("the sweeper waits for the database", extra={"error": str(error)})
-                pause = RETRY_SECONDS
-            await asyncio.sleep(pause)
+        """Sweep until the process is closing; an unreachable database is waited for."""
+        with self._wakeups.bell() as bell:
+            while not self._wakeups.closing:
+                pause = self._interval
+                try:
+                    await self._presence.beat()
+                    await self.sweep()
+                except Unreachable as error:
+                    log.warning("the sweeper waits for the database", extra={"error": str(error)})
+                    pause = RETRY_SECONDS
+                await bell.wait(pause)
 
     async def sweep(self) -> int:
         """Deal with everything that is due; returns how much that was, 0 also when another replica is at it."""
@@ -60,7 +60,7 @@ class Sweeper:
             ("waiting_work", self._waiting_work),
             ("due_gate", self._due_gate),
         ):
-            while await self._one(name, step):
+            while not self._wakeups.closing and await self._one(name, step):
                 done += 1
         return done
 

@@ -14,6 +14,7 @@ from ameide.events.presence import RolePresence
 from ameide.events.wakeups import Bell, Wakeups
 from ameide.storage.db import Database, Transaction
 from ameide.storage.sql import load
+from ameide.telemetry import metrics
 
 POLL_SECONDS = 0.5
 RETRY_SECONDS = 2.0
@@ -68,6 +69,7 @@ class Relay:
                 await tx.execute(_SQL["set_head"], {"head": upto})
         self._edge = edge
         if moved:
+            metrics.EVENTS_PUBLISHED.inc(moved)
             self._wakeups.ring("log")
         if intents:
             self._wakeups.ring("queue")
@@ -81,9 +83,9 @@ class Relay:
         return int(row["edge"])
 
     async def run(self) -> None:
-        """Move for ever; an unreachable database is waited for."""
+        """Move until the process is closing; an unreachable database is waited for."""
         with self._wakeups.bell("outbox") as bell:
-            while True:
+            while not self._wakeups.closing:
                 await self._step(bell)
 
     async def _step(self, bell: Bell) -> None:

@@ -53,7 +53,9 @@ class Wakeups:
 
     def __init__(self) -> None:
         self._bells: dict[Channel, set[Bell]] = {channel: set() for channel in CHANNELS}
+        self._all: set[Bell] = set()
         self._outgoing: set[Channel] = set()
+        self._closing = False
         self._pending = Bell()
 
     def ring(self, channel: Channel) -> None:
@@ -67,9 +69,23 @@ class Wakeups:
         for bell in self._bells[channel]:
             bell.ring()
 
+    @property
+    def closing(self) -> bool:
+        """Whether the process is ending: loops end after what they are doing, and nobody waits for more."""
+        return self._closing
+
+    def close(self) -> None:
+        """The last ring: wake everybody, once, to see that the process is ending."""
+        self._closing = True
+        for bell in self._all:
+            bell.ring()
+
     def subscribe(self, *channels: Channel) -> Bell:
-        """A bell that rings for these channels as long as the process lives."""
+        """A bell that rings for these channels, and when the process is closing, as long as the process lives."""
         bell = Bell()
+        self._all.add(bell)
+        if self._closing:
+            bell.ring()
         for channel in channels:
             self._bells[channel].add(bell)
         return bell
@@ -81,6 +97,7 @@ class Wakeups:
         try:
             yield bell
         finally:
+            self._all.discard(bell)
             for channel in channels:
                 self._bells[channel].discard(bell)
 

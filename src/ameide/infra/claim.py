@@ -14,13 +14,14 @@ from ameide.faults import reach
 from ameide.infra.clock import now
 from ameide.infra.lease import Lease
 from ameide.rpc.clients import Clients
+from ameide.telemetry import tracing
 from ameide_core_proto.transformation.work.v1.command_service_pb import (
     RecordWorkHeartbeatRequest,
     RecordWorkOutcomeRequest,
     ReleaseWorkRequest,
     WorkOutcome,
 )
-from ameide_core_proto.transformation.work.v1.work_pb import EvidenceBundle, Usage, WorkRequest, WorkResult
+from ameide_core_proto.transformation.work.v1.work_pb import EvidenceBundle, FailureCode, Usage, WorkRequest, WorkResult
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +100,9 @@ class Claim:
             try:
                 within = max(0.2, min(10.0, self.lease.remaining))
                 await self._clients.work.record_work_outcome(request, timeout_ms=int(within * 1000))
+                tracing.note({"ameide.outcome": outcome.name.lower()})
+                if outcome is WorkOutcome.FAILURE:
+                    tracing.fail(FailureCode(result.failure_code).name)
                 return
             except AmeideError as error:
                 if not error.retry:

@@ -19,7 +19,10 @@ from ameide.infra.object_store import ObjectStore
 from ameide.infra.settings import ExecutorSettings, UnprivilegedUser
 from ameide.logs import bound
 from ameide.rpc.clients import Clients
+from ameide.telemetry import tracing
+from ameide.telemetry.context import TraceContext
 from ameide_core_proto.transformation.work.v1.command_service_pb import ClaimAnswer, PollWorkRequest, PollWorkResponse
+from ameide_core_proto.transformation.work.v1.work_pb import WorkRequest
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +88,8 @@ class Executor:
             return ClaimAnswer.NONE if answer is None else ClaimAnswer(answer.answer)
         work = answer.work
         claim = Claim(self._clients, work, answer.attempt, claim_id, Lease(sent, answer.lease_seconds))
-        with bound(correlation_id=work.change_id, work_request_id=work.work_request_id):
+        trace = TraceContext.parse(work.traceparent, work.tracestate)
+        with bound(correlation_id=work.change_id, work_request_id=work.work_request_id, trace_id=trace.trace_id):
             if not first:
                 # The lease of a repeated claim began with an earlier call; it counts from one that is answered now.
                 await claim.heartbeat("")
@@ -95,7 +99,8 @@ class Executor:
                 logger.info(
                     "claimed", extra={"attempt": answer.attempt, "action": work.action_kind.name, "queue": work.queue}
                 )
-                await Attempt(claim, self._steps, settings, self._store, self._stop).run()
+                with tracing.span(f"process {work.queue}", "consumer", parent=trace, attributes=_about(work, answer)):
+                    await Attempt(claim, self._steps, settings, self._store, self._stop).run()
         return ClaimAnswer.RUN
 
     async def _poll(self, claim_id: str) -> PollWorkResponse | None:
@@ -123,3 +128,15 @@ class Executor:
         if answer.answer is ClaimAnswer.RUN:
             reach("executor.claim.after")
         return answer
+
+
+def _about(work: WorkRequest, answer: PollWorkResponse) -> tracing.Attributes:
+    return {
+        "messaging.system": "ameide",
+        "messaging.operation.type": "process",
+        "messaging.destination.name": work.queue,
+        "ameide.work_request_id": work.work_request_id,
+        "ameide.change_id": work.change_id,
+        "ameide.action": work.action_kind.name.lower(),
+        "ameide.attempt": answer.attempt,
+    }

@@ -13,22 +13,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Protocol
+from typing import Any, Protocol
 
 from temporalio.client import Client
 
 from ameide.errors import AmeideError
 from ameide.events.messages import LoggedMessage
 from ameide.process.signals import NotNow, Refusing, Signals
-from ameide.process.temporal import backoff, connect_patiently
+from ameide.process.temporal import backoff, connect_patiently, need_answer
 from ameide.rpc.clients import Clients
+from ameide.stopping import unless
+from ameide.telemetry import metrics
 
 log = logging.getLogger(__name__)
 
+CONSUMER = "ingress"
 _BATCH = 100
 _IDLE_SECONDS = 1.0
 # How far ahead of a run that is held ingress looks for others, and so what it remembers at most.
@@ -68,7 +72,7 @@ class FactSource(Protocol):
         """It holds up its key no longer: deliver all that was set aside of it, in order."""
         ...
 
-    async def wait(self, seconds: float) -> None:
+    async def wait(self, seconds: float, /) -> None:
         """Until there may be more, at most so long."""
         ...
 
@@ -112,31 +116,44 @@ class Ingress:
         self._done: set[int] = set()
         self._held: dict[str, _Held] = {}
         self._got_through = float("-inf")
+        self._stop = asyncio.Event()
+        self._temporal: Client | None = None
         self.counts: Counter[str] = Counter()
 
     async def run(self) -> None:
-        """Work until cancelled."""
-        temporal = await connect_patiently(self._address, self._namespace)
+        """Work until stopped."""
+        temporal = await unless(self._stop, connect_patiently(self._address, self._namespace))
+        if temporal is None:
+            return
+        self._temporal = temporal
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._forever(self.step, temporal, self._source.wait))
-            tasks.create_task(self._forever(self.retry, temporal, asyncio.sleep))
+            tasks.create_task(self._until_stopped(self.step, temporal, self._source.wait))
+            tasks.create_task(self._until_stopped(self.retry, temporal, asyncio.sleep))
 
-    async def _forever(
+    def stop(self) -> None:
+        """End after the batch in hand."""
+        self._stop.set()
+
+    async def check(self) -> None:
+        """Raises Unreachable while Temporal does not answer."""
+        await need_answer(self._temporal)
+
+    async def _until_stopped(
         self,
         act: Callable[[Client], Awaitable[bool]],
         temporal: Client,
-        wait: Callable[[float], Awaitable[None]],
+        wait: Callable[[float], Coroutine[Any, Any, None]],
     ) -> None:
         attempt = 0
-        while True:
+        while not self._stop.is_set():
             try:
                 if not await act(temporal):
-                    await wait(_IDLE_SECONDS)
+                    await unless(self._stop, wait(_IDLE_SECONDS))
                 attempt = 0
             # Runs are served as a group of tasks, whose errors come as a group.
             except* AmeideError as errors:
                 log.warning("ingress starts again: %s", errors.exceptions[0])
-                await backoff(attempt)
+                await unless(self._stop, backoff(attempt))
                 attempt += 1
 
     async def retry(self, temporal: Client) -> bool:
@@ -207,6 +224,7 @@ class Ingress:
             if self._source.is_parked(key):
                 await self._park(message, key, "behind an earlier one")
                 continue
+            begun = time.perf_counter()
             try:
                 outcome = await self._deliver(temporal, key, message)
             except Refusing as error:
@@ -219,7 +237,8 @@ class Ingress:
             else:
                 self._held.pop(key, None)
                 self._done.add(message.position)
-                self.counts[outcome] += 1
+                self._count(outcome)
+                metrics.EVENT_PROCESSING.labels(CONSUMER).observe(time.perf_counter() - begun)
                 if outcome != "skipped":
                     self._got_through = asyncio.get_running_loop().time()
 
@@ -253,7 +272,11 @@ class Ingress:
         self._held.pop(key, None)
         await self._source.park(message, key, error, pause=pause)
         self._done.add(message.position)
-        self.counts["parked" if pause is None else "waiting"] += 1
+        self._count("parked" if pause is None else "waiting")
+
+    def _count(self, outcome: str) -> None:
+        self.counts[outcome] += 1
+        metrics.EVENTS_PROCESSED.labels(CONSUMER, outcome).inc()
 
 
 def key_of(message: LoggedMessage) -> str:

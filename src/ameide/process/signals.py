@@ -19,7 +19,7 @@ from ameide.contracts.ids import parse_process_instance_id
 from ameide.errors import AmeideError, NotFound, PermissionDenied, Unauthenticated, Unreachable
 from ameide.events.messages import LoggedMessage
 from ameide.faults import reach
-from ameide.process.decisive import decisive
+from ameide.process.decisive import continued
 from ameide.process.steps import DOMAIN_FACT
 from ameide.process.workflows.inbox import DomainFact
 from ameide.rpc.clients import Clients
@@ -57,7 +57,10 @@ class Signals:
         """
         try:
             fact = _fact_of(message)
-            return "skipped" if fact is None else await self._signal(temporal, message, fact)
+            if fact is None:
+                return "skipped"
+            with continued(message, fact) as lean:
+                return await self._signal(temporal, message, lean, fact)
         except RPCError as error:
             if error.status in _REFUSALS:
                 raise Refusing(f"{message.process_instance_id} refuses the signal: {error}") from error
@@ -69,14 +72,14 @@ class Signals:
         except (ValueError, TypeError) as error:
             raise Refusing(str(error) or type(error).__name__) from error
 
-    async def _signal(self, temporal: Client, message: LoggedMessage, fact: DomainFact) -> str:
+    async def _signal(self, temporal: Client, message: LoggedMessage, lean: DomainFact, fact: DomainFact) -> str:
         body = fact.fact.value if fact.fact is not None else None
         if isinstance(body, RunRequested) and body.run is not None:
-            return await self._start(temporal, message, body.run, fact)
+            return await self._start(temporal, message, body.run, lean)
         try:
             handle = temporal.get_workflow_handle(message.process_instance_id)
             reach("ingress.signal.before")
-            await handle.signal(DOMAIN_FACT, decisive(fact))
+            await handle.signal(DOMAIN_FACT, lean)
             reach("ingress.signal.after")
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:
@@ -88,9 +91,9 @@ class Signals:
         run = await self._stored_run(message)
         if run is None:
             return "skipped"
-        return await self._start(temporal, message, run, fact) if run.status == RunStatus.OPEN else "late"
+        return await self._start(temporal, message, run, lean) if run.status == RunStatus.OPEN else "late"
 
-    async def _start(self, temporal: Client, message: LoggedMessage, run: Run, fact: DomainFact) -> str:
+    async def _start(self, temporal: Client, message: LoggedMessage, run: Run, lean: DomainFact) -> str:
         """SignalWithStart with the stored input: signals the workflow that runs, and never starts one twice."""
         try:
             reach("ingress.start.before")
@@ -102,7 +105,7 @@ class Signals:
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 start_signal=DOMAIN_FACT,
-                start_signal_args=[decisive(fact)],
+                start_signal_args=[lean],
             )
             reach("ingress.start.after")
         except WorkflowAlreadyStartedError:

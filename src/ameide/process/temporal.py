@@ -89,6 +89,15 @@ async def need_search_attributes(client: Client) -> None:
         )
 
 
+async def need_answer(client: Client | None) -> None:
+    """Raises Unreachable when Temporal does not answer, or did not yet."""
+    try:
+        if client is None or not await client.service_client.check_health():
+            raise Unreachable("no connection yet", remedy="Is it healthy?")
+    except RPCError as error:
+        raise Unreachable(f"does not answer ({error.status.name})", remedy="Is it healthy?") from error
+
+
 async def backoff(attempt: int) -> None:
     """Pause before the attempt after this one (from 0): 0.2 seconds growing to 10."""
     await asyncio.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])

@@ -11,31 +11,55 @@ from temporalio.worker import Worker
 
 from ameide.process.activities import DomainCommands
 from ameide.process.converter import sandbox
+from ameide.process.propagation import TracePropagation
 from ameide.process.steps import TASK_QUEUE
-from ameide.process.temporal import connect_patiently
+from ameide.process.temporal import connect_patiently, need_answer
 from ameide.process.workflows import GovernanceRun
 from ameide.rpc.clients import Clients
+from ameide.stopping import unless
 
 log = logging.getLogger(__name__)
-_GRACE = timedelta(seconds=10)
 
 
-def governance_worker(client: Client, commands: DomainCommands, *, task_queue: str = TASK_QUEUE) -> Worker:
-    """A worker of `r2r.governance.v1`. Leaving it lets activities that run end first, for ten seconds."""
+def governance_worker(
+    client: Client, commands: DomainCommands, *, task_queue: str = TASK_QUEUE, grace: float = 10.0
+) -> Worker:
+    """A worker of `r2r.governance.v1`. Leaving it lets activities that run end first, for `grace` seconds."""
     return Worker(
         client,
         task_queue=task_queue,
         workflows=[GovernanceRun],
         activities=commands.all(),
         workflow_runner=sandbox(),
-        graceful_shutdown_timeout=_GRACE,
+        interceptors=[TracePropagation()],
+        graceful_shutdown_timeout=timedelta(seconds=grace),
     )
 
 
-async def run_worker(domain: Clients, address: str, namespace: str, ready: asyncio.Event) -> None:
-    """Work until cancelled. Sets `ready` when it polls. Raises Refused when the server lacks our search attributes."""
-    client = await connect_patiently(address, namespace)
-    async with governance_worker(client, DomainCommands(domain)):
-        log.info("process worker polls", extra={"task_queue": TASK_QUEUE, "namespace": namespace})
-        ready.set()
-        await asyncio.Event().wait()
+class ProcessWorker:
+    """The worker as a role of a process: `run` until `stop`; activities that run then have `grace` seconds."""
+
+    def __init__(self, domain: Clients, address: str, namespace: str, *, grace: float) -> None:
+        self._domain, self._address, self._namespace, self._grace = domain, address, namespace, grace
+        self._stop = asyncio.Event()
+        self._temporal: Client | None = None
+        self.ready = asyncio.Event()
+
+    def stop(self) -> None:
+        """Poll no more; what runs may end."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Work until stopped. Sets `ready` when it polls. Raises Refused when the server is not prepared for us."""
+        client = await unless(self._stop, connect_patiently(self._address, self._namespace))
+        if client is None:
+            return
+        self._temporal = client
+        async with governance_worker(client, DomainCommands(self._domain), grace=self._grace):
+            log.info("process worker polls", extra={"task_queue": TASK_QUEUE, "namespace": self._namespace})
+            self.ready.set()
+            await self._stop.wait()
+
+    async def check(self) -> None:
+        """Raises Unreachable while Temporal does not answer."""
+        await need_answer(self._temporal)

@@ -13,6 +13,8 @@ from pyqwest import Client, HTTPTransport
 
 from ameide.errors import Unreachable
 from ameide.rpc.mapping import from_connect
+from ameide.rpc.traces import attributes_of, is_traced
+from ameide.telemetry import tracing
 from ameide_core_proto.process.transformation.v1.process_fact_service_connect import ProcessFactServiceClient
 from ameide_core_proto.transformation.governance.v1.access_service_connect import AccessServiceClient
 from ameide_core_proto.transformation.governance.v1.command_service_connect import GovernanceCommandServiceClient
@@ -26,7 +28,7 @@ RES = TypeVar("RES")
 
 
 class _Caller:
-    """Adds the token and turns Connect errors into ours."""
+    """Adds the token and the trace, and turns Connect errors into ours."""
 
     def __init__(self, token: str) -> None:
         self._header = f"Bearer {token}"
@@ -39,6 +41,20 @@ class _Caller:
         /,
     ) -> RES:
         ctx.request_headers["authorization"] = self._header
+        if not is_traced(ctx.method):
+            return await self._send(call_next, request, ctx)
+        name = f"{ctx.method.service_name}/{ctx.method.name}"
+        with tracing.span(name, "client", attributes=attributes_of(ctx.method)) as trace:
+            for header, value in trace.headers.items():
+                ctx.request_headers[header] = value
+            return await self._send(call_next, request, ctx)
+
+    async def _send(
+        self,
+        call_next: Callable[[REQ, RequestContext[REQ, RES]], Awaitable[RES]],
+        request: REQ,
+        ctx: RequestContext[REQ, RES],
+    ) -> RES:
         try:
             return await call_next(request, ctx)
         except ConnectError as error:
@@ -59,7 +75,8 @@ class Clients:
 
     def __init__(self, address: str, token: str, *, timeout: float = 10.0) -> None:
         self._transport = HTTPTransport(tls_include_system_certs=True, follow_redirects=False)
-        client = Client(self._transport)
+        self._address, self._http = address, Client(self._transport)
+        client = self._http
         ms = int(timeout * 1000)
         door = (_Caller(token),)
         self.work = WorkCommandServiceClient(address, timeout_ms=ms, interceptors=door, http_client=client)
@@ -77,6 +94,13 @@ class Clients:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    async def check(self) -> None:
+        """Raises Unreachable while the Domain's door does not answer."""
+        try:
+            await self._http.get(f"{self._address}/healthz")
+        except (OSError, TimeoutError) as error:
+            raise Unreachable("does not answer", remedy="Start it with `ameide up`") from error
 
     async def close(self) -> None:
         """Close the connections."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
 from connectrpc.errors import ConnectError
@@ -16,6 +16,9 @@ from ameide.errors import AmeideError, Internal, PermissionDenied, Unauthenticat
 from ameide.logs import bound
 from ameide.rpc import validation
 from ameide.rpc.mapping import to_connect
+from ameide.rpc.traces import attributes_of, is_traced
+from ameide.telemetry import tracing
+from ameide.telemetry.context import NO_TRACE, TraceContext
 
 REQ = TypeVar("REQ")
 RES = TypeVar("RES")
@@ -31,7 +34,8 @@ class Caller:
     kind: str
     roles: frozenset[str]
     queues: frozenset[str] = field(default_factory=frozenset[str])
-    traceparent: str = ""
+    # The trace that the call belongs to; empty when it names none.
+    trace: TraceContext = NO_TRACE
 
     def need(self, *roles: str) -> None:
         """Raises PermissionDenied unless the principal has one of the roles. Admin is neither executor nor process."""
@@ -69,6 +73,20 @@ class Door:
         ctx: RequestContext[REQ, RES],
         /,
     ) -> RES:
+        if not is_traced(ctx.method):
+            return await self._answer(call_next, request, ctx, NO_TRACE)
+        parent = TraceContext.read(ctx.request_headers.get)
+        name = f"{ctx.method.service_name}/{ctx.method.name}"
+        with tracing.span(name, "server", parent=parent, attributes=attributes_of(ctx.method)) as trace:
+            return await self._answer(call_next, request, ctx, trace)
+
+    async def _answer(
+        self,
+        call_next: Callable[[REQ, RequestContext[REQ, RES]], Awaitable[RES]],
+        request: REQ,
+        ctx: RequestContext[REQ, RES],
+        trace: TraceContext,
+    ) -> RES:
         header = ctx.request_headers.get("authorization") or ""
         try:
             scheme, _, token = header.partition(" ")
@@ -78,9 +96,14 @@ class Door:
             message: object = request
             if isinstance(message, Message):
                 validation.check(cast("Message[Any]", message))
-            reset = _caller.set(caller)
+            reset = _caller.set(replace(caller, trace=trace) if trace else caller)
             try:
-                with bound(tenant_id=caller.tenant_id, principal_id=caller.principal_id, method=ctx.method.name):
+                with bound(
+                    tenant_id=caller.tenant_id,
+                    principal_id=caller.principal_id,
+                    method=ctx.method.name,
+                    trace_id=trace.trace_id,
+                ):
                     return await call_next(request, ctx)
             finally:
                 _caller.reset(reset)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from ameide.errors import Unreachable
 from ameide.events.log import advance_cursor, lock_cursor, read
@@ -12,6 +13,7 @@ from ameide.events.presence import RolePresence
 from ameide.events.wakeups import Bell, Wakeups
 from ameide.storage.db import BadData, Database, Transaction
 from ameide.storage.sql import load
+from ameide.telemetry import metrics
 from ameide.views.projection import Rows, project
 
 CONSUMER = "projector"
@@ -40,6 +42,7 @@ class Projector:
 
     async def step(self) -> int:
         """Project one batch; returns its size, 0 when idle or while another projector works. Raises Unreachable."""
+        begun, before = time.perf_counter(), (self.projected, self.skipped, self.parked)
         async with self._db.transaction(None) as tx:
             position = await lock_cursor(tx, CONSUMER)
             if position is None:
@@ -54,13 +57,23 @@ class Projector:
             if batch and not keys.released:
                 await advance_cursor(tx, CONSUMER, batch[-1].position)
         if batch:
+            self._count(before, time.perf_counter() - begun)
             self._wakeups.ring("view")
         return len(batch)
 
+    def _count(self, before: tuple[int, int, int], seconds: float) -> None:
+        projected, skipped, parked = before
+        # A skipped fact has its row, too, and so is among the projected ones.
+        news = {"skipped": self.skipped - skipped, "parked": self.parked - parked}
+        news["projected"] = self.projected - projected - news["skipped"]
+        for outcome, count in news.items():
+            metrics.EVENTS_PROCESSED.labels(CONSUMER, outcome).inc(count)
+        metrics.EVENT_PROCESSING.labels(CONSUMER).observe(seconds)
+
     async def run(self) -> None:
-        """Project for ever; an unreachable database is waited for."""
+        """Project until the process is closing; an unreachable database is waited for."""
         with self._wakeups.bell("log") as bell:
-            while True:
+            while not self._wakeups.closing:
                 await self._turn(bell)
 
     async def _turn(self, bell: Bell) -> None:

@@ -73,7 +73,7 @@ class Gateway:
                 if response is not None:
                     continue
                 left = deadline - loop.time()
-                if left <= 0:
+                if left <= 0 or self._wakeups.closing:
                     return PollWorkResponse(answer=ClaimAnswer.NONE)
                 await bell.wait(min(pause, left))
 

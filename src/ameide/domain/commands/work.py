@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from connectrpc.request import RequestContext
 
 from ameide.domain.commands import claims, work_requests
@@ -10,8 +12,12 @@ from ameide.domain.service import Service
 from ameide.domain.unit import Unit
 from ameide.events.wakeups import Wakeups
 from ameide.rpc.interceptors import Caller, current_caller
+from ameide.telemetry import metrics
 from ameide_core_proto.transformation.work.v1 import command_service_pb as pb
 from ameide_core_proto.transformation.work.v1.command_service_connect import WorkCommandService
+from ameide_core_proto.transformation.work.v1.work_pb import WorkRequest
+
+Claimed = TypeVar("Claimed", pb.PollWorkResponse, pb.RecordWorkStartedResponse)
 
 
 class WorkCommands(WorkCommandService):
@@ -41,7 +47,7 @@ class WorkCommands(WorkCommandService):
     async def poll_work(
         self, request: pb.PollWorkRequest, _ctx: RequestContext[pb.PollWorkRequest, pb.PollWorkResponse]
     ) -> pb.PollWorkResponse:
-        return await self._gateway.poll(current_caller(), request)
+        return _counted(await self._gateway.poll(current_caller(), request))
 
     async def record_work_started(
         self,
@@ -53,7 +59,7 @@ class WorkCommands(WorkCommandService):
                 unit, request.work_request_id, request.claim_id, self._lease_seconds, request.runner
             )
 
-        return await self._service.perform(current_caller(), "RecordWorkStarted", request.scope, handler)
+        return _counted(await self._service.perform(current_caller(), "RecordWorkStarted", request.scope, handler))
 
     async def record_work_heartbeat(
         self,
@@ -73,7 +79,10 @@ class WorkCommands(WorkCommandService):
         async def handler(unit: Unit) -> pb.RecordWorkOutcomeResponse:
             return await claims.record_work_outcome(unit, request)
 
-        return await self._service.perform(current_caller(), "RecordWorkOutcome", request.scope, handler)
+        answer = await self._service.perform(current_caller(), "RecordWorkOutcome", request.scope, handler)
+        if answer.work is not None and not answer.idempotent_replay:
+            _measure(answer.work)
+        return answer
 
     async def release_work(
         self, request: pb.ReleaseWorkRequest, _ctx: RequestContext[pb.ReleaseWorkRequest, pb.ReleaseWorkResponse]
@@ -82,6 +91,18 @@ class WorkCommands(WorkCommandService):
             return await claims.release_work(unit, request)
 
         return await self._service.perform(current_caller(), "ReleaseWork", request.scope, handler)
+
+
+def _counted(answer: Claimed) -> Claimed:
+    metrics.WORK_CLAIMS.labels(answer.answer.name.lower()).inc()
+    return answer
+
+
+def _measure(work: WorkRequest) -> None:
+    if work.started_at is not None and work.ended_at is not None:
+        took = work.ended_at.to_datetime() - work.started_at.to_datetime()
+        labels = (work.action_kind.name.lower(), work.status.name.lower())
+        metrics.WORK_DURATION.labels(*labels).observe(took.total_seconds())
 
 
 def _requester() -> Caller:

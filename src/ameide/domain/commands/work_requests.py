@@ -35,6 +35,7 @@ async def request_work(unit: Unit, command: RequestWorkRequest) -> RequestWorkRe
     unit.record(*facts)
     work = next(fact.work for fact in facts if isinstance(fact, WorkRequested))
     assert work is not None
+    work.traceparent, work.tracestate = unit.caller.trace.traceparent, unit.caller.trace.tracestate
     await work_rows.insert(unit, work, waiting_from(work, unit.now))
     return RequestWorkResponse(work=work)
 

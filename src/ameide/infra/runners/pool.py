@@ -14,7 +14,8 @@ import logging
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from ameide import config, faults, logs
 from ameide.config import Settings
@@ -25,11 +26,15 @@ from ameide.infra.executor import Executor
 from ameide.infra.object_store import ObjectStore
 from ameide.infra.roles import Role, executor_settings
 from ameide.infra.settings import OPERATOR_VARIABLES, STORE_VARIABLES
-from ameide.infra.supervisor import ChildProcess, Supervisor
+from ameide.infra.supervisor import READY, ChildProcess, Supervisor
 from ameide.infra.toolchain import prepare
 from ameide.infra.tools import STEPS, regenerate_if_needed
 from ameide.infra.work_root import occupy, reachable
 from ameide.rpc.clients import Clients
+from ameide.rpc.listener import Listener
+from ameide.rpc.probes import Probes
+from ameide.stopping import Stop
+from ameide.telemetry import tracing
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +55,9 @@ def child_environment(settings: Settings, role: Role) -> dict[str, str]:
         "AMEIDE_CREDENTIALS_DIR": str(settings.credentials_dir),
         "AMEIDE_CHILD_PYTHON": settings.child_python,
         "AMEIDE_LOG_LEVEL": settings.log_level,
+        "AMEIDE_DRAIN_SECONDS": str(settings.drain_seconds),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": settings.otlp_endpoint,
+        "OTEL_EXPORTER_OTLP_HEADERS": settings.otlp_headers,
     }
     match role:
         case Role.AUTHOR:
@@ -63,7 +71,9 @@ def child_environment(settings: Settings, role: Role) -> dict[str, str]:
     return {**_LANGUAGE, **{name: value for name, value in said.items() if value}}
 
 
-async def run_pool(settings: Settings, operator: Mapping[str, str]) -> None:
+async def run_pool(
+    settings: Settings, operator: Mapping[str, str], on_ready: Callable[[], None] = lambda: None
+) -> None:
     """Run both executors until SIGTERM or SIGINT. `operator` holds the variables of `OPERATOR_VARIABLES` and
     `STORE_VARIABLES`.
 
@@ -88,10 +98,33 @@ async def run_pool(settings: Settings, operator: Mapping[str, str]) -> None:
                 greeting,
             )
             for role in Role
-        ]
+        ],
+        drain=settings.drain_seconds,
     )
     _on_signals(supervisor.stop)
-    await supervisor.run()
+    async with AsyncExitStack() as stack:
+        if settings.admin_port:
+            await stack.enter_async_context(_probed(supervisor, settings))
+        on_ready()
+        await supervisor.run()
+
+
+@asynccontextmanager
+async def _probed(supervisor: Supervisor, settings: Settings) -> AsyncGenerator[None]:
+    """Answers probes at the admin port meanwhile. Raises Unreachable when the port is taken."""
+    async with Clients(settings.address, "") as clients:
+        probes = Probes()
+        probes.closed = ""
+        probes.need("the executors", supervisor.check)
+        probes.need("the Domain", clients.check)
+        probes.gauges.add(supervisor.readings)
+        listener = Listener(probes, settings.listen_host, settings.admin_port, setting="AMEIDE_ADMIN_PORT")
+        listener.bind()
+        listening = asyncio.create_task(listener.run_until_closed())
+        try:
+            yield
+        finally:
+            listening.cancel()
 
 
 async def serve_role(
@@ -102,6 +135,7 @@ async def serve_role(
     With `once` it takes at most one work; the answer is whether there was one.
     """
     faults.arm(settings.crash_at)
+    tracing.configure(settings.otlp_endpoint, settings.otlp_headers, "ameide-executor")
     root = occupy(reachable(settings.work_dir, role.user(settings)), role.value)
     try:
         own = await asyncio.to_thread(
@@ -120,19 +154,28 @@ async def serve_role(
             executor = Executor(own, steps, clients, ObjectStore(own.object_store, own.store_options))
             if once:
                 return await executor.run_once()
-            _on_signals(executor.stop)
-            orphaned = asyncio.create_task(_when(gone, executor))
-            await executor.serve()
+            stop = Stop()
+            stop.on_signals()
+            orphaned = asyncio.create_task(_when(gone, stop))
+            serving = asyncio.create_task(executor.serve())
+            print(READY.decode(), flush=True)
+            await asyncio.wait([serving, asyncio.ensure_future(stop.asked.wait())], return_when="FIRST_COMPLETED")
+            executor.stop()
+            if not await stop.ended([serving], asyncio.get_running_loop().time() + settings.drain_seconds):
+                logger.warning("ending at once what has not ended")
+                serving.cancel()
             orphaned.cancel()
+            await asyncio.wait([serving])
             return True
     finally:
         root.close()
+        await asyncio.to_thread(tracing.shutdown)
 
 
-async def _when(gone: asyncio.Event, executor: Executor) -> None:
+async def _when(gone: asyncio.Event, stop: Stop) -> None:
     await gone.wait()
     logger.warning("the supervisor is gone; giving work back")
-    executor.stop()
+    stop.ask()
 
 
 def _on_signals(stop: Callable[[], None]) -> None:

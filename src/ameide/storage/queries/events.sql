@@ -133,3 +133,22 @@ WHERE tenant_id = %(tenant_id)s AND work_request_id = %(work_request_id)s AND di
 -- name: as_gateway
 -- Invitations of all tenants are seen by the gateway role only, for the length of one transaction.
 SET LOCAL ROLE ameide_gateway
+
+-- name: outbox_age
+-- How long the oldest message has waited for the relay; ids follow the order in which messages were written.
+SELECT coalesce(extract(epoch FROM clock_timestamp() - (SELECT occurred_at FROM ameide.outbox ORDER BY id LIMIT 1)), 0)::float8 AS seconds
+
+-- name: ready
+-- Invitations that no executor has taken, by queue.
+SELECT queue, count(*) AS waiting FROM ameide.queue_item GROUP BY queue
+
+-- name: consumer_lag
+-- How old the next message of a consumer is, and how many it has set aside. Reads past the consumer's lock.
+SELECT coalesce(extract(epoch FROM clock_timestamp() - (
+        SELECT l.occurred_at FROM ameide.log l
+        WHERE l.position > (SELECT position FROM ameide.cursor WHERE name = %(consumer)s) ORDER BY l.position LIMIT 1)), 0)::float8 AS seconds,
+    (SELECT count(*) FROM ameide.parked WHERE consumer = %(consumer)s) AS parked
+
+-- name: briefly
+-- A look for an operator must not hold a connection longer than the operator waits.
+SET LOCAL statement_timeout = '2s'

@@ -1,0 +1,61 @@
+"""How a process is told to end: the first SIGTERM or SIGINT asks it to finish, the second to leave at once."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Stop:
+    """`asked`: take nothing new and end what was begun. `hurried`: end now."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.hurried = asyncio.Event()
+
+    def ask(self) -> None:
+        """Ask once; asked again, it is urgent."""
+        if self.asked.is_set():
+            self.hurried.set()
+        self.asked.set()
+
+    def on_signals(self) -> None:
+        """Listen to SIGTERM and SIGINT in the running loop."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.ask)
+
+    async def ended(self, tasks: Iterable[asyncio.Task[Any]], deadline: float) -> bool:
+        """Wait until the tasks have ended; False when the deadline (loop time) or a second signal came first."""
+        waiting = [task for task in tasks if not task.done()]
+        if not waiting:
+            return True
+        everything = asyncio.gather(*(_over(task) for task in waiting))
+        hurried = asyncio.ensure_future(self.hurried.wait())
+        left = max(0.0, deadline - asyncio.get_running_loop().time())
+        try:
+            await asyncio.wait([everything, hurried], timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            return everything.done()
+        finally:
+            everything.cancel()
+            hurried.cancel()
+
+
+async def unless(stop: asyncio.Event, doing: Coroutine[Any, Any, T]) -> T | None:
+    """The result, or None when `stop` was set first; what was being done is cancelled then."""
+    task = asyncio.ensure_future(doing)
+    stopped = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait([task, stopped], return_when=asyncio.FIRST_COMPLETED)
+        return await task if task.done() else None
+    finally:
+        task.cancel()
+        stopped.cancel()
+
+
+async def _over(task: asyncio.Task[Any]) -> None:
+    await asyncio.wait([task])
