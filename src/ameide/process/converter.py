@@ -40,9 +40,17 @@ from ameide_core_proto.transformation.work.v1 import work_pb
 
 AnyMessage = Message[Any]
 
-PASSTHROUGH = ("protobuf", "protobuf_ext", "protovalidate", "ameide_core_proto", "ameide.contracts", "ameide.errors")
+PASSTHROUGH = (
+    "protobuf",
+    "protobuf_ext",
+    "protovalidate",
+    "ameide_core_proto",
+    "ameide.contracts",
+    "ameide.errors",
+    "ameide.telemetry",
+)
 """Modules that the workflow sandbox shares instead of importing again. Re-importing a native extension fails, and a
-message class imported twice is two classes."""
+message class imported twice is two classes, as a registry of metrics would be two."""
 
 _VOCABULARY: tuple[ModuleType, ...] = (
     process_facts,
