@@ -27,8 +27,14 @@ ALL_BUT_THE_RELAY = ("domain", "sweeper", "ingress", "projector")
 
 @pytest.fixture(scope="module")
 def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """An installation of this module's own, since its parts are taken away; remotes lie elsewhere, as a team's do."""
-    made = Installation.make(AMEIDE_LEASE_SECONDS="6", AMEIDE_PATCHES_DIR=str(orders_patches()))
+    """An installation of this module's own, since its parts are taken away; remotes lie elsewhere, as a team's do.
+
+    Its coder needs one try.
+    """
+    patches = tmp_path_factory.mktemp("patches")
+    tries = [file.read_text(encoding="utf-8") for file in sorted(orders_patches().iterdir())]
+    (patches / "001-all.patch").write_text("".join(tries), encoding="utf-8")
+    made = Installation.make(AMEIDE_LEASE_SECONDS="6", AMEIDE_PATCHES_DIR=str(patches))
     try:
         made.ameide("up")
         url, gitops = create_orders_remotes(tmp_path_factory.mktemp("forge"))
@@ -113,6 +119,20 @@ def test_executor_relay_and_gate_are_named_with_the_verbs_that_move_them(operate
             wait_for(lambda work=work: ended(operated, work), f"{work} to be done")
         wait_for(lambda: bool(operated.works(change)), "the run to go on")
     wait_for(lambda: not [line for line in stuck(operated).values() if not line["for_people"]], "all to move again")
+
+
+def test_a_token_of_somebody_else_is_found(operated: Installation) -> None:
+    author, verifier = (operated.state_dir / "tokens" / name for name in ("author", "verifier"))
+    former = verifier.read_text(encoding="utf-8")
+    verifier.write_text(author.read_text(encoding="utf-8"), encoding="utf-8")
+    try:
+        done = operated.run("doctor")
+    finally:
+        verifier.write_text(former, encoding="utf-8")
+    failed = [line for line in done.stdout.splitlines() if line.startswith("FAIL")]
+    assert done.returncode == 1
+    assert [line.split("  ")[1] for line in failed] == ["tokens of this installation"]
+    assert "verifier: it is the token of author" in failed[0]
 
 
 def test_a_backup_goes_on_elsewhere(operated: Installation, tmp_path: Path) -> None:

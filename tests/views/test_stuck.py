@@ -145,6 +145,11 @@ async def test_parked_messages_are_told_by_key_with_their_first_error(story: Sto
     parked = (await stuck(readers))[0]
     assert (parked.kind, parked.consumer, parked.subject) == (StuckKind.PARKED, "ingress", "default:run")
     assert (parked.waiting, parked.reason) == (2, "error 2")
+    # What is tried again by itself needs nobody, until that has not helped.
+    readers.world.sql("UPDATE ameide.parked SET retry_at = now() WHERE position = 2")
+    assert [item.kind for item in await stuck(readers)] == [StuckKind.GATE]
+    readers.world.sql("UPDATE ameide.parked SET parked_at = now() - interval '90 s'")
+    assert (await stuck(readers))[0].kind == StuckKind.PARKED
 
 
 async def test_a_run_that_asked_for_nothing_and_is_quiet_is_named(story: Story):

@@ -114,16 +114,23 @@ def _with_mode(member: tarfile.TarInfo, path: str) -> tarfile.TarInfo:
 
 def _add(tar: tarfile.TarFile, root: Path, top: Path) -> None:
     for _ in range(_PASSES):
-        vanished = False
+        if _pass(tar, root, top):
+            return
+    raise Refused(f"{top} did not stand still", remedy="Back up when less is going on, or after `ameide down`")
+
+
+def _pass(tar: tarfile.TarFile, root: Path, top: Path) -> bool:
+    """Whether everything that was seen could be read; else it was packed or replaced, and comes with the next pass."""
+    whole = True
+    try:
         for path in (top, *_below(top)):
             try:
                 tar.add(path, path.relative_to(root), recursive=False)
             except FileNotFoundError:
-                # Packed or replaced meanwhile: what took its place comes with the next pass.
-                vanished = True
-        if not vanished:
-            return
-    raise Refused(f"{top} did not stand still", remedy="Back up when less is going on, or after `ameide down`")
+                whole = False
+    except FileNotFoundError:
+        return False
+    return whole
 
 
 def _below(folder: Path) -> Iterator[Path]:

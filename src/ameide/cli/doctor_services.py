@@ -126,8 +126,9 @@ async def _wrong_tokens(session: Session) -> list[str]:
         except AmeideError as error:
             wrong.append(f"{principal.principal_id}: {error.message}")
             continue
-        lacking = sorted(set(principal.roles) - set(found.roles if found else ()))
-        if lacking or found is None or found.principal_id != principal.principal_id:
+        if found is None or found.principal_id != principal.principal_id:
+            wrong.append(f"{principal.principal_id}: it is the token of {found.principal_id if found else 'nobody'}")
+        elif lacking := sorted(set(principal.roles) - set(found.roles)):
             wrong.append(f"{principal.principal_id}: lacks the roles {', '.join(lacking)}")
     return wrong
 

@@ -65,10 +65,13 @@ WHERE s.kind = 'promotion' AND s.status = 'PROPOSED' AND NOT EXISTS (
 ORDER BY s.position LIMIT %(limit)s
 
 -- name: parked
--- Keys that wait for somebody to remove the cause, with the error of the first message of each.
+-- Keys that wait for somebody to remove the cause, with the error of the first message of each. One that is tried again by
+-- itself counts when that did not help for a minute, the longest pause.
 SELECT consumer, key, count(*) AS waiting, min(parked_at) AS since, (array_agg(error ORDER BY position))[1] AS reason,
     extract(epoch FROM clock_timestamp() - min(parked_at))::float8 AS age
-FROM ameide.parked WHERE NOT redriven GROUP BY consumer, key ORDER BY min(parked_at) LIMIT %(limit)s
+FROM ameide.parked WHERE NOT redriven GROUP BY consumer, key
+HAVING bool_and(retry_at IS NULL) OR min(parked_at) < clock_timestamp() - interval '1 minute'
+ORDER BY min(parked_at) LIMIT %(limit)s
 
 -- name: runs
 -- Open runs about which nothing is heard, and that wait for no gate, work or promotion.
