@@ -1,16 +1,20 @@
 """What people find in Temporal, and what a worker says when the server is not prepared."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
+from temporalio.worker import Worker
 
 from ameide.engine.engine import Running
 from ameide.errors import Conflict, Internal, PermissionDenied, Refused, Unreachable
 from ameide.process.activities import as_failure
-from ameide.process.temporal import connect, need_search_attributes
+from ameide.process.converter import sandbox
+from ameide.process.temporal import connect, last_poll, need_search_attributes
+from ameide.process.workflows import GovernanceRun
 from tests.process.playing import Played
 
 
@@ -49,6 +53,19 @@ async def test_a_missing_namespace_is_named(engine: Running) -> None:
     client = await connect(engine.temporal_address, "nowhere")
     with pytest.raises(Refused, match="nowhere"):
         await need_search_attributes(client)
+
+
+async def test_the_server_tells_whether_a_worker_polls(engine: Running, temporal: Client) -> None:
+    address, queue = engine.temporal_address, "polled-by-a-test"
+    assert await last_poll(address, temporal.namespace, queue) is None
+    begun = datetime.now(UTC)
+    async with Worker(temporal, task_queue=queue, workflows=[GovernanceRun], workflow_runner=sandbox()):
+        async with asyncio.timeout(30):
+            while (polled := await last_poll(address, temporal.namespace, queue)) is None:
+                pass
+    assert begun - timedelta(seconds=5) < polled < datetime.now(UTC) + timedelta(seconds=5)
+    with pytest.raises(Unreachable, match="does not answer"):
+        await last_poll("127.0.0.1:1", temporal.namespace)
 
 
 async def test_nobody_there() -> None:
