@@ -227,9 +227,9 @@ async def migrate(settings: Settings) -> list[str]:
     return await migrations.migrate(admin)
 
 
-async def schema(settings: Settings) -> tuple[int, int]:
-    """The schema of the database, and the newest that this program knows."""
-    return await migrations.schema_of(_need(settings, "database_url_admin")), known_schema()
+async def schema(settings: Settings) -> int:
+    """The number of the newest migration that the database has had."""
+    return await migrations.schema_of(_need(settings, "database_url_admin"))
 
 
 def database_url(settings: Settings, role: str) -> str:

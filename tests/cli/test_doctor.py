@@ -150,9 +150,9 @@ def test_a_database_of_one_s_own(doctor: Doctor, connected: SpineDatabase, monke
             admin.execute(statement.encode())
 
     administer("INSERT INTO ameide.schema_version (number, name) VALUES (9999, 'later')")
-    assert "newer" in doctor()["database schema"]["said"]
+    assert "schema 9999" in doctor()["database schema"]["said"]
     administer("DELETE FROM ameide.schema_version WHERE number > 1")
-    assert doctor()["database schema"]["remedy"] == "ameide db migrate"
+    assert "lacks" in doctor()["database schema"]["said"]
     administer("ALTER TABLE ameide.work NO FORCE ROW LEVEL SECURITY")
     assert "work" in doctor()["tenants are kept apart"]["said"]
     wrong = connected.dsn("ameide_relay").replace("password of", "passwort of")

@@ -61,7 +61,7 @@ def _take(settings: Settings, engine: Engine, beside: Path) -> Manifest:
     ran = any(one.pid for one in engine.status() if one.name == "postgres")
     admin = replace(settings, **embedded_database(settings, say))
     try:
-        schema, _ = asyncio.run(app.schema(admin))
+        schema = asyncio.run(app.schema(admin))
         say("Copying the databases.")
         engine.take_snapshot(beside)
     finally:

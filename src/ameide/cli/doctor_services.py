@@ -43,13 +43,12 @@ def database(session: Session) -> Sequence[Check]:
         )
     ]
     if "ameide_app" not in found.closed:
-        newer = "newer" in found.schema
         checks += [
             Check(
                 "database schema",
                 not found.schema,
                 found.schema or "is this program's",
-                "install the newer ameide" if newer else "ameide db migrate",
+                "ameide db migrate; a newer one needs the ameide that migrated it",
             ),
             Check(
                 "tenants are kept apart",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
 
 from ameide.errors import Refused
-from ameide.storage.migrate import check_guard, migrations, schema_of
+from ameide.storage.migrate import check_guard, check_schema
 
 
 @dataclass(frozen=True)
@@ -37,24 +37,12 @@ async def diagnose(dsns: Mapping[str, str]) -> Diagnosis:
     app = dsns["ameide_app"]
     if "ameide_app" in closed:
         return Diagnosis(closed, clock=clock)
-    return Diagnosis(closed, await _schema(app), await _guard(app), clock)
+    return Diagnosis(closed, await _said(check_schema(app)), await _said(check_guard(app)), clock)
 
 
-async def _schema(dsn: str) -> str:
+async def _said(check: Awaitable[None]) -> str:
     try:
-        found = await schema_of(dsn)
-    except psycopg.errors.InsufficientPrivilege:
-        # Before the seventh migration the application could not see it.
-        found = 1
-    known = migrations()[-1][0]
-    if found > known:
-        return f"schema {found} is newer than this program, which knows {known}"
-    return "" if found == known else f"schema {found}, this program needs {known}"
-
-
-async def _guard(dsn: str) -> str:
-    try:
-        await check_guard(dsn)
+        await check
     except Refused as error:
         return error.message
     return ""

@@ -30,11 +30,10 @@ def migrations() -> list[tuple[int, str, str]]:
 async def schema_of(dsn: str) -> int:
     """The number of the newest migration that a database has had; 0 for an empty one."""
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
-        known = await (await connection.execute("SELECT to_regclass('ameide.schema_version') IS NOT NULL")).fetchone()
-        if not known or not known[0]:
+        try:
+            return max(await _numbers(connection), default=0)
+        except psycopg.errors.UndefinedTable:
             return 0
-        row = await (await connection.execute("SELECT coalesce(max(number), 0) FROM ameide.schema_version")).fetchone()
-        return int(row[0]) if row else 0
 
 
 async def ensure_roles(admin_dsn: str, passwords: Mapping[str, str]) -> None:

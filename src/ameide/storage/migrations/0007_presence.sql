@@ -23,6 +23,3 @@ CREATE POLICY app ON ameide.queue_served TO ameide_app
 GRANT SELECT, INSERT, UPDATE ON ameide.queue_served TO ameide_app;
 GRANT SELECT, INSERT, UPDATE ON ameide.role_seen TO ameide_relay, ameide_sweeper, ameide_ingress, ameide_projector;
 GRANT SELECT ON ameide.role_seen TO ameide_app;
-
--- `ameide doctor` compares it with what the program knows.
-GRANT SELECT ON ameide.schema_version TO ameide_app;
