@@ -9,12 +9,20 @@ import pytest
 
 from ameide.delivery.demo_remotes import create_orders_remotes, orders_patches
 from tests.acceptance.installation import Installation, remove
+from tests.telemetry.collector import Collector, collecting
 
 CODER = Path(__file__).with_name("coder.py")
 
 
 @pytest.fixture(scope="session")
-def installation() -> Iterator[Installation]:
+def collector() -> Iterator[Collector]:
+    """Where the processes of the installation, and the commands on it, send their spans."""
+    with collecting() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def installation(collector: Collector) -> Iterator[Installation]:
     """`ameide up` with the offline coder's patches and, as coder `command`, the scripted one of these tests."""
     made = Installation.make()
     coder = made.state_dir / "coder.py"
@@ -22,6 +30,7 @@ def installation() -> Iterator[Installation]:
     coder.chmod(0o755)
     shutil.copytree(orders_patches(), made.state_dir / "patches")
     made.settings["AMEIDE_CODER_COMMAND"] = f"python3 {coder}"
+    made.settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.address
     print(made.ameide("up"))
     yield made
     remove(made)
