@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Generator, Sequence
 from typing import TypeVar
+
+import psycopg
 
 from ameide.errors import Conflict, Refused
 from tests.domain_work.world import World
@@ -23,6 +25,15 @@ async def together(world: World, change_id: str, *calls: Awaitable[T]) -> list[T
             # The next one comes when this one waits: locks are granted in the order in which they were asked for.
             await waiting(world, len(tasks))
     return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextlib.contextmanager
+def nobody_commits(world: World) -> Generator[None]:
+    """Whoever has something to state gets no further than the outbox, with all the locks that it has taken."""
+    with psycopg.connect(world.spine.address.conninfo) as holder:
+        holder.execute("LOCK TABLE ameide.outbox IN SHARE MODE")
+        yield
+        holder.rollback()
 
 
 async def waiting(world: World, number: int) -> None:

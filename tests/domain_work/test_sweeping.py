@@ -2,14 +2,18 @@
 
 import asyncio
 
+import pytest
+
 from ameide.domain.decisions.default_policy import default_policy
 from ameide.domain.sweeper import Sweeper
+from ameide.errors import Fenced
 from ameide.storage.db import Database
 from ameide_core_proto.transformation.governance.v1.facts_pb import GateExpired
 from ameide_core_proto.transformation.governance.v1.governance_pb import GateStatus
 from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind
 from ameide_core_proto.transformation.work.v1.facts_pb import WorkCanceled, WorkFailed
 from ameide_core_proto.transformation.work.v1.work_pb import FailureCode, Usage, WorkStatus
+from tests.domain.meeting import nobody_commits, waiting
 from tests.domain_work.gates import open_gate
 from tests.domain_work.world import World, verify
 
@@ -99,6 +103,36 @@ async def test_an_outcome_and_the_sweep_never_both_count(world: World) -> None:
             0
         ]["status"]
         assert (status, stated[2:]) in (("succeeded", ["WorkCompleted"]), ("requested", []))
+
+
+async def test_the_sweep_passes_by_a_work_whose_outcome_is_under_way(world: World) -> None:
+    run = await world.open_run()
+    claimed = await world.run(await world.requested(verify(run)))
+    world.expire_lease(claimed.work.work_request_id)
+    with nobody_commits(world):
+        outcome = asyncio.ensure_future(world.succeed(claimed))
+        await waiting(world, 1)
+        async with asyncio.timeout(20):
+            assert await world.sweeper.sweep() == 0
+    assert not (await outcome).idempotent_replay
+    assert await world.sweeper.sweep() == 0
+    assert world.stated(claimed.work.work_request_id) == ["WorkRequested", "WorkStarted", "WorkCompleted"]
+
+
+async def test_an_outcome_that_comes_during_the_sweep_is_fenced(world: World) -> None:
+    run = await world.open_run()
+    claimed = await world.run(await world.requested(verify(run)))
+    world.expire_lease(claimed.work.work_request_id)
+    with nobody_commits(world):
+        swept = asyncio.ensure_future(world.sweeper.sweep())
+        await waiting(world, 1)
+        outcome = asyncio.ensure_future(world.succeed(claimed))
+        await waiting(world, 2)
+    assert await swept == 1
+    with pytest.raises(Fenced):
+        await outcome
+    assert world.stated(claimed.work.work_request_id) == ["WorkRequested", "WorkStarted"]
+    assert (await world.run(claimed.work)).attempt == 2
 
 
 async def test_a_gate_that_nobody_decides_expires(world: World) -> None:
