@@ -2,6 +2,7 @@
 
 import asyncio
 
+import psycopg
 import pytest
 
 from ameide.errors import Conflict, Fenced, InvalidArgument, NotFound, PermissionDenied, Refused
@@ -15,6 +16,7 @@ from ameide_core_proto.transformation.work.v1.work_pb import (
     Usage,
     WorkStatus,
 )
+from tests.domain.meeting import waiting
 from tests.domain_work.world import World, caller, code, failure, key, success, verify
 
 
@@ -241,3 +243,24 @@ async def test_another_tenants_work_and_an_unknown_one_answer_the_same(world: Wo
         await world.cancel("wrk-0", stranger)
     assert str(unknown.value).replace("wrk-0", work.work_request_id) == str(foreign.value)
     assert world.stated(work.work_request_id) == ["WorkRequested"]
+
+
+@pytest.mark.parametrize("released", [False, True])
+async def test_a_heartbeat_at_the_same_time_is_in_what_is_settled(world: World, released: bool) -> None:
+    """It changes the claim's row alone, and commits after the outcome has begun."""
+    claimed = await world.run(await world.requested(verify(await world.open_run())))
+    with psycopg.connect(world.spine.address.conninfo) as beating:
+        beating.execute("UPDATE ameide.attempt SET usage = %s", (Usage(input_tokens=33).to_binary(),))
+        said = asyncio.ensure_future(world.release(claimed) if released else world.fail(claimed))
+        await waiting(world, 1)
+        beating.commit()
+    await said
+    [row] = world.sql("SELECT usage FROM ameide.attempt")
+    assert isinstance(row["usage"], bytes)
+    assert Usage.from_binary(row["usage"]).input_tokens == 33
+    if not released:
+        fact = world.last_fact(claimed.work.work_request_id)
+        assert isinstance(fact, WorkFailed)
+        assert fact.work is not None
+        assert fact.work.result is not None
+        assert fact.work.result.usage == Usage(input_tokens=33)

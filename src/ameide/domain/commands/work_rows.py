@@ -72,7 +72,7 @@ async def claims_of_change(unit: Unit, change_id: str) -> list[Claim]:
 
 
 async def claim_of(unit: Unit, work_request_id: str, attempt: int) -> Claim | None:
-    """The claim of one attempt."""
+    """The claim of one attempt, locked until the end; its work is locked before it."""
     row = await unit.tx.fetch_one(_SQL["claim"], (unit.tenant_id, work_request_id, attempt))
     return _claim(row) if row else None
 

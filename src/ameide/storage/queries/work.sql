@@ -43,9 +43,10 @@ FROM ameide.attempt a JOIN ameide.work w USING (tenant_id, work_request_id)
 WHERE w.tenant_id = %s AND w.change_id = %s ORDER BY a.work_request_id, a.attempt
 
 -- name: claim
--- The claim of one attempt; of the current attempt it is the lease.
+-- The claim of one attempt; of the current attempt it is the lease. Locked, after its work: a heartbeat locks nothing else,
+-- and what it was acknowledged to have used must be in what the outcome settles.
 SELECT work_request_id, attempt, claim_id, principal_id, run_until, usage, ended_at, ended_by
-FROM ameide.attempt WHERE tenant_id = %s AND work_request_id = %s AND attempt = %s
+FROM ameide.attempt WHERE tenant_id = %s AND work_request_id = %s AND attempt = %s FOR UPDATE
 
 -- name: running_claim
 -- The work that this claim already runs: its answer was lost on the way.
