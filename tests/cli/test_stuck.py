@@ -123,6 +123,15 @@ def test_a_gate_names_who_is_waited_for() -> None:
     assert said.what.endswith("(40 s): the bound of 3 iterations is reached")
 
 
+def test_queues_in_which_nothing_waits_share_a_line() -> None:
+    idle = [item(StuckKind.QUEUE, name, last_seen=AT) for name in ("a", "b")]
+    session = Session(config.read({}))
+    found = GetStatusResponse(stuck=[idle[0], item(StuckKind.QUEUE, VERIFY, waiting=1), idle[1]])
+    busy, resting = lines_of(found, Verbs(session, local=False))
+    assert busy.subject == VERIFY
+    assert resting.what == f"no executor serves a, b: nothing waits there yet; last polled {clock(AT)}"
+
+
 def test_what_was_started_here_is_started_here_again() -> None:
     relay = item(StuckKind.RELAY, "relay")
     assert line(relay).verb == "ameide up"

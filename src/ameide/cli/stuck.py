@@ -82,8 +82,17 @@ class Verbs:
 
 
 def lines_of(found: GetStatusResponse, verbs: Verbs) -> list[Line]:
-    """A line for everything that the Domain names."""
-    return [_line(item, verbs) for item in found.stuck]
+    """A line for everything that the Domain names; one for all queues in which nothing waits."""
+    idle = [item for item in found.stuck if item.kind is StuckKind.QUEUE and not item.waiting]
+    lines = [_line(item, verbs) for item in found.stuck if item not in idle]
+    return [*lines, _idle_queues(idle, verbs)] if idle else lines
+
+
+def _idle_queues(idle: Sequence[Stuck], verbs: Verbs) -> Line:
+    names = ", ".join(item.subject for item in idle)
+    what = f"no executor serves {names}: nothing waits there yet; last polled {clock(idle[0].last_seen)}"
+    since = idle[0].since.to_datetime().isoformat() if idle[0].since else ""
+    return Line("queue", names, what, verbs.start("executor pool"), since)
 
 
 def print_lines(lines: Sequence[Line], open_gates: int) -> None:
@@ -119,9 +128,8 @@ def _said(item: Stuck, verbs: Verbs) -> tuple[str, str]:
         case StuckKind.GATE if item.gate is not None:
             return _gate(item.gate, since), verb_for(item.gate, verbs.ameide)
         case StuckKind.QUEUE:
-            waiting = _works(item) if item.waiting else "nothing waits in it yet"
             seen = f"; last polled {clock(item.last_seen)}" if item.last_seen else "; it was never polled"
-            return f"no executor serves queue {item.subject}: {waiting}{seen}", verbs.start("executor pool")
+            return f"no executor serves queue {item.subject}: {_works(item)}{seen}", verbs.start("executor pool")
         case StuckKind.RELAY | StuckKind.PROJECTOR | StuckKind.INGRESS | StuckKind.SWEEPER:
             return _role(item), verbs.start(f"serve {item.subject}")
         case StuckKind.PARKED:
