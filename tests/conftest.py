@@ -132,10 +132,15 @@ def spine(databases: Databases) -> Iterator[SpineDatabase]:
 
 def _prepare_spine(template: PostgresAddress) -> None:
     async def prepare() -> None:
-        await ensure_roles(template.conninfo, {role: _role_password(role) for role in ROLES})
+        await ensure_roles(template.conninfo, role_passwords())
         await migrate(template.conninfo)
 
     asyncio.run(prepare())
+
+
+def role_passwords() -> dict[str, str]:
+    """The password of each role that may log in."""
+    return {role: _role_password(role) for role in ROLES}
 
 
 def _role_password(role: str) -> str:

@@ -42,7 +42,7 @@ from ameide.rpc.listener import Listener
 from ameide.rpc.probes import Probes
 from ameide.stopping import Stop, unless
 from ameide.storage import migrate as migrations
-from ameide.storage.db import Database, password_of
+from ameide.storage.db import IDLE_SECONDS, Database, password_of
 from ameide.storage.diagnosis import Diagnosis, diagnose
 from ameide.telemetry import tracing
 from ameide.views.projector import Projector
@@ -105,7 +105,9 @@ async def _serve(roles: frozenset[str], settings: Settings, on_ready: Callable[[
         door: Listener | None = None
 
         async def database(name: str) -> Database:
-            opened = Database(_need(settings, f"database_url_{name}"))
+            # Ingress holds its place in the log while it signals, however long Temporal takes.
+            idle = 0 if name == "ingress" else IDLE_SECONDS
+            opened = Database(_need(settings, f"database_url_{name}"), idle=idle)
             await opened.open()
             stack.push_async_callback(opened.close)
             await migrations.check_schema(opened.dsn)

@@ -24,7 +24,12 @@ class Scene:
         self.world = world
         self.projector = projector
         self.folder = folder
-        self._write("rig.json", json.dumps(asdict(Rig(world.spine.address.conninfo))))
+        self.describe()
+
+    def describe(self, temporal_address: str = "", temporal_namespace: str = "") -> None:
+        """Say where the oracle finds everything; without Temporal it reads no histories."""
+        rig = Rig(self.world.spine.address.conninfo, temporal_address, temporal_namespace)
+        (self.folder / "rig.json").write_text(json.dumps(asdict(rig)), encoding="utf-8")
 
     async def request(self, command: pb.RequestWorkRequest | None = None) -> WorkRequest:
         """Request a work, with a new key unless the command is given, and journal the answer."""
@@ -50,12 +55,28 @@ class Scene:
         await self.world.succeed(claimed)
         return claimed.work
 
-    async def rest(self) -> None:
-        """Everything is sequenced and projected. Nobody signals here, so ingress is taken to have done so."""
+    async def sequence(self) -> None:
+        """Everything gets its place in the log. Nobody signals here, so ingress is taken to have done so."""
         await self.world.relayed()
+        self.world.sql(
+            "UPDATE ameide.cursor SET position = (SELECT position FROM ameide.log_head) WHERE name = 'ingress'"
+        )
+
+    async def rest(self) -> None:
+        """Everything is sequenced and projected."""
+        await self.sequence()
         while await self.projector.step():
             pass
-        self.world.sql("UPDATE ameide.cursor SET position = (SELECT position FROM ameide.log_head)")
+
+    def position(self, consumer: str) -> int:
+        """How far a consumer has come."""
+        [row] = self.world.sql("SELECT position FROM ameide.cursor WHERE name = %s", consumer)
+        return int(str(row["position"]))
+
+    def head(self) -> int:
+        """How far the log goes."""
+        [row] = self.world.sql("SELECT position FROM ameide.log_head")
+        return int(str(row["position"]))
 
     def _write(self, name: str, text: str) -> None:
         with (self.folder / name).open("a", encoding="utf-8") as file:
@@ -63,17 +84,22 @@ class Scene:
 
 
 @asynccontextmanager
-async def opened(database: SpineDatabase, folder: Path) -> AsyncGenerator[Scene]:
-    """A scene on which nothing has happened but the registration of a repository."""
+async def opened(database: SpineDatabase, folder: Path, domain: str = "") -> AsyncGenerator[Scene]:
+    """A scene on which nothing has happened but the registration of a repository.
+
+    `domain` is the connection string of the Domain, when it is not the database's own.
+    """
     async with AsyncExitStack() as stack:
 
-        async def role(name: str) -> Database:
-            pool = Database(database.dsn(name), max_size=6)
+        async def role(name: str, dsn: str = "") -> Database:
+            pool = Database(dsn or database.dsn(name), max_size=6)
             await pool.open()
             stack.push_async_callback(pool.close)
             return pool
 
-        world = World(database, await role("ameide_app"), await role("ameide_relay"), await role("ameide_sweeper"))
+        world = World(
+            database, await role("ameide_app", domain), await role("ameide_relay"), await role("ameide_sweeper")
+        )
         projector = Projector(await role("ameide_projector"), world.wakeups)
         await world.register()
         yield Scene(world, projector, folder)

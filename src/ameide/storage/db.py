@@ -14,6 +14,9 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from ameide.errors import Unreachable
 from ameide.faults import reach
 
+# For processes that others wait for: one that is stopped in the middle of a transaction must not keep its locks.
+IDLE_SECONDS = 10.0
+
 Row = DictRow
 Params = Sequence[object] | Mapping[str, object] | None
 
@@ -63,10 +66,21 @@ class Transaction:
 
 
 class Database:
-    """A pool of connections of one role. `open` before use, `close` afterwards."""
+    """A pool of connections of one role. `open` before use, `close` afterwards.
 
-    def __init__(self, dsn: str, *, min_size: int = 1, max_size: int = 8, timeout: float = 10.0) -> None:
+    With `idle` the server ends a transaction in which nothing is said for so many seconds.
+    """
+
+    def __init__(
+        self, dsn: str, *, min_size: int = 1, max_size: int = 8, timeout: float = 10.0, idle: float = 0.0
+    ) -> None:
         self._dsn = dsn
+
+        async def configure(connection: psycopg.AsyncConnection[DictRow]) -> None:
+            await connection.execute(
+                "SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (str(int(idle * 1000)),)
+            )
+
         kwargs: dict[str, Any] = {"row_factory": dict_row, "autocommit": True}
         self._pool: AsyncConnectionPool[psycopg.AsyncConnection[DictRow]] = AsyncConnectionPool(
             dsn,
@@ -76,6 +90,7 @@ class Database:
             timeout=timeout,
             open=False,
             kwargs=kwargs,
+            configure=configure,
             check=_alive,
         )
 
@@ -116,6 +131,13 @@ class Database:
         except PoolTimeout as error:
             raise Unreachable(
                 "no database connection became free in time", remedy="Try again, or raise the pool's size"
+            ) from error
+        except psycopg.errors.IdleInTransactionSessionTimeout as error:
+            raise Unreachable("the database gave up waiting for this process", remedy="Try again") from error
+        except (psycopg.errors.DiskFull, psycopg.errors.OutOfMemory) as error:
+            raise Unreachable(
+                f"the database server lacks room ({error.diag.message_primary})",
+                remedy="Make room on its disk or in its memory; nothing of this call was written. Then try again",
             ) from error
         except psycopg.OperationalError as error:
             raise Unreachable(f"the database connection failed ({type(error).__name__})", remedy="Try again") from error

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import socket
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -11,6 +14,9 @@ import psycopg
 from psycopg import sql
 
 from ameide.errors import Unreachable
+
+# A server that says nothing for so long to an empty question is taken for dead.
+ANSWER_SECONDS = 10.0
 
 
 @asynccontextmanager
@@ -46,7 +52,7 @@ class Line:
 
     async def notify(self, channel: str) -> None:
         """Tell every listener of the channel; commits at once."""
-        async with _reported():
+        async with _reported(), self._answered():
             await self._connection.execute("SELECT pg_notify(%s, '')", (channel,))
 
     async def heard(self, timeout: float) -> list[tuple[str, int]]:
@@ -56,8 +62,21 @@ class Line:
 
     async def probe(self) -> None:
         """Ask the server for a sign of life: a dead peer is not noticed by listening alone."""
-        async with _reported():
+        async with _reported(), self._answered():
             await self._connection.execute("SELECT 1")
+
+    @asynccontextmanager
+    async def _answered(self) -> AsyncGenerator[None]:
+        # Cancelling would wait for the server in its turn; a connection that is shut down fails at once.
+        timer = asyncio.get_running_loop().call_later(ANSWER_SECONDS, self._hang_up)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _hang_up(self) -> None:
+        with socket.socket(fileno=os.dup(self._connection.pgconn.socket)) as end, suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
 
     async def close(self) -> None:
         """Give the connection up."""
