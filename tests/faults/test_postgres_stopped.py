@@ -32,14 +32,15 @@ def own_engine(state_dir: Path, cache_dir: Path) -> Iterator[Engine]:
 
 
 async def _request(scene: Scene, stopped: asyncio.Event) -> list[pb.RequestWorkRequest]:
-    """Request works until the server is gone; returns what got no answer."""
-    while True:
+    """Request works until the server was stopped; returns what got no answer."""
+    while not stopped.is_set():
         command = verify()
         try:
             await scene.request(command)
         except Unreachable:
             await stopped.wait()
             return [command]
+    return []
 
 
 def _acknowledged(folder: Path) -> int:
