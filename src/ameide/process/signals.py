@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 # Answers of Temporal to a signal that will be the same next time.
 _REFUSALS = (RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.OUT_OF_RANGE)
+# Temporal's own bound of one signal. What passes the transport's bound is answered as if the server were only busy.
+_MAX_BYTES = 2 * 1024 * 1024
 
 
 class Refusing(Exception):
@@ -62,7 +64,8 @@ class Signals:
             with continued(message, fact) as lean:
                 return await self._signal(temporal, message, lean, fact)
         except RPCError as error:
-            if error.status in _REFUSALS:
+            too_large = error.status == RPCStatusCode.RESOURCE_EXHAUSTED and len(message.payload) > _MAX_BYTES
+            if too_large or error.status in _REFUSALS:
                 raise Refusing(f"{message.process_instance_id} refuses the signal: {error}") from error
             raise NotNow(f"Temporal: {error}") from error
         except AmeideError as error:
