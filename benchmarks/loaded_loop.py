@@ -9,6 +9,7 @@ from __future__ import annotations
 import psycopg
 
 from ameide.contracts import topics
+from ameide.events.relay import PARTITION
 from benchmarks import command
 from benchmarks.domain import domain, verify, waiting_works
 from benchmarks.installation import Cluster, Installation
@@ -68,6 +69,7 @@ async def _load(there: Installation, plan: Plan) -> None:
         admin.execute("CREATE TABLE public.template AS SELECT * FROM ameide.outbox WHERE aggregate_type = 'work'")
         admin.execute("TRUNCATE ameide.outbox")
         admin.execute("UPDATE ameide.aggregate SET status = 'CLOSED' WHERE kind = 'run'")
+        admin.execute("SELECT ameide.extend_log(%s, %s)", (facts + 1, PARTITION))
         admin.execute(_OLD_FACTS, (facts,))
         admin.execute(_OLD_VIEW)
         for table in ("log_head", "cursor"):

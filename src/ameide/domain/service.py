@@ -78,7 +78,7 @@ class Service:
             response = await handler(unit, command)
             await _save(unit)
             await state_facts(unit)
-            await tx.execute(_SQL["finish_command"], (response.to_binary(), *key))
+            tx.later(_SQL["finish_command"], (response.to_binary(), *key))
         self._wake()
         return response
 
@@ -88,13 +88,13 @@ class Service:
         """Run a handler that carries its own idempotency: claims by their lease row, process facts by (epoch, seq)."""
         check_scope(caller, scope)
         async with self._database.transaction(caller.tenant_id, point=f"service.{name}") as tx:
-            row = await tx.fetch_one(_SQL["now"])
-            assert row is not None
-            unit = Unit(tx, caller, row["now"], causation_id=new_message_id())
+            unit = Unit(tx, caller, None, causation_id=new_message_id())
             result = await handler(unit)
             await _save(unit)
             await state_facts(unit)
-        self._wake()
+        # Most polls find nothing: nobody is woken for them.
+        if unit.stated:
+            self._wake()
         return result
 
 
@@ -160,4 +160,4 @@ async def _save(unit: Unit) -> None:
                     reason="ALREADY_EXISTS",
                 )
         else:
-            await unit.tx.execute(_SQL["save_aggregate"], row)
+            unit.tx.later(_SQL["save_aggregate"], row)

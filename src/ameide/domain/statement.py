@@ -28,6 +28,7 @@ async def state_facts(unit: Unit) -> None:
     messages += [_intent(unit, intent) for intent in unit.intents if isinstance(intent, WorkExecutionRequested)]
     if messages:
         await outbox.append(unit.tx, messages)
+        unit.stated = True
 
 
 async def state_process_facts(unit: Unit, process_instance_id: str, facts: list[TransformationProcessFact]) -> None:
@@ -58,6 +59,7 @@ async def state_process_facts(unit: Unit, process_instance_id: str, facts: list[
             )
         )
     await outbox.append(unit.tx, messages)
+    unit.stated = True
 
 
 def _metadata(unit: Unit, place: Place) -> MessageMetadata:

@@ -79,7 +79,7 @@ class Sweeper:
             return False
         unit, work = _unit(tx, row, now), WorkRequest.from_binary(row["state"])
         usage = Usage.from_binary(row["usage"])
-        await work_rows.end_claim(unit, work, "lease_lost", usage)
+        work_rows.end_claim(unit, work, "lease_lost", usage)
         await _settle(unit, work_lapse.lose_claim(work, usage, now), None)
         return True
 
@@ -109,11 +109,11 @@ class Sweeper:
 
 async def _settle(unit: Unit, decided: WorkCanceled | WorkFailed | WorkRequest, waiting: Waiting | None) -> None:
     if isinstance(decided, WorkRequest):
-        await work_rows.save_and_invite(unit, decided, waiting or waiting_from(decided, unit.now))
+        work_rows.save_and_invite(unit, decided, waiting or waiting_from(decided, unit.now))
     else:
         assert decided.work is not None
-        await work_rows.save(unit, decided.work)
-        await work_rows.remove_invitation(unit, decided.work.work_request_id)
+        work_rows.save(unit, decided.work)
+        work_rows.remove_invitation(unit, decided.work.work_request_id)
         unit.record(decided)
     await state_facts(unit)
 

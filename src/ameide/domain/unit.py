@@ -26,12 +26,14 @@ class Unit:
 
     tx: Transaction
     caller: Caller
-    # Database clock at the start of the command.
-    now: datetime
+    # Database clock at the start of the command; None for that of the transaction's first answer.
+    began: datetime | None
     # What caused the command: a message or request id.
     causation_id: str
     facts: list[Message[Any]] = field(default_factory=list[Message[Any]])
     intents: list[Message[Any]] = field(default_factory=list[Message[Any]])
+    # Whether anything was put into the outbox.
+    stated: bool = False
     # The run that facts without one of their own concern (an artifact's, while its change has an open run).
     process_instance_id: str = ""
 
@@ -39,6 +41,11 @@ class Unit:
     def tenant_id(self) -> str:
         """The tenant of the caller, and so of everything that the unit touches."""
         return self.caller.tenant_id
+
+    @property
+    def now(self) -> datetime:
+        """The database's clock, the same throughout the unit. Ask the database something first."""
+        return self.began or self.tx.now
 
     @property
     def actor(self) -> Actor:
@@ -87,10 +94,10 @@ class Unit:
         """An execution intent to send when the unit commits."""
         self.intents.append(intent)
 
-    async def keep(self, state: State, *, kind: str = "", id: str = "") -> None:
+    def keep(self, state: State, *, kind: str = "", id: str = "") -> None:
         """Write a state without a fact: counters that no one outside reads, or an old version kept aside."""
         place = place_of(state)
-        await self.tx.execute(
+        self.tx.later(
             _SQL["save_aggregate"],
             (
                 self.tenant_id,
@@ -116,9 +123,14 @@ _SHOWN_BY = {
 }
 
 
-def _open(row: dict[str, Any] | None, kind: str, id: str, state: type[S]) -> S:
-    if row is None:
+def opened(found: bytes | None, kind: str, id: str, state: type[S]) -> S:
+    """A state that was read. Raises NotFound for one that is not there."""
+    if found is None:
         raise NotFound(
             f"no {kind} {id}", remedy=f"{_SHOWN_BY.get(kind, '`ameide change show CHANGE`')} shows what there is"
         )
-    return state.from_binary(row["state"])
+    return state.from_binary(found)
+
+
+def _open(row: dict[str, Any] | None, kind: str, id: str, state: type[S]) -> S:
+    return opened(row["state"] if row else None, kind, id, state)

@@ -16,7 +16,10 @@ _columns = attrgetter(*COLUMNS)
 
 
 async def append(tx: Transaction, messages: Sequence[OutboxMessage]) -> None:
-    """Append in this order, with one statement. Call it under the aggregates' locks: the ids are taken here."""
+    """Append in this order, with one statement that goes with the commit.
+
+    Call it under the aggregates' locks: they are held until then, so ids follow the order of an aggregate's commits.
+    """
     if messages:
         rows = [_columns(message) for message in messages]
-        await tx.execute(_SQL["append"], [[row[place] for row in rows] for place in range(len(COLUMNS))])
+        tx.later(_SQL["append"], [[row[place] for row in rows] for place in range(len(COLUMNS))])

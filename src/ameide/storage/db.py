@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, LiteralString
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -19,30 +22,49 @@ IDLE_SECONDS = 10.0
 
 Row = DictRow
 Params = Sequence[object] | Mapping[str, object] | None
+_SET_TENANT: LiteralString = "SELECT set_config('ameide.tenant_id', %s, true), clock_timestamp() AS now"
 
 
 class Transaction:
     """One open transaction. Everything written through it commits together or not at all.
 
+    A statement whose result nobody waits for is handed over by `later`: it travels with the next one that is waited
+    for, in order, at the latest with the commit, and costs no round trip of its own.
     `point` names its commit for `ameide.faults`; empty for one that has written nothing, which no fault can undo.
     """
 
-    def __init__(self, connection: psycopg.AsyncConnection[DictRow], point: str = "") -> None:
+    def __init__(self, connection: psycopg.AsyncConnection[DictRow], tenant: str | None, point: str) -> None:
         self._connection = connection
         self.point = point
+        self._waiting: list[tuple[LiteralString, Params]] = [("BEGIN", None)]
+        self._now: datetime | None = None
+        if tenant is not None:
+            self._waiting.append((_SET_TENANT, (tenant,)))
+
+    @property
+    def now(self) -> datetime:
+        """The database's clock at the first statement that was waited for. Raises RuntimeError before it."""
+        if self._now is None:
+            raise RuntimeError("the transaction has no clock before its first answer, and none without a tenant")
+        return self._now
+
+    def later(self, sql: LiteralString, params: Params = None) -> None:
+        """Run a statement with the next one that is waited for. What it raises is raised there."""
+        self._waiting.append((sql, params))
 
     async def execute(self, sql: LiteralString, params: Params = None) -> int:
         """Run a statement; returns the number of rows it touched."""
-        cursor = await self._connection.execute(sql, params)
-        return cursor.rowcount
+        return (await self._answer(sql, params)).rowcount
 
     async def execute_many(self, sql: LiteralString, rows: Sequence[Sequence[object]]) -> None:
         """Run one statement for many rows, pipelined."""
+        await self._flush()
         async with self._connection.cursor() as cursor:
             await cursor.executemany(sql, rows)
 
     async def copy(self, sql: LiteralString, rows: Iterable[Sequence[object]], types: Sequence[str]) -> None:
         """Send rows to `COPY … FROM STDIN (FORMAT BINARY)`; `types` are the columns' types."""
+        await self._flush()
         async with self._connection.cursor() as cursor, cursor.copy(sql) as copy:
             copy.set_types(types)
             for row in rows:
@@ -50,19 +72,56 @@ class Transaction:
 
     async def fetch_one(self, sql: LiteralString, params: Params = None) -> Row | None:
         """The first row, as a dict by column name, or None."""
-        cursor = await self._connection.execute(sql, params)
-        return await cursor.fetchone()
+        return await (await self._answer(sql, params)).fetchone()
 
     async def fetch_all(self, sql: LiteralString, params: Params = None) -> list[Row]:
         """All rows, as dicts by column name."""
-        cursor = await self._connection.execute(sql, params)
-        return await cursor.fetchall()
+        return await (await self._answer(sql, params)).fetchall()
+
+    async def fetch_each(self, *statements: tuple[LiteralString, Params]) -> list[list[Row]]:
+        """The rows of several statements, each with a snapshot of its own, in one round trip."""
+        for sql, params in statements:
+            self.later(sql, params)
+        answers = await self._flush()
+        return [await answer.fetchall() for answer in answers[-len(statements) :]]
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncGenerator[None]:
         """A nested transaction: an error inside rolls back to here only."""
+        await self._flush()
         async with self._connection.transaction():
             yield
+            await self._flush()
+
+    async def commit(self) -> None:
+        """Make everything durable, what waits included. For `Database.transaction`, as `roll_back` is."""
+        self.later("COMMIT")
+        await self._flush()
+
+    async def roll_back(self) -> None:
+        """Undo everything; does nothing on a connection that is gone."""
+        self._waiting.clear()
+        if self._connection.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+            await self._connection.execute("ROLLBACK")
+
+    async def _answer(self, sql: LiteralString, params: Params) -> psycopg.AsyncCursor[DictRow]:
+        if not self._waiting:
+            return await self._connection.execute(sql, params)
+        self.later(sql, params)
+        return (await self._flush())[-1]
+
+    async def _flush(self) -> list[psycopg.AsyncCursor[DictRow]]:
+        """Send what waits and take the answers. Raises what the first that failed raises; the others did not run."""
+        statements, self._waiting = self._waiting, []
+        if not statements:
+            return []
+        async with self._connection.pipeline():
+            answers = [await self._connection.execute(sql, params) for sql, params in statements]
+        if self._now is None and len(statements) > 1 and statements[1][0] == _SET_TENANT:
+            told = await answers[1].fetchone()
+            assert told is not None
+            self._now = told["now"]
+        return answers
 
 
 class Database:
@@ -121,13 +180,15 @@ class Database:
         """
         try:
             async with self._pool.connection() as connection:
-                async with connection.transaction():
-                    if tenant is not None:
-                        await connection.execute("SELECT set_config('ameide.tenant_id', %s, true)", (tenant,))
-                    opened = Transaction(connection, point)
-                    yield opened
-                    reach(f"{opened.point}.before_commit")
-                reach(f"{opened.point}.after_commit")
+                tx = Transaction(connection, tenant, point)
+                try:
+                    yield tx
+                    reach(f"{tx.point}.before_commit")
+                    await tx.commit()
+                except BaseException:
+                    await tx.roll_back()
+                    raise
+                reach(f"{tx.point}.after_commit")
         except PoolTimeout as error:
             raise Unreachable(
                 "no database connection became free in time", remedy="Try again, or raise the pool's size"
@@ -144,8 +205,12 @@ class Database:
 
 
 async def _alive(connection: psycopg.AsyncConnection[DictRow]) -> None:
-    # One empty round trip spares the caller an error after a restart of the server.
-    await connection.execute("")
+    # A server says nothing to an idle connection but that it ends: only what has something to read is worth asking.
+    # That spares the caller an error after a restart, and everybody else a round trip.
+    looking = select.poll()
+    looking.register(connection.fileno(), select.POLLIN)
+    if looking.poll(0):
+        await connection.execute("")
 
 
 # What a row's own content does, and no repetition cures.

@@ -94,7 +94,7 @@ async def start_run(unit: Unit, command: StartRunRequest) -> StartRunResponse:
     assert fact.run is not None
     change.last_run_number = fact.run.number
     change.open_run_id = fact.run.process_instance_id
-    await unit.keep(change)
+    unit.keep(change)
     unit.record(fact)
     return StartRunResponse(run=fact.run)
 
@@ -117,7 +117,7 @@ async def close_run(unit: Unit, command: CloseRunRequest) -> CloseRunResponse:
         if finished and change.status == ChangeStatus.OPEN:
             unit.record(changes.close(change))
         else:
-            await unit.keep(change)
+            unit.keep(change)
     return CloseRunResponse(run=fact.run)
 
 

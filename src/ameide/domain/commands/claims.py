@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from ameide.contracts.topics import QUEUE_CODER
 from ameide.domain.commands import work_rows
 from ameide.domain.decisions import verification, work_claim, work_outcome
 from ameide.domain.decisions.work import Claim, waiting_from
@@ -22,7 +23,7 @@ from ameide_core_proto.transformation.work.v1.command_service_pb import (
     ReleaseWorkResponse,
     WorkOutcome,
 )
-from ameide_core_proto.transformation.work.v1.work_pb import Usage, WorkRequest
+from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, Usage, WorkRequest
 
 EXECUTOR = "executor"
 # Seconds that a claim holds without a heartbeat.
@@ -41,7 +42,7 @@ async def record_work_started(
     unit.caller.need(EXECUTOR)
     work = await work_rows.lock(unit, work_request_id)
     response = await answer_claim(unit, work, claim_id, lease_seconds, runner)
-    await work_rows.remove_invitation(unit, work_request_id)
+    work_rows.remove_invitation(unit, work_request_id)
     return response
 
 
@@ -51,7 +52,7 @@ async def answer_claim(
     """Answer a claim of a locked work whose invitation the caller uses up."""
     work_claim.need_queue(work.queue, unit.caller.queues)
     principal_id = unit.caller.principal_id
-    current = await work_rows.claim_of(unit, work.work_request_id, work.attempt)
+    current = await work_rows.claim_of(unit, work.work_request_id, work.attempt) if work.attempt else None
     answer = work_claim.answer(work, current, claim_id, principal_id)
     if answer != ClaimAnswer.RUN:
         return RecordWorkStartedResponse(answer=answer)
@@ -62,8 +63,8 @@ async def answer_claim(
     started = fact.work
     assert started is not None
     lease = work_claim.lease_for(started, unit.now, lease_seconds)
-    await work_rows.save(unit, started)
-    await work_rows.insert_claim(unit, started, claim_id, lease, runner)
+    work_rows.save(unit, started)
+    work_rows.insert_claim(unit, started, claim_id, lease, runner)
     unit.record(fact)
     return _run(started, lease, unit.now)
 
@@ -92,8 +93,7 @@ async def record_work_outcome(unit: Unit, command: RecordWorkOutcomeRequest) -> 
     """
     unit.caller.need(EXECUTOR)
     principal_id = unit.caller.principal_id
-    work = await work_rows.lock(unit, command.work_request_id)
-    claim = await work_rows.claim_of(unit, command.work_request_id, command.attempt)
+    work, claim = await work_rows.lock_with_claim(unit, command.work_request_id, command.attempt)
     if work_outcome.is_replay(work, claim, command, principal_id):
         return RecordWorkOutcomeResponse(work=work, idempotent_replay=True)
     claim = work_claim.need_current(work, claim, command.attempt, command.claim_id, principal_id)
@@ -104,10 +104,10 @@ async def record_work_outcome(unit: Unit, command: RecordWorkOutcomeRequest) -> 
     assert ended is not None
     assert ended.result is not None
     assert fact.evidence is not None
-    await work_rows.save(unit, ended)
-    await work_rows.insert_evidence(unit, ended, fact.evidence)
-    await work_rows.end_claim(unit, ended, ended.status.name.lower(), ended.result.usage or Usage())
-    await work_rows.remove_invitation(unit, work.work_request_id)
+    work_rows.save(unit, ended)
+    work_rows.insert_evidence(unit, ended, fact.evidence)
+    work_rows.end_claim(unit, ended, ended.status.name.lower(), ended.result.usage or Usage())
+    work_rows.remove_invitation(unit, work.work_request_id)
     unit.record(fact)
     return RecordWorkOutcomeResponse(work=ended)
 
@@ -115,10 +115,9 @@ async def record_work_outcome(unit: Unit, command: RecordWorkOutcomeRequest) -> 
 async def release_work(unit: Unit, command: ReleaseWorkRequest) -> ReleaseWorkResponse:
     """Give the claim back: requested again without spending a lost claim; canceled if that was asked for."""
     unit.caller.need(EXECUTOR)
-    work = await work_rows.lock(unit, command.work_request_id)
-    claim = await work_rows.claim_of(unit, command.work_request_id, command.attempt)
+    work, claim = await work_rows.lock_with_claim(unit, command.work_request_id, command.attempt)
     claim = work_claim.need_current(work, claim, command.attempt, command.claim_id, unit.caller.principal_id)
-    await work_rows.end_claim(unit, work, "released", claim.usage)
+    work_rows.end_claim(unit, work, "released", claim.usage)
     return ReleaseWorkResponse(work=await _give_back(unit, work, claim))
 
 
@@ -126,11 +125,11 @@ async def _give_back(unit: Unit, work: WorkRequest, claim: Claim) -> WorkRequest
     if work.cancel_requested:
         fact = work_outcome.cancel_unclaimed(work, "canceled; its executor gave it back", claim.usage, unit.timestamp)
         assert fact.work is not None
-        await work_rows.save(unit, fact.work)
+        work_rows.save(unit, fact.work)
         unit.record(fact)
         return fact.work
     again = work_outcome.back(work, lost=False)
-    await work_rows.save_and_invite(unit, again, waiting_from(again, unit.now))
+    work_rows.save_and_invite(unit, again, waiting_from(again, unit.now))
     return again
 
 
@@ -163,14 +162,16 @@ async def _extend(
 
 
 async def _need_independent(unit: Unit, work: WorkRequest) -> None:
-    if not work.change_id or work.scope is None:
+    if not work.change_id or work.scope is None or work.action_kind != ActionKind.VERIFY:
         return
+    # Only its queue has works in which an agent writes code.
+    written, claims_of_written = await work_rows.of_queue(unit, work.change_id, QUEUE_CODER)
     verification.need_independent(
         work,
         unit.caller.principal_id,
         await unit.read("policy", work.scope.repository_id, Policy),
-        await work_rows.of_change(unit, work.change_id),
-        await work_rows.claims_of_change(unit, work.change_id),
+        written,
+        claims_of_written,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ameide.domain.commands import claims, work_rows
+from ameide.domain.commands import claims
 from ameide.domain.decisions.work_claim import need_queue
 from ameide.domain.service import Service
 from ameide.domain.unit import Unit
@@ -18,6 +18,7 @@ from ameide_core_proto.transformation.work.v1.command_service_pb import (
     PollWorkResponse,
     RecordWorkStartedResponse,
 )
+from ameide_core_proto.transformation.work.v1.work_pb import WorkRequest
 
 POLL_SECONDS = 1.0
 # The pause after an invitation whose work somebody else is just deciding on.
@@ -79,21 +80,17 @@ class Gateway:
 
     async def _next(self, unit: Unit, request: PollWorkRequest) -> RecordWorkStartedResponse | None:
         """The answer to one claim, or None when no invitation is waiting. A declined one is used up like any other."""
-        await unit.tx.execute(_SQL["one_poll_at_a_time"], (f"{unit.tenant_id}:{request.claim_id}",))
-        running = await unit.tx.fetch_one(
-            _SQL["running_claim"], (unit.tenant_id, request.claim_id, unit.caller.principal_id)
+        found = await unit.tx.fetch_one(
+            _SQL["next_work"], (unit.tenant_id, list(request.queues), request.claim_id, unit.caller.principal_id)
         )
-        if running is not None:
-            return await claims.record_work_started(
-                unit, running["work_request_id"], request.claim_id, self._lease_seconds, request.runner
-            )
-        await unit.tx.execute(_SQL["as_gateway"])
-        taken = await unit.tx.fetch_one(_SQL["take_invitation"], (unit.tenant_id, list(request.queues)))
-        await unit.tx.execute(_SQL["as_application"])
-        if taken is None:
+        if found is None:
             unit.tx.point = ""
             return None
-        work = await work_rows.lock_unless_busy(unit, taken["work_request_id"])
-        if work is None:
+        if found["running"]:
+            return await claims.record_work_started(
+                unit, found["work_request_id"], request.claim_id, self._lease_seconds, request.runner
+            )
+        if found["state"] is None:
             raise _Busy
+        work = WorkRequest.from_binary(found["state"])
         return await claims.answer_claim(unit, work, request.claim_id, self._lease_seconds, request.runner)

@@ -88,11 +88,12 @@ async def revise_artifact(unit: Unit, command: ReviseArtifactRequest) -> ReviseA
     change = await _lock_open_change(unit, known.change_id)
     artifact = await unit.lock("artifact", command.artifact_id, Artifact)
     if artifact.kind == ArtifactKind.REQUIREMENT and change.open_run_id:
-        need_not_merged(change.open_run_id, await work_rows.of_change(unit, change.change_id))
+        works, _ = await work_rows.of_change(unit, change.change_id)
+        need_not_merged(change.open_run_id, works)
     fact = decisions.revise(
         artifact, command.expected_number, command.content or ArtifactContent(), unit.actor, unit.timestamp
     )
-    await unit.keep(
+    unit.keep(
         decisions.superseded(artifact), kind="artifact_version", id=f"{artifact.artifact_id}@{command.expected_number}"
     )
     unit.record(fact)

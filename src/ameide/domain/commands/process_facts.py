@@ -54,9 +54,15 @@ async def record(unit: Unit, command: RecordProcessFactsRequest) -> RecordProces
     tenant, change_id, _ = parsed
     if tenant != unit.tenant_id:
         raise NotFound(f"no run {instance}", remedy="Use a token of its tenant")
+    said = sorted(command.facts, key=lambda item: (item.run_epoch, item.seq))
+    epochs, places = [fact.run_epoch for fact in said], [fact.seq for fact in said]
+    rows = await unit.tx.fetch_all(_SQL["see_process_fact"], (unit.tenant_id, instance, epochs, places))
+    unseen = {(row["run_epoch"], row["seq"]) for row in rows}
     new: list[TransformationProcessFact] = []
-    for fact in sorted(command.facts, key=lambda item: (item.run_epoch, item.seq)):
-        if await unit.tx.execute(_SQL["see_process_fact"], (unit.tenant_id, instance, fact.run_epoch, fact.seq)):
+    for fact in said:
+        if (fact.run_epoch, fact.seq) in unseen:
+            # A batch may name a place twice; the first one has it.
+            unseen.remove((fact.run_epoch, fact.seq))
             new.append(_enveloped(unit, fact, instance, change_id))
     if new:
         await state_process_facts(unit, instance, new)

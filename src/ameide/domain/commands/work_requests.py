@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ameide.contracts.ids import new_id
 from ameide.domain.commands import work_rows
 from ameide.domain.decisions import work_outcome, work_request
 from ameide.domain.decisions.work import ENDED, waiting_from
 from ameide.domain.decisions.work_request import Grounds
-from ameide.domain.unit import Unit
+from ameide.domain.unit import S, Unit, opened
 from ameide.errors import InvalidArgument, Refused
+from ameide.storage import sql
 from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Gate, Release, Repository, Run
 from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
 from ameide_core_proto.transformation.work.v1.command_service_pb import (
@@ -20,6 +23,7 @@ from ameide_core_proto.transformation.work.v1.command_service_pb import (
 from ameide_core_proto.transformation.work.v1.facts_pb import WorkRequested
 from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, Usage, WorkInputs, WorkRequest, WorkStatus
 
+_SQL = sql.load("domain")
 MAY_REQUEST = ("process", "operator", "requester")
 # A run's works verify, merge and deploy for it, under keys that its process counts: nobody else puts one in between.
 MAY_REQUEST_FOR_A_RUN = ("process",)
@@ -36,7 +40,7 @@ async def request_work(unit: Unit, command: RequestWorkRequest) -> RequestWorkRe
     work = next(fact.work for fact in facts if isinstance(fact, WorkRequested))
     assert work is not None
     work.traceparent, work.tracestate = unit.caller.trace.traceparent, unit.caller.trace.tracestate
-    await work_rows.insert(unit, work, waiting_from(work, unit.now))
+    work_rows.insert(unit, work, waiting_from(work, unit.now))
     return RequestWorkResponse(work=work)
 
 
@@ -57,32 +61,38 @@ async def _cancel(unit: Unit, work: WorkRequest, summary: str) -> WorkRequest:
         return work
     if work.status == WorkStatus.STARTED:
         asked = work_outcome.ask_to_cancel(work)
-        await work_rows.save(unit, asked)
+        work_rows.save(unit, asked)
         return asked
     fact = work_outcome.cancel_unclaimed(work, summary, Usage(), unit.timestamp)
     assert fact.work is not None
-    await work_rows.save(unit, fact.work)
-    await work_rows.remove_invitation(unit, work.work_request_id)
+    work_rows.save(unit, fact.work)
+    work_rows.remove_invitation(unit, work.work_request_id)
     unit.record(fact)
     return fact.work
 
 
 async def _grounds(unit: Unit, command: RequestWorkRequest) -> Grounds:
-    run = await unit.read("run", command.process_instance_id, Run) if command.process_instance_id else None
+    asked = (unit.tenant_id, command.process_instance_id, command.change_id, command.repository_id)
+    states: dict[str, list[bytes]] = {}
+    for row in await unit.tx.fetch_all(_SQL["grounds"], asked):
+        states.setdefault(row["kind"], []).append(row["state"])
+
+    def the(kind: str, id: str, state: type[S]) -> S:
+        return opened(states.get(kind, [None])[0], kind, id, state)
+
+    run = the("run", command.process_instance_id, Run) if command.process_instance_id else None
     change_id = run.change_id if run else command.change_id
-    change = await unit.lock("change", change_id, Change) if change_id else None
-    if run is not None:
-        # Again under the change's lock: a cancel or a close may just have been committed.
-        run = await unit.read("run", run.process_instance_id, Run)
-    return Grounds(
-        repository=await unit.read("repository", command.repository_id, Repository),
-        policy=await unit.read("policy", command.repository_id, Policy),
-        change=change,
+    grounds = Grounds(
+        repository=the("repository", command.repository_id, Repository),
+        policy=the("policy", command.repository_id, Policy),
+        change=the("change", change_id, Change) if change_id else None,
         run=run,
-        gates=await unit.lock_children("gate", run.process_instance_id, Gate) if run else [],
-        works=await work_rows.of_change(unit, change_id) if change_id else [],
-        claims=await work_rows.claims_of_change(unit, change_id) if change_id else [],
+        gates=[Gate.from_binary(state) for state in states.get("gate", [])],
     )
+    if not change_id or not work_request.looks_back(command, grounds):
+        return grounds
+    works, claims = await work_rows.of_change(unit, change_id)
+    return replace(grounds, works=works, claims=claims)
 
 
 async def _need_released(unit: Unit, command: RequestWorkRequest) -> None:

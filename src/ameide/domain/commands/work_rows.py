@@ -17,20 +17,20 @@ from ameide_core_proto.transformation.work.v1.work_pb import EvidenceBundle, Usa
 _SQL = sql.load("work")
 
 
-async def insert(unit: Unit, work: WorkRequest, waiting: Waiting) -> None:
+def insert(unit: Unit, work: WorkRequest, waiting: Waiting) -> None:
     """Write a new work and invite to it."""
-    await unit.tx.execute(_SQL["insert"], _columns(unit, work, waiting))
+    unit.tx.later(_SQL["insert"], _columns(unit, work, waiting))
     _invite(unit, work)
 
 
-async def save(unit: Unit, work: WorkRequest, waiting: Waiting | None = None) -> None:
+def save(unit: Unit, work: WorkRequest, waiting: Waiting | None = None) -> None:
     """Write a work that is running or has ended; `waiting` is for one that stays requested."""
-    await unit.tx.execute(_SQL["save"], _columns(unit, work, waiting))
+    unit.tx.later(_SQL["save"], _columns(unit, work, waiting))
 
 
-async def save_and_invite(unit: Unit, work: WorkRequest, waiting: Waiting) -> None:
+def save_and_invite(unit: Unit, work: WorkRequest, waiting: Waiting) -> None:
     """Write a work that is requested again, and invite to it under its new dispatch."""
-    await save(unit, work, waiting)
+    save(unit, work, waiting)
     _invite(unit, work)
 
 
@@ -48,10 +48,14 @@ async def find(unit: Unit, work_request_id: str) -> WorkRequest | None:
     return WorkRequest.from_binary(row["state"]) if row else None
 
 
-async def lock_unless_busy(unit: Unit, work_request_id: str) -> WorkRequest | None:
-    """The work, locked until the end, or None while somebody else holds its lock."""
-    row = await unit.tx.fetch_one(_SQL["lock_unless_busy"], (unit.tenant_id, work_request_id))
-    return WorkRequest.from_binary(row["state"]) if row else None
+async def lock_with_claim(unit: Unit, work_request_id: str, attempt: int) -> tuple[WorkRequest, Claim | None]:
+    """The work, locked until the end, and the claim of an attempt, read under that lock. Raises NotFound."""
+    works, found = await unit.tx.fetch_each(
+        (_SQL["lock"], (unit.tenant_id, work_request_id)), (_SQL["claim"], (unit.tenant_id, work_request_id, attempt))
+    )
+    if not works:
+        raise NotFound(f"no work {work_request_id}", remedy="`ameide work list` shows those that there are")
+    return WorkRequest.from_binary(works[0]["state"]), _claim(found[0]) if found else None
 
 
 async def lock_open_of_change(unit: Unit, change_id: str) -> list[WorkRequest]:
@@ -60,15 +64,18 @@ async def lock_open_of_change(unit: Unit, change_id: str) -> list[WorkRequest]:
     return [WorkRequest.from_binary(row["state"]) for row in rows]
 
 
-async def of_change(unit: Unit, change_id: str) -> list[WorkRequest]:
-    """All works of a change, oldest first."""
-    rows = await unit.tx.fetch_all(_SQL["of_change"], (unit.tenant_id, change_id))
-    return [WorkRequest.from_binary(row["state"]) for row in rows]
+async def of_change(unit: Unit, change_id: str) -> tuple[list[WorkRequest], list[Claim]]:
+    """All works of a change, oldest first, and all of their claims."""
+    key = (unit.tenant_id, change_id)
+    works, found = await unit.tx.fetch_each((_SQL["of_change"], key), (_SQL["claims_of_change"], key))
+    return [WorkRequest.from_binary(row["state"]) for row in works], [_claim(row) for row in found]
 
 
-async def claims_of_change(unit: Unit, change_id: str) -> list[Claim]:
-    """All claims of a change's works."""
-    return [_claim(row) for row in await unit.tx.fetch_all(_SQL["claims_of_change"], (unit.tenant_id, change_id))]
+async def of_queue(unit: Unit, change_id: str, queue: str) -> tuple[list[WorkRequest], list[Claim]]:
+    """The works of a change on one queue, oldest first, and their claims."""
+    key = (unit.tenant_id, change_id, queue)
+    works, found = await unit.tx.fetch_each((_SQL["of_queue"], key), (_SQL["claims_of_queue"], key))
+    return [WorkRequest.from_binary(row["state"]) for row in works], [_claim(row) for row in found]
 
 
 async def claim_of(unit: Unit, work_request_id: str, attempt: int) -> Claim | None:
@@ -77,9 +84,9 @@ async def claim_of(unit: Unit, work_request_id: str, attempt: int) -> Claim | No
     return _claim(row) if row else None
 
 
-async def insert_claim(unit: Unit, work: WorkRequest, claim_id: str, lease: Lease, runner: str) -> None:
+def insert_claim(unit: Unit, work: WorkRequest, claim_id: str, lease: Lease, runner: str) -> None:
     """Write the claim of a new attempt, which is its lease."""
-    await unit.tx.execute(
+    unit.tx.later(
         _SQL["insert_claim"],
         {
             "tenant_id": unit.tenant_id,
@@ -96,9 +103,9 @@ async def insert_claim(unit: Unit, work: WorkRequest, claim_id: str, lease: Leas
     )
 
 
-async def end_claim(unit: Unit, work: WorkRequest, ended_by: str, usage: Usage) -> None:
+def end_claim(unit: Unit, work: WorkRequest, ended_by: str, usage: Usage) -> None:
     """End the claim of the current attempt and settle what it used."""
-    await unit.tx.execute(
+    unit.tx.later(
         _SQL["end_claim"],
         {
             "tenant_id": unit.tenant_id,
@@ -111,9 +118,9 @@ async def end_claim(unit: Unit, work: WorkRequest, ended_by: str, usage: Usage) 
     )
 
 
-async def insert_evidence(unit: Unit, work: WorkRequest, evidence: EvidenceBundle) -> None:
+def insert_evidence(unit: Unit, work: WorkRequest, evidence: EvidenceBundle) -> None:
     """Keep the bundle of the outcome that ends a work, whole."""
-    await unit.tx.execute(
+    unit.tx.later(
         _SQL["insert_evidence"],
         {
             "tenant_id": unit.tenant_id,
@@ -127,9 +134,9 @@ async def insert_evidence(unit: Unit, work: WorkRequest, evidence: EvidenceBundl
     )
 
 
-async def remove_invitation(unit: Unit, work_request_id: str) -> None:
+def remove_invitation(unit: Unit, work_request_id: str) -> None:
     """Use up the invitation, if one is waiting."""
-    await unit.tx.execute(_SQL["remove_invitation"], (unit.tenant_id, work_request_id))
+    unit.tx.later(_SQL["remove_invitation"], (unit.tenant_id, work_request_id))
 
 
 def _invite(unit: Unit, work: WorkRequest) -> None:

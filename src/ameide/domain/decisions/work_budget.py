@@ -27,7 +27,7 @@ def reserve(
     """
     cap = _granted(gates) or policy.work_budget or Budget()
     asked = work.budget or Budget()
-    limit = (change.budget if change else None) or policy.change_budget or Budget()
+    limit = limit_of(policy, change)
     agent = work.work_kind == WorkKind.AGENT_WORK
     open_works = {w.work_request_id: w for w in works if w.status not in ENDED}
     tokens, cost = 0, 0
@@ -48,6 +48,11 @@ def reserve(
             _cap(asked.max_cost_micros, cap.max_cost_micros, agent), limit.max_cost_micros, cost, agent, "cost_micros"
         ),
     )
+
+
+def limit_of(policy: Policy, change: Change | None) -> Budget:
+    """What all works of a change may use together; 0 is no limit."""
+    return (change.budget if change else None) or policy.change_budget or Budget()
 
 
 def tokens_of(usage: Usage) -> int:

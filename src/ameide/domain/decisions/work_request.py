@@ -20,6 +20,7 @@ from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
 from ameide_core_proto.transformation.work.v1.command_service_pb import RequestWorkRequest
 from ameide_core_proto.transformation.work.v1.facts_pb import WorkRequested
 from ameide_core_proto.transformation.work.v1.work_pb import (
+    ActionKind,
     Budget,
     RequestedBy,
     TimeoutPolicy,
@@ -28,6 +29,8 @@ from ameide_core_proto.transformation.work.v1.work_pb import (
     WorkRequest,
     WorkStatus,
 )
+
+_FINAL = (ActionKind.MERGE, ActionKind.PUBLISH, ActionKind.DEPLOY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Grounds:
     policy: Policy
     change: Change | None = None
     run: Run | None = None
-    # Gates of the run, works and claims of the change.
+    # Gates of the run; works and claims of the change, if the decision looks back.
     gates: Sequence[Gate] = field(default_factory=list[Gate])
     works: Sequence[WorkRequest] = field(default_factory=list[WorkRequest])
     claims: Sequence[Claim] = field(default_factory=list[Claim])
@@ -61,6 +64,12 @@ def request(
     )
     facts: list[Message] = [consumed] if consumed else []
     return [*facts, WorkRequested(work=work)]
+
+
+def looks_back(command: RequestWorkRequest, grounds: Grounds) -> bool:
+    """Whether the decision rests on what the change's works have done: final steps, and all under a budget."""
+    final = command.work_kind == WorkKind.TOOL_RUN and command.action_kind in _FINAL
+    return final or work_budget.limit_of(grounds.policy, grounds.change) != Budget()
 
 
 def _need_open(command: RequestWorkRequest, grounds: Grounds) -> None:

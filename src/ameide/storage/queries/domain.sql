@@ -13,9 +13,9 @@ SELECT fingerprint, response FROM ameide.idempotency WHERE tenant_id = %s AND co
 -- Stores the answer in the transaction of its effect.
 UPDATE ameide.idempotency SET response = %s WHERE tenant_id = %s AND command = %s AND client_request_id = %s
 
--- name: now
--- The database's clock is the only one that records go by.
-SELECT clock_timestamp() AS now
+-- name: grounds
+-- See the function: what a request for work rests on, its change and gates locked.
+SELECT kind, state FROM ameide.grounds(%s, %s, %s, %s)
 
 -- name: lock_aggregate
 -- Locks before deciding, so that versions are contiguous and outbox ids follow them.
@@ -47,9 +47,11 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT DO NOTHING
 
 -- name: see_process_fact
--- Remembers (run_epoch, seq); a known pair inserts nothing.
-INSERT INTO ameide.process_fact_seen (tenant_id, process_instance_id, run_epoch, seq) VALUES (%s, %s, %s, %s)
+-- Remembers each (run_epoch, seq); a known pair inserts nothing and does not come back.
+INSERT INTO ameide.process_fact_seen (tenant_id, process_instance_id, run_epoch, seq)
+SELECT %s, %s, run_epoch, seq FROM unnest(%s::integer[], %s::integer[]) AS said (run_epoch, seq)
 ON CONFLICT DO NOTHING
+RETURNING run_epoch, seq
 
 -- name: token
 -- Looked up in the context of the tenant that the token names.

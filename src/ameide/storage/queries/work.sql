@@ -23,10 +23,6 @@ SELECT state FROM ameide.work WHERE tenant_id = %s AND work_request_id = %s FOR 
 -- A look without a lock: an ended work stays as it is.
 SELECT state FROM ameide.work WHERE tenant_id = %s AND work_request_id = %s
 
--- name: lock_unless_busy
--- For whoever holds an invitation: waiting for the work here while its holder waits for the invitation would deadlock.
-SELECT state FROM ameide.work WHERE tenant_id = %s AND work_request_id = %s FOR UPDATE SKIP LOCKED
-
 -- name: lock_open_of_change
 -- In the order of ids, so that two of these can't deadlock.
 SELECT state FROM ameide.work
@@ -35,6 +31,16 @@ WHERE tenant_id = %s AND change_id = %s AND status IN ('requested', 'started') O
 -- name: of_change
 -- What the change has done so far, for gates and budgets; the change is locked.
 SELECT state FROM ameide.work WHERE tenant_id = %s AND change_id = %s ORDER BY work_request_id
+
+-- name: of_queue
+-- Those of one queue only, for who wrote code in a change.
+SELECT state FROM ameide.work WHERE tenant_id = %s AND change_id = %s AND queue = %s ORDER BY work_request_id
+
+-- name: claims_of_queue
+-- Who claimed those, lost claims included.
+SELECT a.work_request_id, a.attempt, a.claim_id, a.principal_id, a.run_until, a.usage, a.ended_at, a.ended_by
+FROM ameide.attempt a JOIN ameide.work w USING (tenant_id, work_request_id)
+WHERE w.tenant_id = %s AND w.change_id = %s AND w.queue = %s ORDER BY a.work_request_id, a.attempt
 
 -- name: claims_of_change
 -- Who claimed what and what it used, lost claims included.
@@ -47,11 +53,6 @@ WHERE w.tenant_id = %s AND w.change_id = %s ORDER BY a.work_request_id, a.attemp
 -- and what it was acknowledged to have used must be in what the outcome settles.
 SELECT work_request_id, attempt, claim_id, principal_id, run_until, usage, ended_at, ended_by
 FROM ameide.attempt WHERE tenant_id = %s AND work_request_id = %s AND attempt = %s FOR UPDATE
-
--- name: running_claim
--- The work that this claim already runs: its answer was lost on the way.
-SELECT work_request_id FROM ameide.attempt
-WHERE tenant_id = %s AND ended_at IS NULL AND claim_id = %s AND principal_id = %s
 
 -- name: insert_claim
 -- Its wait counts from when the work last became free to claim.
@@ -89,26 +90,9 @@ VALUES (%(tenant_id)s, %(evidence_bundle_id)s, %(work_request_id)s, %(change_id)
 -- Claim, cancel and end use up whatever invitation is waiting.
 DELETE FROM ameide.queue_item WHERE tenant_id = %s AND work_request_id = %s
 
--- name: as_gateway
--- Invitations are taken as the gateway, for the length of one transaction at most.
-SET LOCAL ROLE ameide_gateway
-
--- name: as_application
--- Everything else is done as the application, which row-level security binds to the tenant.
-SET LOCAL ROLE NONE
-
--- name: one_poll_at_a_time
--- Two polls with one claim_id must not take two works: the second waits and then repeats the first one's answer.
-SELECT pg_advisory_xact_lock(hashtextextended(%s, 5274))
-
--- name: take_invitation
--- The oldest one that nobody else is answering.
-WITH oldest AS MATERIALIZED (
-    SELECT tenant_id, work_request_id FROM ameide.queue_item
-    WHERE tenant_id = %s AND queue = ANY(%s) ORDER BY position LIMIT 1 FOR UPDATE SKIP LOCKED)
-DELETE FROM ameide.queue_item q USING oldest
-WHERE q.tenant_id = oldest.tenant_id AND q.work_request_id = oldest.work_request_id
-RETURNING q.work_request_id
+-- name: next_work
+-- See the function: the claim's own work, or that of the oldest invitation that nobody else is answering.
+SELECT work_request_id, running, state FROM ameide.next_work(%s, %s, %s, %s)
 
 -- name: lock_sweep
 -- Whoever gets this row sweeps; replicas skip it and stay quiet.

@@ -1,0 +1,69 @@
+-- Reads that belong together, in one round trip each. Each statement inside sees what was committed before it began, as
+-- if they came one by one, and all run with the caller's own rights: row-level security holds as it does outside.
+
+-- Everything that RequestWork rests on, its change and its gates locked in that order. Of a run its change is known first;
+-- the run is read again under the change's lock, since a cancel or a close may just have been committed.
+CREATE FUNCTION ameide.grounds(tenant text, run text, change text, repository text)
+RETURNS TABLE (kind text, state bytea) LANGUAGE plpgsql AS $$
+DECLARE
+    of_change text := change;
+BEGIN
+    IF run <> '' THEN
+        SELECT a.parent_id INTO of_change FROM ameide.aggregate a
+        WHERE a.tenant_id = tenant AND a.kind = 'run' AND a.id = run;
+    END IF;
+    IF of_change <> '' THEN
+        RETURN QUERY SELECT a.kind, a.state FROM ameide.aggregate a
+        WHERE a.tenant_id = tenant AND a.kind = 'change' AND a.id = of_change FOR UPDATE;
+    END IF;
+    RETURN QUERY SELECT a.kind, a.state FROM ameide.aggregate a
+    WHERE a.tenant_id = tenant AND ((a.kind = 'run' AND a.id = run) OR (a.kind = 'repository' AND a.id = repository)
+        OR (a.kind = 'policy' AND a.id = repository));
+    IF run <> '' THEN
+        RETURN QUERY SELECT a.kind, a.state FROM ameide.aggregate a
+        WHERE a.tenant_id = tenant AND a.kind = 'gate' AND a.parent_id = run ORDER BY a.id FOR UPDATE;
+    END IF;
+END
+$$;
+
+-- The next work of a claim: the one that it runs already, else that of the oldest free invitation, which is used up. The
+-- invitation is taken as the gateway, the work locked as the application; a work that somebody else holds comes without
+-- its state, and the caller gives the invitation back.
+CREATE FUNCTION ameide.next_work(tenant text, queues text[], claim text, principal text)
+RETURNS TABLE (work_request_id text, running boolean, state bytea) LANGUAGE plpgsql AS $$
+DECLARE
+    found_id text;
+    found_state bytea;
+BEGIN
+    -- Two polls with one claim_id must not take two works: the second waits and then repeats the first one's answer.
+    PERFORM pg_advisory_xact_lock(hashtextextended(tenant || ':' || claim, 5274));
+    SELECT a.work_request_id INTO found_id FROM ameide.attempt a
+    WHERE a.tenant_id = tenant AND a.ended_at IS NULL AND a.claim_id = claim AND a.principal_id = principal;
+    IF FOUND THEN
+        RETURN QUERY SELECT found_id, true, NULL::bytea;
+        RETURN;
+    END IF;
+    SET LOCAL ROLE ameide_gateway;
+    WITH oldest AS MATERIALIZED (
+        SELECT q.tenant_id, q.work_request_id FROM ameide.queue_item q
+        WHERE q.tenant_id = tenant AND q.queue = ANY(queues) ORDER BY q.position LIMIT 1 FOR UPDATE SKIP LOCKED)
+    DELETE FROM ameide.queue_item q USING oldest o
+    WHERE q.tenant_id = o.tenant_id AND q.work_request_id = o.work_request_id
+    RETURNING q.work_request_id INTO found_id;
+    SET LOCAL ROLE NONE;
+    IF found_id IS NULL THEN
+        RETURN;
+    END IF;
+    -- Waiting for the work here while its holder waits for the invitation would deadlock.
+    SELECT w.state INTO found_state FROM ameide.work w
+    WHERE w.tenant_id = tenant AND w.work_request_id = found_id FOR UPDATE SKIP LOCKED;
+    RETURN QUERY SELECT found_id, false, found_state;
+END
+$$;
+
+-- The running attempt of a claim is looked up at each poll, among all that run. By its work an attempt has its key.
+DROP INDEX ameide.attempt_running;
+CREATE INDEX attempt_claim ON ameide.attempt (tenant_id, claim_id) WHERE ended_at IS NULL;
+
+GRANT EXECUTE ON FUNCTION ameide.grounds(text, text, text, text) TO ameide_app;
+GRANT EXECUTE ON FUNCTION ameide.next_work(text, text[], text, text) TO ameide_app;
