@@ -73,7 +73,7 @@ class Ameide:
                 for work, attempt in _claimed(answer):
                     heard = running.setdefault(work.work_request_id, asyncio.get_running_loop().create_future())
                     heard.set_result(now)
-                    await self._finish(outcome(work, attempt, claim_id))
+                    await self._finish([outcome(work, attempt, claim_id)])
 
         async def one() -> float:
             at = time.perf_counter()
@@ -97,22 +97,23 @@ class Ameide:
         claimed = _claimed(await self._poll(claim_id, wait, batch))
         for _ in claimed:
             meter.count(time.perf_counter())
-        for work, attempt in claimed:
-            await self._finish(outcome(work, attempt, claim_id))
+        if claimed:
+            await self._finish([outcome(work, attempt, claim_id) for work, attempt in claimed])
         return bool(claimed)
 
     async def _poll(self, claim_id: str, wait: int, batch: int) -> pb.PollWorkResponse:
-        del batch
         return await self._domain.gateway.poll(
-            EXECUTOR, pb.PollWorkRequest(queues=[QUEUE], claim_id=claim_id, wait_seconds=wait)
+            EXECUTOR, pb.PollWorkRequest(queues=[QUEUE], claim_id=claim_id, wait_seconds=wait, max_works=batch)
         )
 
-    async def _finish(self, command: pb.RecordWorkOutcomeRequest) -> None:
-        async def handler(unit: Unit) -> pb.RecordWorkOutcomeResponse:
-            return await claims.record_work_outcome(unit, command)
+    async def _finish(self, outcomes: list[pb.RecordWorkOutcomeRequest]) -> None:
+        async def handler(unit: Unit) -> pb.RecordWorkOutcomesResponse:
+            return await claims.record_work_outcomes(unit, pb.RecordWorkOutcomesRequest(outcomes=outcomes))
 
-        await self._domain.service.perform(EXECUTOR, "RecordWorkOutcome", None, handler)
+        await self._domain.service.perform(EXECUTOR, "RecordWorkOutcomes", None, handler)
 
 
 def _claimed(answer: pb.PollWorkResponse) -> list[tuple[WorkRequest, int]]:
-    return [(answer.work, answer.attempt)] if answer.answer == pb.ClaimAnswer.RUN and answer.work else []
+    if answer.answer != pb.ClaimAnswer.RUN or answer.work is None:
+        return []
+    return [(answer.work, answer.attempt), *((one.work, one.attempt) for one in answer.more if one.work is not None)]

@@ -22,6 +22,7 @@ from ameide.domain.commands.work import WorkCommands
 from ameide.domain.server import Server
 from ameide.domain.service import Service
 from ameide.domain.sweeper import Sweeper
+from ameide.domain.tokens import KnownTokens
 from ameide.errors import AmeideError, InvalidArgument
 from ameide.events import gauges, parking
 from ameide.events.archive import Archiver, Held
@@ -37,7 +38,7 @@ from ameide.infra.settings import OPERATOR_VARIABLES, STORE_VARIABLES
 from ameide.process.ingress import Ingress
 from ameide.process.worker import ProcessWorker
 from ameide.rpc.clients import Clients
-from ameide.rpc.interceptors import Caller, Door
+from ameide.rpc.interceptors import Door
 from ameide.rpc.listener import Listener
 from ameide.rpc.probes import Probes
 from ameide.stopping import Stop, unless
@@ -196,10 +197,8 @@ def _services(database: Database, wakeups: Wakeups, settings: Settings) -> list[
     def wake() -> None:
         wakeups.ring("outbox")
 
-    async def authenticate(token: str) -> Caller:
-        return await access.authenticate(database, token)
-
-    door = (Door(authenticate),)
+    tokens = KnownTokens(database)
+    door = (Door(tokens.authenticate),)
     archived = ArchivedLog(database, _Objects(settings))
     service = Service(database, wake)
     return [
@@ -209,7 +208,7 @@ def _services(database: Database, wakeups: Wakeups, settings: Settings) -> list[
             WorkCommands(service, wakeups, lease_seconds=settings.lease_seconds), interceptors=door
         ),
         ProcessFactServiceASGIApplication(ProcessFacts(service), interceptors=door),
-        AccessServiceASGIApplication(access.Access(service), interceptors=door),
+        AccessServiceASGIApplication(access.Access(service, tokens.forget), interceptors=door),
         GovernanceQueryServiceASGIApplication(GovernanceQueries(database, wakeups, archived), interceptors=door),
         WorkQueryServiceASGIApplication(WorkQueries(database, wakeups), interceptors=door),
     ]

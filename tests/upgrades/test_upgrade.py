@@ -111,7 +111,7 @@ async def test_a_token_from_before_is_known(past: Past) -> None:
     await past.upgrade()
     database = Database(past.spine.dsn("ameide_app"), max_size=1)
     await database.open()
-    known = await authenticate(database, f"ameide_default_{before.OLD_TOKEN}_{before.OLD_SECRET}")
+    known, _ = await authenticate(database, f"ameide_default_{before.OLD_TOKEN}_{before.OLD_SECRET}")
     assert (known.principal_id, known.queues) == ("verifier", VERIFIER.queues)
     await database.close()
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -29,8 +30,8 @@ _SQL = sql.load("domain")
 _TOKEN = re.compile(r"ameide_([a-z0-9][a-z0-9-]*)_(tok-[0-9a-f]{32})_([A-Za-z0-9-]{43})")
 
 
-async def authenticate(database: Database, token: str) -> Caller:
-    """The caller that a bearer token stands for. Raises Unauthenticated without telling why."""
+async def authenticate(database: Database, token: str) -> tuple[Caller, float]:
+    """The caller that a token stands for, and for how many seconds more. Raises Unauthenticated without telling why."""
     refused = Unauthenticated("the token is not valid", remedy="Set AMEIDE_TOKEN or AMEIDE_TOKEN_FILE to a current one")
     match = _TOKEN.fullmatch(token)
     if match is None:
@@ -43,27 +44,32 @@ async def authenticate(database: Database, token: str) -> Caller:
     if row["revoked_at"] is not None or (row["expires_at"] is not None and row["expires_at"] <= row["now"]):
         raise refused
     principal = Principal.from_binary(bytes(row["state"]))
-    return Caller(
+    valid = (row["expires_at"] - row["now"]).total_seconds() if row["expires_at"] is not None else math.inf
+    caller = Caller(
         tenant_id=tenant,
         principal_id=principal.principal_id,
         kind=principal.kind.name,
         roles=frozenset(principal.roles),
         queues=frozenset(row["queues"]),
     )
+    return caller, valid
 
 
 class Access(AccessService):
-    """The door for principals and tokens; an admin's, but for WhoAmI."""
+    """The door for principals and tokens; an admin's, but for WhoAmI. `forget` is called when a token may say less."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, forget: Callable[[], None]) -> None:
         self._service = service
+        self._forget = forget
 
     async def admit_principal(
         self, request: pb.AdmitPrincipalRequest, _ctx: RequestContext[Any, Any]
     ) -> pb.AdmitPrincipalResponse:
-        return await self._service.execute(
+        answer = await self._service.execute(
             _admin(), "AdmitPrincipal", request, pb.AdmitPrincipalResponse, admit_principal
         )
+        self._forget()
+        return answer
 
     async def issue_token(self, request: pb.IssueTokenRequest, _ctx: RequestContext[Any, Any]) -> pb.IssueTokenResponse:
         async def handler(unit: Unit) -> pb.IssueTokenResponse:
@@ -87,7 +93,9 @@ class Access(AccessService):
                 raise NotFound(f"no token {request.token_id}", remedy="`ameide token list` shows them")
             return pb.RevokeTokenResponse(token=_token(row))
 
-        return await self._service.perform(_admin(), "RevokeToken", request.scope, handler)
+        answer = await self._service.perform(_admin(), "RevokeToken", request.scope, handler)
+        self._forget()
+        return answer
 
     async def who_am_i(self, _request: pb.WhoAmIRequest, _ctx: RequestContext[Any, Any]) -> pb.WhoAmIResponse:
         caller = current_caller()

@@ -23,7 +23,8 @@ SCHEMA_VERSION = 1
 
 
 async def state_facts(unit: Unit) -> None:
-    """Append the unit's facts and intents to the outbox, facts first, in the order in which they were recorded."""
+    """Write the unit's rows; append its facts and intents to the outbox, facts first, in the order of recording."""
+    unit.flush()
     messages = [_fact(unit, fact) for fact in unit.facts]
     messages += [_intent(unit, intent) for intent in unit.intents if isinstance(intent, WorkExecutionRequested)]
     if messages:

@@ -23,8 +23,8 @@ async def wait_for_cursor(tx: Transaction, name: str) -> None:
 
 
 async def advance_cursor(tx: Transaction, name: str, position: int) -> None:
-    """Move the watermark, in the transaction of the effect or after it."""
-    await tx.execute(_SQL["advance_cursor"], {"name": name, "position": position})
+    """Move the watermark with the commit, in the transaction of the effect or after it."""
+    tx.later(_SQL["advance_cursor"], {"name": name, "position": position})
 
 
 async def read(tx: Transaction, after: int, limit: int) -> list[LoggedMessage]:

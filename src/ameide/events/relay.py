@@ -38,7 +38,7 @@ class Relay:
         db: Database,
         wakeups: Wakeups,
         *,
-        batch: int = 500,
+        batch: int = 1000,
         elsewhere: Collection[str] = (),
         partition: int = PARTITION,
     ) -> None:
@@ -59,14 +59,11 @@ class Relay:
                 return 0
             after: int = head["position"]
             edge = await self._edge_beyond(tx, after + self._batch)
-            done = await tx.fetch_one(_SQL["move"], {"head": after, "limit": self._batch})
+            done = await tx.fetch_one(_SQL["move"], {"head": after, "limit": self._batch, "elsewhere": self._elsewhere})
             moved, intents = (done["moved"], done["intents"]) if done else (0, 0)
             if moved:
                 tx.point = "relay.move"
-                upto = after + moved
-                if intents:
-                    await tx.execute(_SQL["invite"], {"after": after, "upto": upto, "elsewhere": self._elsewhere})
-                await tx.execute(_SQL["set_head"], {"head": upto})
+                tx.later(_SQL["set_head"], {"head": after + moved})
         self._edge = edge
         if moved:
             metrics.EVENTS_PUBLISHED.inc(moved)

@@ -10,14 +10,18 @@ from ameide.domain.decisions import verification, work_claim, work_outcome
 from ameide.domain.decisions.work import Claim, waiting_from
 from ameide.domain.decisions.work_claim import Lease
 from ameide.domain.unit import Unit
+from ameide.errors import AmeideError, InvalidArgument
 from ameide.storage import sql
 from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
 from ameide_core_proto.transformation.work.v1.command_service_pb import (
     ClaimAnswer,
+    OutcomeAnswer,
     RecordWorkHeartbeatRequest,
     RecordWorkHeartbeatResponse,
     RecordWorkOutcomeRequest,
     RecordWorkOutcomeResponse,
+    RecordWorkOutcomesRequest,
+    RecordWorkOutcomesResponse,
     RecordWorkStartedResponse,
     ReleaseWorkRequest,
     ReleaseWorkResponse,
@@ -92,8 +96,40 @@ async def record_work_outcome(unit: Unit, command: RecordWorkOutcomeRequest) -> 
     Raises Fenced when this is not the claim, InvalidArgument without its evidence, Refused(SELF_GRADING).
     """
     unit.caller.need(EXECUTOR)
+    found = await work_rows.lock_with_claims(unit, [(command.work_request_id, command.attempt)])
+    return await _end(unit, command, *found.get(command.work_request_id, (None, None)))
+
+
+async def record_work_outcomes(unit: Unit, command: RecordWorkOutcomesRequest) -> RecordWorkOutcomesResponse:
+    """Several outcomes in one transaction. One that is refused is told so, and keeps no other from being recorded.
+
+    Raises InvalidArgument when a work is named twice.
+    """
+    unit.caller.need(EXECUTOR)
+    asked = [(one.work_request_id, one.attempt) for one in command.outcomes]
+    if len({id for id, _ in asked}) < len(asked):
+        raise InvalidArgument("name a work twice", field="outcomes", remedy="A work ends once; send one outcome for it")
+    found = await work_rows.lock_with_claims(unit, asked)
+    answers: list[OutcomeAnswer] = []
+    for one in command.outcomes:
+        answer = OutcomeAnswer(work_request_id=one.work_request_id)
+        try:
+            ended = await _end(unit, one, *found.get(one.work_request_id, (None, None)))
+            answer.idempotent_replay = ended.idempotent_replay
+        except AmeideError as error:
+            if error.retry:
+                raise
+            answer.reason, answer.message = error.reason or type(error).__name__, str(error)
+        answers.append(answer)
+    return RecordWorkOutcomesResponse(answers=answers)
+
+
+async def _end(
+    unit: Unit, command: RecordWorkOutcomeRequest, work: WorkRequest | None, claim: Claim | None
+) -> RecordWorkOutcomeResponse:
     principal_id = unit.caller.principal_id
-    work, claim = await work_rows.lock_with_claim(unit, command.work_request_id, command.attempt)
+    if work is None:
+        raise work_rows.unknown(command.work_request_id)
     if work_outcome.is_replay(work, claim, command, principal_id):
         return RecordWorkOutcomeResponse(work=work, idempotent_replay=True)
     claim = work_claim.need_current(work, claim, command.attempt, command.claim_id, principal_id)
@@ -115,7 +151,10 @@ async def record_work_outcome(unit: Unit, command: RecordWorkOutcomeRequest) -> 
 async def release_work(unit: Unit, command: ReleaseWorkRequest) -> ReleaseWorkResponse:
     """Give the claim back: requested again without spending a lost claim; canceled if that was asked for."""
     unit.caller.need(EXECUTOR)
-    work, claim = await work_rows.lock_with_claim(unit, command.work_request_id, command.attempt)
+    found = await work_rows.lock_with_claims(unit, [(command.work_request_id, command.attempt)])
+    if not found:
+        raise work_rows.unknown(command.work_request_id)
+    work, claim = found[command.work_request_id]
     claim = work_claim.need_current(work, claim, command.attempt, command.claim_id, unit.caller.principal_id)
     work_rows.end_claim(unit, work, "released", claim.usage)
     return ReleaseWorkResponse(work=await _give_back(unit, work, claim))

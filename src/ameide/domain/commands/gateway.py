@@ -14,6 +14,7 @@ from ameide.rpc.interceptors import Caller
 from ameide.storage import sql
 from ameide_core_proto.transformation.work.v1.command_service_pb import (
     ClaimAnswer,
+    ClaimedWork,
     PollWorkRequest,
     PollWorkResponse,
     RecordWorkStartedResponse,
@@ -58,39 +59,51 @@ class Gateway:
                 waited = int(loop.time() - arrived)
                 pause = POLL_SECONDS
                 try:
-                    response = await self._service.perform(
+                    answers = await self._service.perform(
                         caller, "PollWork", None, lambda unit: self._next(unit, request)
                     )
                 except _Busy:
-                    response, pause = None, BUSY_SECONDS
-                if response is not None and response.answer == ClaimAnswer.RUN:
-                    return PollWorkResponse(
-                        answer=response.answer,
-                        attempt=response.attempt,
-                        # Executors count from when they sent the call, so the time it waited here comes on top.
-                        lease_seconds=response.lease_seconds + waited,
-                        work=response.work,
-                    )
-                if response is not None:
+                    answers, pause = [], BUSY_SECONDS
+                if runs := [answer for answer in answers if answer.answer == ClaimAnswer.RUN]:
+                    return _answer(runs, waited)
+                if answers:
                     continue
                 left = deadline - loop.time()
                 if left <= 0 or self._wakeups.closing:
                     return PollWorkResponse(answer=ClaimAnswer.NONE)
                 await bell.wait(min(pause, left))
 
-    async def _next(self, unit: Unit, request: PollWorkRequest) -> RecordWorkStartedResponse | None:
-        """The answer to one claim, or None when no invitation is waiting. A declined one is used up like any other."""
-        found = await unit.tx.fetch_one(
-            _SQL["next_work"], (unit.tenant_id, list(request.queues), request.claim_id, unit.caller.principal_id)
-        )
-        if found is None:
+    async def _next(self, unit: Unit, request: PollWorkRequest) -> list[RecordWorkStartedResponse]:
+        """The answers of one claim, none when no invitation is waiting. A declined one is used up like any other."""
+        most = max(request.max_works, 1)
+        asked = (unit.tenant_id, list(request.queues), request.claim_id, unit.caller.principal_id, most)
+        answers: list[RecordWorkStartedResponse] = []
+        for found in await unit.tx.fetch_all(_SQL["next_works"], asked):
+            if found["running"]:
+                answer = await claims.record_work_started(
+                    unit, found["work_request_id"], request.claim_id, self._lease_seconds, request.runner
+                )
+            elif found["state"] is None:
+                raise _Busy
+            else:
+                work = WorkRequest.from_binary(found["state"])
+                answer = await claims.answer_claim(unit, work, request.claim_id, self._lease_seconds, request.runner)
+            answers.append(answer)
+        if not answers:
             unit.tx.point = ""
-            return None
-        if found["running"]:
-            return await claims.record_work_started(
-                unit, found["work_request_id"], request.claim_id, self._lease_seconds, request.runner
-            )
-        if found["state"] is None:
-            raise _Busy
-        work = WorkRequest.from_binary(found["state"])
-        return await claims.answer_claim(unit, work, request.claim_id, self._lease_seconds, request.runner)
+        return answers
+
+
+def _answer(runs: list[RecordWorkStartedResponse], waited: int) -> PollWorkResponse:
+    # Executors count from when they sent the call, so the time it waited here comes on top.
+    more = [
+        ClaimedWork(attempt=run.attempt, lease_seconds=run.lease_seconds + waited, work=run.work) for run in runs[1:]
+    ]
+    first = runs[0]
+    return PollWorkResponse(
+        answer=first.answer,
+        attempt=first.attempt,
+        lease_seconds=first.lease_seconds + waited,
+        work=first.work,
+        more=more,
+    )

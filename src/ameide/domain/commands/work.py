@@ -84,6 +84,16 @@ class WorkCommands(WorkCommandService):
             _measure(answer.work)
         return answer
 
+    async def record_work_outcomes(
+        self,
+        request: pb.RecordWorkOutcomesRequest,
+        _ctx: RequestContext[pb.RecordWorkOutcomesRequest, pb.RecordWorkOutcomesResponse],
+    ) -> pb.RecordWorkOutcomesResponse:
+        async def handler(unit: Unit) -> pb.RecordWorkOutcomesResponse:
+            return await claims.record_work_outcomes(unit, request)
+
+        return await self._service.perform(current_caller(), "RecordWorkOutcomes", request.scope, handler)
+
     async def release_work(
         self, request: pb.ReleaseWorkRequest, _ctx: RequestContext[pb.ReleaseWorkRequest, pb.ReleaseWorkResponse]
     ) -> pb.ReleaseWorkResponse:

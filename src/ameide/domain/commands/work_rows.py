@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from ameide.domain.decisions.work import Claim, Waiting
@@ -15,6 +16,19 @@ from ameide_core_proto.transformation.work.v1.facts_pb import WorkExecutionReque
 from ameide_core_proto.transformation.work.v1.work_pb import EvidenceBundle, Usage, WorkRequest
 
 _SQL = sql.load("work")
+_SAVED = (
+    "tenant_id",
+    "work_request_id",
+    "status",
+    "attempt",
+    "dispatch",
+    "lost_claims",
+    "cancel_requested",
+    "announce_at",
+    "claim_deadline",
+    "version",
+    "state",
+)
 
 
 def insert(unit: Unit, work: WorkRequest, waiting: Waiting) -> None:
@@ -25,7 +39,8 @@ def insert(unit: Unit, work: WorkRequest, waiting: Waiting) -> None:
 
 def save(unit: Unit, work: WorkRequest, waiting: Waiting | None = None) -> None:
     """Write a work that is running or has ended; `waiting` is for one that stays requested."""
-    unit.tx.later(_SQL["save"], _columns(unit, work, waiting))
+    columns = _columns(unit, work, waiting)
+    unit.write(_SQL["save"], tuple(columns[name] for name in _SAVED))
 
 
 def save_and_invite(unit: Unit, work: WorkRequest, waiting: Waiting) -> None:
@@ -36,26 +51,37 @@ def save_and_invite(unit: Unit, work: WorkRequest, waiting: Waiting) -> None:
 
 async def lock(unit: Unit, work_request_id: str) -> WorkRequest:
     """The work, locked until the end. Raises NotFound, also for another tenant's id."""
-    row = await unit.tx.fetch_one(_SQL["lock"], (unit.tenant_id, work_request_id))
+    row = await unit.tx.fetch_one(_SQL["lock"], (unit.tenant_id, [work_request_id]))
     if row is None:
-        raise NotFound(f"no work {work_request_id}", remedy="`ameide work list` shows those that there are")
+        raise unknown(work_request_id)
     return WorkRequest.from_binary(row["state"])
+
+
+async def lock_with_claims(
+    unit: Unit, attempts: Sequence[tuple[str, int]]
+) -> dict[str, tuple[WorkRequest, Claim | None]]:
+    """Works by their ids, locked until the end, each with the claim of an attempt, read under those locks.
+
+    One that is not there is left out, also when it is another tenant's.
+    """
+    ids, numbers = [id for id, _ in attempts], [number for _, number in attempts]
+    works, found = await unit.tx.fetch_each(
+        (_SQL["lock"], (unit.tenant_id, ids)), (_SQL["claim"], (ids, numbers, unit.tenant_id))
+    )
+    claims = {row["work_request_id"]: _claim(row) for row in found}
+    states = [WorkRequest.from_binary(row["state"]) for row in works]
+    return {work.work_request_id: (work, claims.get(work.work_request_id)) for work in states}
+
+
+def unknown(work_request_id: str) -> NotFound:
+    """The answer to an id that names no work."""
+    return NotFound(f"no work {work_request_id}", remedy="`ameide work list` shows those that there are")
 
 
 async def find(unit: Unit, work_request_id: str) -> WorkRequest | None:
     """The work or None, not locked."""
     row = await unit.tx.fetch_one(_SQL["find"], (unit.tenant_id, work_request_id))
     return WorkRequest.from_binary(row["state"]) if row else None
-
-
-async def lock_with_claim(unit: Unit, work_request_id: str, attempt: int) -> tuple[WorkRequest, Claim | None]:
-    """The work, locked until the end, and the claim of an attempt, read under that lock. Raises NotFound."""
-    works, found = await unit.tx.fetch_each(
-        (_SQL["lock"], (unit.tenant_id, work_request_id)), (_SQL["claim"], (unit.tenant_id, work_request_id, attempt))
-    )
-    if not works:
-        raise NotFound(f"no work {work_request_id}", remedy="`ameide work list` shows those that there are")
-    return WorkRequest.from_binary(works[0]["state"]), _claim(found[0]) if found else None
 
 
 async def lock_open_of_change(unit: Unit, change_id: str) -> list[WorkRequest]:
@@ -66,77 +92,50 @@ async def lock_open_of_change(unit: Unit, change_id: str) -> list[WorkRequest]:
 
 async def of_change(unit: Unit, change_id: str) -> tuple[list[WorkRequest], list[Claim]]:
     """All works of a change, oldest first, and all of their claims."""
-    key = (unit.tenant_id, change_id)
-    works, found = await unit.tx.fetch_each((_SQL["of_change"], key), (_SQL["claims_of_change"], key))
-    return [WorkRequest.from_binary(row["state"]) for row in works], [_claim(row) for row in found]
+    return await _with_claims(unit, await unit.tx.fetch_all(_SQL["of_change"], (unit.tenant_id, change_id)))
 
 
 async def of_queue(unit: Unit, change_id: str, queue: str) -> tuple[list[WorkRequest], list[Claim]]:
     """The works of a change on one queue, oldest first, and their claims."""
-    key = (unit.tenant_id, change_id, queue)
-    works, found = await unit.tx.fetch_each((_SQL["of_queue"], key), (_SQL["claims_of_queue"], key))
-    return [WorkRequest.from_binary(row["state"]) for row in works], [_claim(row) for row in found]
+    return await _with_claims(unit, await unit.tx.fetch_all(_SQL["of_queue"], (unit.tenant_id, change_id, queue)))
+
+
+async def _with_claims(unit: Unit, rows: Sequence[Row]) -> tuple[list[WorkRequest], list[Claim]]:
+    works = [WorkRequest.from_binary(row["state"]) for row in rows]
+    if not works:
+        return [], []
+    ids = [work.work_request_id for work in works]
+    return works, [_claim(row) for row in await unit.tx.fetch_all(_SQL["claims_of"], (unit.tenant_id, ids))]
 
 
 async def claim_of(unit: Unit, work_request_id: str, attempt: int) -> Claim | None:
     """The claim of one attempt, locked until the end; its work is locked before it."""
-    row = await unit.tx.fetch_one(_SQL["claim"], (unit.tenant_id, work_request_id, attempt))
+    row = await unit.tx.fetch_one(_SQL["claim"], ([work_request_id], [attempt], unit.tenant_id))
     return _claim(row) if row else None
 
 
 def insert_claim(unit: Unit, work: WorkRequest, claim_id: str, lease: Lease, runner: str) -> None:
     """Write the claim of a new attempt, which is its lease."""
-    unit.tx.later(
-        _SQL["insert_claim"],
-        {
-            "tenant_id": unit.tenant_id,
-            "work_request_id": work.work_request_id,
-            "attempt": work.attempt,
-            "claim_id": claim_id,
-            "principal_id": work.executor_principal_id,
-            "runner": runner,
-            "now": unit.now,
-            "lease_until": lease.until,
-            "run_until": lease.run_until,
-            "requested_at": work.requested_at.to_datetime() if work.requested_at else unit.now,
-        },
-    )
+    requested_at = work.requested_at.to_datetime() if work.requested_at else unit.now
+    place = (unit.tenant_id, work.work_request_id, work.attempt, claim_id, work.executor_principal_id, runner)
+    unit.write(_SQL["insert_claim"], (*place, unit.now, lease.until, lease.run_until, requested_at))
 
 
 def end_claim(unit: Unit, work: WorkRequest, ended_by: str, usage: Usage) -> None:
     """End the claim of the current attempt and settle what it used."""
-    unit.tx.later(
-        _SQL["end_claim"],
-        {
-            "tenant_id": unit.tenant_id,
-            "work_request_id": work.work_request_id,
-            "attempt": work.attempt,
-            "now": unit.now,
-            "ended_by": ended_by,
-            "usage": usage.to_binary(),
-        },
-    )
+    place = (unit.tenant_id, work.work_request_id, work.attempt)
+    unit.write(_SQL["end_claim"], (*place, unit.now, ended_by, usage.to_binary()))
 
 
 def insert_evidence(unit: Unit, work: WorkRequest, evidence: EvidenceBundle) -> None:
     """Keep the bundle of the outcome that ends a work, whole."""
-    unit.tx.later(
-        _SQL["insert_evidence"],
-        {
-            "tenant_id": unit.tenant_id,
-            "evidence_bundle_id": evidence.evidence_bundle_id,
-            "work_request_id": work.work_request_id,
-            "change_id": work.change_id,
-            "attempt": evidence.attempt,
-            "now": unit.now,
-            "body": evidence.to_binary(),
-        },
-    )
+    place = (unit.tenant_id, evidence.evidence_bundle_id, work.work_request_id, work.change_id, evidence.attempt)
+    unit.write(_SQL["insert_evidence"], (*place, unit.now, evidence.to_binary()))
 
 
 def remove_invitation(unit: Unit, work_request_id: str) -> None:
     """Use up the invitation, if one is waiting."""
-    unit.tx.later(_SQL["remove_invitation"], (unit.tenant_id, work_request_id))
+    unit.write(_SQL["remove_invitation"], (unit.tenant_id, work_request_id))
 
 
 def _invite(unit: Unit, work: WorkRequest) -> None:

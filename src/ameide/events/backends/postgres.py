@@ -26,6 +26,7 @@ class PostgresFactStream:
         self._held = AsyncExitStack()
         self._tx: Transaction | None = None
         self._position = 0
+        self._acknowledged = False
 
     async def activate(self) -> bool:
         """See `FactStream.activate`."""
@@ -35,7 +36,7 @@ class PostgresFactStream:
             position = await lock_cursor(tx, self._consumer)
             if position is None:
                 return False
-            self._held, self._tx, self._position = held.pop_all(), tx, position
+            self._held, self._tx, self._position, self._acknowledged = held.pop_all(), tx, position, False
             return True
 
     async def fetch(self, limit: int) -> list[LoggedMessage]:
@@ -47,8 +48,7 @@ class PostgresFactStream:
         """See `FactStream.acknowledge`."""
         async with self._active() as tx:
             tx.point = f"{self._consumer}.position"
-            await advance_cursor(tx, self._consumer, position)
-            self._position = position
+            self._position, self._acknowledged = position, True
 
     async def wait(self, seconds: float) -> None:
         """See `FactStream.wait`."""
@@ -56,7 +56,9 @@ class PostgresFactStream:
 
     async def release(self) -> None:
         """See `FactStream.release`."""
-        self._tx = None
+        tx, self._tx = self._tx, None
+        if tx is not None and self._acknowledged:
+            await advance_cursor(tx, self._consumer, self._position)
         await self._held.aclose()
 
     @asynccontextmanager

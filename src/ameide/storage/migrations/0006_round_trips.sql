@@ -26,38 +26,37 @@ BEGIN
 END
 $$;
 
--- The next work of a claim: the one that it runs already, else that of the oldest free invitation, which is used up. The
--- invitation is taken as the gateway, the work locked as the application; a work that somebody else holds comes without
--- its state, and the caller gives the invitation back.
-CREATE FUNCTION ameide.next_work(tenant text, queues text[], claim text, principal text)
+-- The next works of a claim: those that it runs already, else those of the oldest free invitations, which are used up. The
+-- invitations are taken as the gateway, the works locked as the application; a work that somebody else holds comes without
+-- its state, and the caller gives the invitations back.
+CREATE FUNCTION ameide.next_works(tenant text, queues text[], claim text, principal text, most integer)
 RETURNS TABLE (work_request_id text, running boolean, state bytea) LANGUAGE plpgsql AS $$
 DECLARE
-    found_id text;
-    found_state bytea;
+    taken text[];
 BEGIN
-    -- Two polls with one claim_id must not take two works: the second waits and then repeats the first one's answer.
+    -- Two polls with one claim_id must not take other works: the second waits and then repeats the first one's answer.
     PERFORM pg_advisory_xact_lock(hashtextextended(tenant || ':' || claim, 5274));
-    SELECT a.work_request_id INTO found_id FROM ameide.attempt a
+    RETURN QUERY SELECT a.work_request_id, true, NULL::bytea FROM ameide.attempt a
     WHERE a.tenant_id = tenant AND a.ended_at IS NULL AND a.claim_id = claim AND a.principal_id = principal;
     IF FOUND THEN
-        RETURN QUERY SELECT found_id, true, NULL::bytea;
         RETURN;
     END IF;
     SET LOCAL ROLE ameide_gateway;
     WITH oldest AS MATERIALIZED (
         SELECT q.tenant_id, q.work_request_id FROM ameide.queue_item q
-        WHERE q.tenant_id = tenant AND q.queue = ANY(queues) ORDER BY q.position LIMIT 1 FOR UPDATE SKIP LOCKED)
-    DELETE FROM ameide.queue_item q USING oldest o
-    WHERE q.tenant_id = o.tenant_id AND q.work_request_id = o.work_request_id
-    RETURNING q.work_request_id INTO found_id;
+        WHERE q.tenant_id = tenant AND q.queue = ANY(queues) ORDER BY q.position LIMIT most FOR UPDATE SKIP LOCKED
+    ), used_up AS (
+        DELETE FROM ameide.queue_item q USING oldest o
+        WHERE q.tenant_id = o.tenant_id AND q.work_request_id = o.work_request_id
+        RETURNING q.work_request_id)
+    SELECT array_agg(u.work_request_id) INTO taken FROM used_up u;
     SET LOCAL ROLE NONE;
-    IF found_id IS NULL THEN
-        RETURN;
-    END IF;
-    -- Waiting for the work here while its holder waits for the invitation would deadlock.
-    SELECT w.state INTO found_state FROM ameide.work w
-    WHERE w.tenant_id = tenant AND w.work_request_id = found_id FOR UPDATE SKIP LOCKED;
-    RETURN QUERY SELECT found_id, false, found_state;
+    -- Waiting for a work here while its holder waits for the invitation would deadlock.
+    RETURN QUERY
+    WITH locked AS MATERIALIZED (
+        SELECT w.work_request_id, w.state FROM ameide.work w
+        WHERE w.tenant_id = tenant AND w.work_request_id = ANY(taken) FOR UPDATE SKIP LOCKED)
+    SELECT t.id, false, l.state FROM unnest(taken) AS t (id) LEFT JOIN locked l ON l.work_request_id = t.id;
 END
 $$;
 
@@ -66,4 +65,4 @@ DROP INDEX ameide.attempt_running;
 CREATE INDEX attempt_claim ON ameide.attempt (tenant_id, claim_id) WHERE ended_at IS NULL;
 
 GRANT EXECUTE ON FUNCTION ameide.grounds(text, text, text, text) TO ameide_app;
-GRANT EXECUTE ON FUNCTION ameide.next_work(text, text[], text, text) TO ameide_app;
+GRANT EXECUTE ON FUNCTION ameide.next_works(text, text[], text, text, integer) TO ameide_app;

@@ -8,16 +8,21 @@ VALUES (
     %(dispatch)s, %(lost_claims)s, %(cancel_requested)s, %(announce_at)s, %(claim_deadline)s, %(version)s, %(state)s)
 
 -- name: save
--- The whole state is the message; the columns are what the sweeper and the heartbeat look at.
-UPDATE ameide.work SET
-    status = %(status)s, attempt = %(attempt)s, dispatch = %(dispatch)s, lost_claims = %(lost_claims)s,
-    cancel_requested = %(cancel_requested)s, announce_at = %(announce_at)s, claim_deadline = %(claim_deadline)s,
-    version = %(version)s, state = %(state)s
-WHERE tenant_id = %(tenant_id)s AND work_request_id = %(work_request_id)s
+-- Several at once. The whole state is the message; the columns are what the sweeper and the heartbeat look at.
+UPDATE ameide.work AS w SET
+    status = s.status, attempt = s.attempt, dispatch = s.dispatch, lost_claims = s.lost_claims,
+    cancel_requested = s.cancel_requested, announce_at = s.announce_at, claim_deadline = s.claim_deadline,
+    version = s.version, state = s.state
+FROM unnest(
+    %s::text[], %s::text[], %s::text[], %s::integer[], %s::integer[], %s::integer[], %s::boolean[], %s::timestamptz[],
+    %s::timestamptz[], %s::bigint[], %s::bytea[]) AS s (
+    tenant_id, work_request_id, status, attempt, dispatch, lost_claims, cancel_requested, announce_at, claim_deadline,
+    version, state)
+WHERE w.tenant_id = s.tenant_id AND w.work_request_id = s.work_request_id
 
 -- name: lock
--- Every decision about a work is made under its row's lock.
-SELECT state FROM ameide.work WHERE tenant_id = %s AND work_request_id = %s FOR UPDATE
+-- Every decision about a work is made under its row's lock. In the order of ids, so that two of these can't deadlock.
+SELECT state FROM ameide.work WHERE tenant_id = %s AND work_request_id = ANY(%s) ORDER BY work_request_id FOR UPDATE
 
 -- name: find
 -- A look without a lock: an ended work stays as it is.
@@ -36,33 +41,31 @@ SELECT state FROM ameide.work WHERE tenant_id = %s AND change_id = %s ORDER BY w
 -- Those of one queue only, for who wrote code in a change.
 SELECT state FROM ameide.work WHERE tenant_id = %s AND change_id = %s AND queue = %s ORDER BY work_request_id
 
--- name: claims_of_queue
--- Who claimed those, lost claims included.
-SELECT a.work_request_id, a.attempt, a.claim_id, a.principal_id, a.run_until, a.usage, a.ended_at, a.ended_by
-FROM ameide.attempt a JOIN ameide.work w USING (tenant_id, work_request_id)
-WHERE w.tenant_id = %s AND w.change_id = %s AND w.queue = %s ORDER BY a.work_request_id, a.attempt
-
--- name: claims_of_change
--- Who claimed what and what it used, lost claims included.
-SELECT a.work_request_id, a.attempt, a.claim_id, a.principal_id, a.run_until, a.usage, a.ended_at, a.ended_by
-FROM ameide.attempt a JOIN ameide.work w USING (tenant_id, work_request_id)
-WHERE w.tenant_id = %s AND w.change_id = %s ORDER BY a.work_request_id, a.attempt
+-- name: claims_of
+-- Who claimed some works and what it used, lost claims included.
+SELECT work_request_id, attempt, claim_id, principal_id, run_until, usage, ended_at, ended_by
+FROM ameide.attempt WHERE tenant_id = %s AND work_request_id = ANY(%s) ORDER BY work_request_id, attempt
 
 -- name: claim
--- The claim of one attempt; of the current attempt it is the lease. Locked, after its work: a heartbeat locks nothing else,
--- and what it was acknowledged to have used must be in what the outcome settles.
-SELECT work_request_id, attempt, claim_id, principal_id, run_until, usage, ended_at, ended_by
-FROM ameide.attempt WHERE tenant_id = %s AND work_request_id = %s AND attempt = %s FOR UPDATE
+-- The claims of some attempts; of the current attempt it is the lease. Locked, after their works: a heartbeat locks nothing
+-- else, and what it was acknowledged to have used must be in what the outcome settles.
+SELECT a.work_request_id, a.attempt, a.claim_id, a.principal_id, a.run_until, a.usage, a.ended_at, a.ended_by
+FROM unnest(%s::text[], %s::integer[]) AS asked (work_request_id, attempt)
+JOIN ameide.attempt a USING (work_request_id, attempt) WHERE a.tenant_id = %s ORDER BY a.work_request_id FOR UPDATE OF a
 
 -- name: insert_claim
--- Its wait counts from when the work last became free to claim.
+-- Several at once. The wait of each counts from when its work last became free to claim.
 INSERT INTO ameide.attempt (
     tenant_id, work_request_id, attempt, claim_id, principal_id, runner, claimed_at, lease_until, run_until,
     last_heartbeat_at, queue_wait_ms)
-SELECT %(tenant_id)s, %(work_request_id)s, %(attempt)s, %(claim_id)s, %(principal_id)s, %(runner)s, %(now)s,
-    %(lease_until)s, %(run_until)s, %(now)s, greatest(0, round(extract(epoch FROM %(now)s::timestamptz - coalesce(
-        (SELECT max(ended_at) FROM ameide.attempt
-         WHERE tenant_id = %(tenant_id)s AND work_request_id = %(work_request_id)s), %(requested_at)s::timestamptz)) * 1000))
+SELECT c.tenant_id, c.work_request_id, c.attempt, c.claim_id, c.principal_id, c.runner, c.now, c.lease_until,
+    c.run_until, c.now, greatest(0, round(extract(epoch FROM c.now - coalesce(
+        (SELECT max(a.ended_at) FROM ameide.attempt a
+         WHERE a.tenant_id = c.tenant_id AND a.work_request_id = c.work_request_id), c.requested_at)) * 1000))
+FROM unnest(
+    %s::text[], %s::text[], %s::integer[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[],
+    %s::timestamptz[], %s::timestamptz[]) AS c (
+    tenant_id, work_request_id, attempt, claim_id, principal_id, runner, now, lease_until, run_until, requested_at)
 
 -- name: extend
 -- Extends the lease of the running claim, past its end too as long as nobody swept it, but never past run_until.
@@ -77,22 +80,26 @@ WHERE a.tenant_id = %(tenant_id)s AND a.work_request_id = %(work_request_id)s AN
 RETURNING w.cancel_requested, a.lease_until, a.run_until
 
 -- name: end_claim
--- Ends a claim; its pair is fenced from now on.
-UPDATE ameide.attempt SET ended_at = %(now)s, ended_by = %(ended_by)s, usage = %(usage)s
-WHERE tenant_id = %(tenant_id)s AND work_request_id = %(work_request_id)s AND attempt = %(attempt)s AND ended_at IS NULL
+-- Ends claims; their pairs are fenced from now on.
+UPDATE ameide.attempt AS a SET ended_at = e.now, ended_by = e.ended_by, usage = e.usage
+FROM unnest(%s::text[], %s::text[], %s::integer[], %s::timestamptz[], %s::text[], %s::bytea[])
+    AS e (tenant_id, work_request_id, attempt, now, ended_by, usage)
+WHERE a.tenant_id = e.tenant_id AND a.work_request_id = e.work_request_id AND a.attempt = e.attempt
+    AND a.ended_at IS NULL
 
 -- name: insert_evidence
--- In the transaction of the outcome that lists it. A work ends once, so it has one bundle.
+-- In the transaction of the outcomes that list it. A work ends once, so it has one bundle.
 INSERT INTO ameide.evidence (tenant_id, evidence_bundle_id, work_request_id, change_id, attempt, recorded_at, body)
-VALUES (%(tenant_id)s, %(evidence_bundle_id)s, %(work_request_id)s, %(change_id)s, %(attempt)s, %(now)s, %(body)s)
+SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::integer[], %s::timestamptz[], %s::bytea[])
 
 -- name: remove_invitation
--- Claim, cancel and end use up whatever invitation is waiting.
-DELETE FROM ameide.queue_item WHERE tenant_id = %s AND work_request_id = %s
+-- Claim, cancel and end use up whatever invitations are waiting.
+DELETE FROM ameide.queue_item AS q USING unnest(%s::text[], %s::text[]) AS u (tenant_id, work_request_id)
+WHERE q.tenant_id = u.tenant_id AND q.work_request_id = u.work_request_id
 
--- name: next_work
--- See the function: the claim's own work, or that of the oldest invitation that nobody else is answering.
-SELECT work_request_id, running, state FROM ameide.next_work(%s, %s, %s, %s)
+-- name: next_works
+-- See the function: the claim's own works, or those of the oldest invitations that nobody else is answering.
+SELECT work_request_id, running, state FROM ameide.next_works(%s, %s, %s, %s, %s)
 
 -- name: lock_sweep
 -- Whoever gets this row sweeps; replicas skip it and stay quiet.

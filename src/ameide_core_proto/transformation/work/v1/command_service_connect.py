@@ -19,7 +19,7 @@ from connectrpc.server import ConnectASGIApplication, ConnectWSGIApplication, DE
 from protobuf import DescService
 
 from . import command_service_pb
-from .command_service_pb import CancelWorkRequest, CancelWorkResponse, PollWorkRequest, PollWorkResponse, RecordWorkHeartbeatRequest, RecordWorkHeartbeatResponse, RecordWorkOutcomeRequest, RecordWorkOutcomeResponse, RecordWorkStartedRequest, RecordWorkStartedResponse, ReleaseWorkRequest, ReleaseWorkResponse, RequestWorkRequest, RequestWorkResponse
+from .command_service_pb import CancelWorkRequest, CancelWorkResponse, PollWorkRequest, PollWorkResponse, RecordWorkHeartbeatRequest, RecordWorkHeartbeatResponse, RecordWorkOutcomeRequest, RecordWorkOutcomeResponse, RecordWorkOutcomesRequest, RecordWorkOutcomesResponse, RecordWorkStartedRequest, RecordWorkStartedResponse, ReleaseWorkRequest, ReleaseWorkResponse, RequestWorkRequest, RequestWorkResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -50,6 +50,12 @@ class WorkCommandService(Protocol):
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def record_work_outcome(self, request: RecordWorkOutcomeRequest, ctx: RequestContext[RecordWorkOutcomeRequest, RecordWorkOutcomeResponse], /) -> RecordWorkOutcomeResponse:
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    async def record_work_outcomes(self, request: RecordWorkOutcomesRequest, ctx: RequestContext[RecordWorkOutcomesRequest, RecordWorkOutcomesResponse], /) -> RecordWorkOutcomesResponse:
+        """
+        Several at once, in one transaction; each stands or falls by itself.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def release_work(self, request: ReleaseWorkRequest, ctx: RequestContext[ReleaseWorkRequest, ReleaseWorkResponse], /) -> ReleaseWorkResponse:
@@ -138,6 +144,17 @@ class WorkCommandServiceASGIApplication(ConnectASGIApplication[WorkCommandServic
                         stream_type=StreamType.UNARY,
                     ),
                     function=svc.record_work_outcome,
+                ),
+                "/ameide_core_proto.transformation.work.v1.WorkCommandService/RecordWorkOutcomes": Endpoint.unary(
+                    method=MethodInfo(
+                        name="RecordWorkOutcomes",
+                        service_name="ameide_core_proto.transformation.work.v1.WorkCommandService",
+                        input=RecordWorkOutcomesRequest,
+                        output=RecordWorkOutcomesResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.record_work_outcomes,
                 ),
                 "/ameide_core_proto.transformation.work.v1.WorkCommandService/ReleaseWork": Endpoint.unary(
                     method=MethodInfo(
@@ -287,6 +304,29 @@ class WorkCommandServiceClient(ConnectClient):
             headers=headers,
             timeout_ms=timeout_ms,
         )
+    async def record_work_outcomes(
+        self,
+        request: RecordWorkOutcomesRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> RecordWorkOutcomesResponse:
+        """
+        Several at once, in one transaction; each stands or falls by itself.
+        """
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="RecordWorkOutcomes",
+                service_name="ameide_core_proto.transformation.work.v1.WorkCommandService",
+                input=RecordWorkOutcomesRequest,
+                output=RecordWorkOutcomesResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
     async def release_work(
         self,
         request: ReleaseWorkRequest,
@@ -328,6 +368,12 @@ class WorkCommandServiceSync(Protocol):
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def record_work_outcome(self, request: RecordWorkOutcomeRequest, ctx: RequestContext[RecordWorkOutcomeRequest, RecordWorkOutcomeResponse], /) -> RecordWorkOutcomeResponse:
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def record_work_outcomes(self, request: RecordWorkOutcomesRequest, ctx: RequestContext[RecordWorkOutcomesRequest, RecordWorkOutcomesResponse], /) -> RecordWorkOutcomesResponse:
+        """
+        Several at once, in one transaction; each stands or falls by itself.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def release_work(self, request: ReleaseWorkRequest, ctx: RequestContext[ReleaseWorkRequest, ReleaseWorkResponse], /) -> ReleaseWorkResponse:
@@ -414,6 +460,17 @@ class WorkCommandServiceWSGIApplication(ConnectWSGIApplication):
                         stream_type=StreamType.UNARY,
                     ),
                     function=service.record_work_outcome,
+                ),
+                "/ameide_core_proto.transformation.work.v1.WorkCommandService/RecordWorkOutcomes": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="RecordWorkOutcomes",
+                        service_name="ameide_core_proto.transformation.work.v1.WorkCommandService",
+                        input=RecordWorkOutcomesRequest,
+                        output=RecordWorkOutcomesResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.record_work_outcomes,
                 ),
                 "/ameide_core_proto.transformation.work.v1.WorkCommandService/ReleaseWork": EndpointSync.unary(
                     method=MethodInfo(
@@ -557,6 +614,29 @@ class WorkCommandServiceClientSync(ConnectClientSync):
                 service_name="ameide_core_proto.transformation.work.v1.WorkCommandService",
                 input=RecordWorkOutcomeRequest,
                 output=RecordWorkOutcomeResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def record_work_outcomes(
+        self,
+        request: RecordWorkOutcomesRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> RecordWorkOutcomesResponse:
+        """
+        Several at once, in one transaction; each stands or falls by itself.
+        """
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="RecordWorkOutcomes",
+                service_name="ameide_core_proto.transformation.work.v1.WorkCommandService",
+                input=RecordWorkOutcomesRequest,
+                output=RecordWorkOutcomesResponse,
                 idempotency_level=IdempotencyLevel.UNKNOWN,
                 stream_type=StreamType.UNARY,
             ),
