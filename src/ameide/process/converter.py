@@ -11,7 +11,7 @@ import dataclasses
 import json
 from collections.abc import Iterable
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, cast, get_type_hints
 
 from protobuf import Message
 from temporalio.api.common.v1 import Payload
@@ -24,6 +24,7 @@ from temporalio.converter import (
     EncodingPayloadConverter,
     JSONPlainPayloadConverter,
     JSONTypeConverter,
+    value_to_type,
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
@@ -80,6 +81,9 @@ MESSAGE_TYPES = _message_types(_VOCABULARY)
 """Full protobuf name to class, for every message that may cross the border to Temporal."""
 
 
+_HINTS = "__carried_fields__"
+
+
 class MessagePayloadConverter(EncodingPayloadConverter):
     """Binary protobuf with `messageType` in the metadata."""
 
@@ -112,17 +116,32 @@ class _StateEncoder(AdvancedJSONEncoder):
         if isinstance(o, Message):
             return json.loads(o.to_json())
         if dataclasses.is_dataclass(o) and not isinstance(o, type):
-            # Field by field: dataclasses.asdict would descend into messages.
-            return {field.name: getattr(o, field.name) for field in dataclasses.fields(o)}
+            # Field by field: dataclasses.asdict would descend into messages. What is None is left out, as
+            # most of what a run knows is, since each field that is read back costs a workflow task its time.
+            values = ((field.name, getattr(o, field.name)) for field in dataclasses.fields(o))
+            return {name: value for name, value in values if value is not None}
         return super().default(o)
 
 
 class _StateDecoder(JSONTypeConverter):
     def to_typed_value(self, hint: Any, value: Any) -> Any:
         # The hint may be a union or a generic alias, too.
-        if not isinstance(hint, type) or not issubclass(hint, Message):
+        if not isinstance(hint, type):
             return JSONTypeConverter.Unhandled
-        return cast("type[AnyMessage]", hint).from_json(json.dumps(value))
+        kind = cast("type[Any]", hint)
+        if issubclass(kind, Message):
+            return cast("type[AnyMessage]", kind).from_json(json.dumps(value))
+        if dataclasses.is_dataclass(kind) and isinstance(value, dict):
+            given = cast("dict[str, Any]", value)
+            return kind(**{name: value_to_type(of, given[name], [self]) for name, of in _hints(kind) if name in given})
+        return JSONTypeConverter.Unhandled
+
+
+def _hints(kind: type[Any]) -> list[tuple[str, Any]]:
+    """The fields with their types, kept at the class: to find them out takes longer than all else."""
+    if _HINTS not in vars(kind):
+        setattr(kind, _HINTS, list(get_type_hints(kind).items()))
+    return vars(kind)[_HINTS]
 
 
 class ProcessPayloadConverter(CompositePayloadConverter):
