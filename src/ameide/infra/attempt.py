@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
@@ -39,6 +40,9 @@ from ameide_core_proto.transformation.work.v1.work_pb import (
 )
 
 logger = logging.getLogger(__name__)
+
+ENDED = "ended-processes.json"
+"""The artifact with the pids that had to be killed, in the order met; absent when every process ended by itself."""
 
 _ENDING, _RESERVE = 40.0, 15.0
 
@@ -109,6 +113,7 @@ class Attempt:
                 return
             if children.reaped:
                 live.line(f"ended processes {', '.join(map(str, children.reaped))}")
+                evidence.add_text(ENDED, json.dumps({"pids": children.reaped}), "application/json")
             live.close()
             evidence.add_file("work.log", workspace.private / "work.log", "text/plain")
             await report(self._claim, conclusion, evidence, self._store, self._redactor, self._usage)
