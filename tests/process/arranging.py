@@ -262,11 +262,6 @@ def refused(command: str, reason: str, times: int = 1) -> Arrange:
     return arrange
 
 
-def canceled_work(script: Script) -> None:
-    assert [name for name, _ in script.commands if name == "cancel_work"] == ["cancel_work"]
-    assert script.opened[-1].kind != HUMAN
-
-
 def never_closed_itself(script: Script) -> None:
     assert "close_run" not in [name for name, _ in script.commands]
 

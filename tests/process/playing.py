@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import cast
 
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 
 from ameide.contracts.ids import new_message_id
 from ameide.process.activities import DomainCommands
@@ -28,6 +28,16 @@ class Played:
     script: Script
     outcome: str
     handle: WorkflowHandle[object, str]
+
+
+async def histories(played: Played) -> AsyncGenerator[WorkflowHistory]:
+    """The histories of a run from its first on, along Continue-As-New."""
+    run_id = played.handle.first_execution_run_id
+    while run_id:
+        handle = played.script.client.get_workflow_handle(played.script.pid, run_id=run_id)
+        history = await handle.fetch_history()
+        yield history
+        run_id = history.events[-1].workflow_execution_continued_as_new_event_attributes.new_execution_run_id
 
 
 @asynccontextmanager

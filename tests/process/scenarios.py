@@ -28,9 +28,6 @@ from tests.process.arranging import (
     at,
     both,
     cancel_after_rejection,
-    cancel_at_gate,
-    cancel_held_work,
-    canceled_work,
     candidate,
     close_from_outside,
     each_once,
@@ -56,6 +53,8 @@ from tests.process.arranging import (
     used_up,
     works,
 )
+from tests.process.cancels import CANCELS
+from tests.process.races import RACES
 from tests.process.script import (
     BASE,
     EXPIRE,
@@ -71,8 +70,6 @@ from tests.process.script import (
     reject,
     sha,
 )
-
-_HELD_STEPS = ("preflight", "coder", "verify", "merge_push", "publish", "deploy")
 
 SCENARIOS: dict[str, Scenario] = {
     # Every gate approved, or not asked for.
@@ -276,28 +273,8 @@ SCENARIOS: dict[str, Scenario] = {
     "stuck_work_deaf": Scenario(
         "merged", DONE, stuck(Outcome(hold=True, deaf=True)), asked_about_stuck, gitops=False, recorded=False
     ),
-    # Cancel
-    "canceled_at_requirement": Scenario("canceled", CANCELED, on(REQ, WAIT), gates(REQ), cancel_at_gate(REQ)),
-    "canceled_at_acceptance": Scenario(
-        "canceled", CANCELED, on(ACC, WAIT), works(*TO_GREEN), cancel_at_gate(ACC), recorded=False
-    ),
-    "canceled_at_release": Scenario(
-        "canceled", CANCELED, on(READY, WAIT), works(*TO_MERGE), cancel_at_gate(READY), recorded=False
-    ),
-    "canceled_at_promotion": Scenario(
-        "canceled",
-        CANCELED,
-        on(PROMO, WAIT),
-        works(*TO_RELEASE, "deploy", "smoke"),
-        cancel_at_gate(PROMO),
-        recorded=False,
-    ),
-    **{
-        f"canceled_during_{step}": Scenario(
-            "canceled", CANCELED, at(step, HOLD), canceled_work, cancel_held_work, recorded=step == "coder"
-        )
-        for step in _HELD_STEPS
-    },
+    **CANCELS,
+    **RACES,
     "closed_from_outside": Scenario(
         "failed", FAILED, on(ACC, WAIT), never_closed_itself, close_from_outside, recorded=False
     ),

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -74,6 +74,7 @@ class Outcome:
     result: WorkResult = field(default_factory=WorkResult)
     hold: bool = False
     deaf: bool = False  # a cancel request is not heard
+    begun: bool = False  # while it is held, an executor has it
 
 
 def failed(code: FailureCode, *findings: Finding, outputs: Outputs | None = None) -> Outcome:
@@ -172,15 +173,20 @@ class Script:
         self.copies = 1
         self.reordered = False
         self.early = False
+        # How many answers of a command are lost on their way, after it had its effect.
+        self.lost_answers: dict[str, int] = defaultdict(int)
+        # Process facts that the Domain does not take.
+        self.refused_fact: Callable[[TransformationProcessFact], bool] = lambda _: False
         self.deliver: Callable[[DomainFact], Awaitable[None]] | None = None
         # What happened.
         self.commands: list[tuple[str, str]] = []
         self.requested: list[tuple[str, wrk.RequestWorkRequest]] = []
         self.opened: list[Gate] = []
         self.held: dict[str, WorkRequest] = {}
+        self.ended: dict[str, WorkStatus] = {}
         self.waiting: dict[GateKind, Gate] = {}
         self.process_facts: dict[tuple[int, int], TransformationProcessFact] = {}
-        self.signals = 0
+        self.sent: Counter[str] = Counter()
         self.late = 0
         self.tasks: set[asyncio.Task[None]] = set()
         self.changed = asyncio.Event()
@@ -225,7 +231,7 @@ class Script:
                 self.changed.clear()
                 await self.changed.wait()
 
-    async def state(self, fact: Message, kind: str, aggregate_id: str, version: int) -> None:
+    async def state(self, fact: Message, kind: str, aggregate_id: str, version: int, *, copies: int = 0) -> None:
         """State a fact: as often and in whatever order the script says."""
         topic = {
             "work": work_facts.TransformationWorkDomainFact,
@@ -240,18 +246,19 @@ class Script:
             process_instance_id=self.pid,
         )
         aggregate = AggregateRef(type=kind, id=aggregate_id, version=version)
-        await self.signal(topic(metadata=metadata, aggregate=aggregate, fact=body))  # pyright: ignore[reportArgumentType]
+        stated = topic(metadata=metadata, aggregate=aggregate, fact=body)  # pyright: ignore[reportArgumentType]
+        await self.signal(stated, copies or self.copies)
 
-    async def signal(self, fact: DomainFact) -> None:
+    async def signal(self, fact: DomainFact, copies: int) -> None:
         """What ingress does with a fact, or what the test has put in its place."""
         if self.deliver is not None:
             await self.deliver(fact)
             return
         handle = self.client.get_workflow_handle(self.pid)
-        for _ in range(self.copies):
-            self.signals += 1
+        for _ in range(copies):
             try:
                 await handle.signal(DOMAIN_FACT, decisive(fact))
+                self.sent[(fact.metadata or MessageMetadata()).message_id] += 1
             except RPCError as error:
                 if error.status != RPCStatusCode.NOT_FOUND:
                     raise
@@ -270,6 +277,7 @@ class Script:
     async def end_work(self, work: WorkRequest, outcome: Outcome) -> None:
         """The terminal fact of a work."""
         self.held.pop(work.work_request_id, None)
+        self.ended[work.work_request_id] = outcome.status
         ended = deepcopy(work)
         ended.version = 3
         ended.status = outcome.status

@@ -5,13 +5,14 @@ script where the real one has executors and people.
 """
 
 import itertools
+from collections.abc import Coroutine
 from copy import deepcopy
 from typing import TypeVar
 
 from protobuf import Message
 
 from ameide.contracts.subjects import subject_hash
-from ameide.errors import Refused
+from ameide.errors import InvalidArgument, Refused, Unreachable
 from ameide_core_proto.process.transformation.v1.process_fact_service_pb import (
     RecordProcessFactsRequest,
     RecordProcessFactsResponse,
@@ -82,8 +83,9 @@ class ScriptedDomain:
         stored = self._enter(script, "request_work", request.client_request_id, wrk.RequestWorkResponse)
         if stored:
             return stored
-        if script.refused_steps[step_of(request)]:
-            raise Refused("the step is refused", reason=script.refused_steps[step_of(request)].pop(0))
+        refused = script.refused_steps[step_of(request)]
+        if refused and (reason := refused.pop(0)):
+            raise Refused("the step is refused", reason=reason)
         if request.gate_pass is not None:
             gate = self.gates[request.gate_pass.gate_id][1]
             assert gate.subject_hash == request.gate_pass.subject_hash
@@ -110,11 +112,20 @@ class ScriptedDomain:
         answer = wrk.RequestWorkResponse(work=work)
         self.stored[request.client_request_id] = answer
         facts = self._work_facts(script, work, outcome)
+        await self._state(script, facts)
+        self._lose(script, "request_work")
+        return answer
+
+    async def _state(self, script: Script, facts: Coroutine[None, None, None]) -> None:
         if script.early:
             await facts
         else:
             script.later(facts)
-        return answer
+
+    def _lose(self, script: Script, command: str) -> None:
+        if script.lost_answers[command]:
+            script.lost_answers[command] -= 1
+            raise Unreachable("the answer is lost")
 
     async def _work_facts(self, script: Script, work: WorkRequest, outcome: Outcome) -> None:
         started = deepcopy(work)
@@ -128,6 +139,8 @@ class ScriptedDomain:
 
         if outcome.hold:
             await requested()
+            if outcome.begun:
+                await begun()
             script.held[work.work_request_id] = work
             if outcome.deaf:
                 script.held[work.work_request_id] = deepcopy(work)
@@ -180,10 +193,8 @@ class ScriptedDomain:
         queued = script.gates[request.kind]
         verdict = queued.pop(0) if queued else APPROVE
         facts = self._gate_facts(script, gate, verdict)
-        if script.early:
-            await facts
-        else:
-            script.later(facts)
+        await self._state(script, facts)
+        self._lose(script, "open_gate")
         return answer
 
     async def _gate_facts(self, script: Script, gate: Gate, verdict: Verdict) -> None:
@@ -286,6 +297,8 @@ class ScriptedDomain:
 
     async def record_process_facts(self, request: RecordProcessFactsRequest) -> RecordProcessFactsResponse:
         script = self.scripts[request.process_instance_id]
+        if any(script.refused_fact(fact) for fact in request.facts):
+            raise InvalidArgument("is longer than it may be", field="facts[0].activity_transitioned.reason")
         for fact in request.facts:
             script.process_facts.setdefault((fact.run_epoch, fact.seq), fact)
         script.changed.set()

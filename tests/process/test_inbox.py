@@ -2,6 +2,8 @@
 
 import itertools
 
+from hypothesis import given
+from hypothesis import strategies as st
 from protobuf import Message, Oneof
 
 from ameide.process.workflows.inbox import Inbox
@@ -59,6 +61,22 @@ def test_any_order_ends_at_the_newest_state() -> None:
         assert known.work is not None
         assert known.work.status == WorkStatus.SUCCEEDED
         assert known.message_ids == ["m3"]
+
+
+@given(st.lists(st.sampled_from(range(6)), max_size=20), st.permutations(range(6)))
+def test_repetitions_and_any_order_across_aggregates_change_nothing(before: list[int], order: list[int]) -> None:
+    """Whatever comes before, between and again: once each fact has come, the inbox is the same."""
+    votes = [
+        gate_fact(GateVoteRecorded(gate=Gate(gate_id="gat-1", version=version)), f"g{version}", version)
+        for version in (1, 2, 3)
+    ]
+    facts = [work_fact(1), work_fact(2), work_fact(3), *votes]
+    inbox, plain = Inbox(), Inbox()
+    for place in (*before, *order, *before):
+        inbox.take(facts[place])
+    for fact in facts:
+        plain.take(fact)
+    assert inbox == Inbox({key: plain.known[key] for key in inbox.known}, plain.tombstones)
 
 
 def test_a_message_counts_once() -> None:

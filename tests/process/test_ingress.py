@@ -1,8 +1,12 @@
 """Ingress on a real Temporal server: facts of a log become signals, workflows start once, nothing is lost or stuck."""
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
+import pytest
 from temporalio.client import Client
+from temporalio.service import RPCError
 
 from ameide.contracts import topics
 from ameide.process.workflows.inbox import DomainFact
@@ -43,6 +47,20 @@ async def test_a_fact_of_a_closed_run_is_late(town: Town) -> None:
     town.state(run, RunClosed(run=run), "run_closed")
     await town.step()
     assert town.ingress.counts == {"late": 2}
+
+
+async def test_nothing_restarts_a_closed_run_that_temporal_has_forgotten(town: Town) -> None:
+    """As after the namespace's retention: neither a late fact, nor its own request, which lay about or was parked."""
+    run = town.run(RunStatus.COMPLETED)
+    town.other(run)
+    town.requested(run)
+    town.log.messages[-1] = replace(town.log.messages[-1], occurred_at=datetime.now(UTC) - timedelta(days=40))
+    town.requested(run)
+    town.log.messages[-1] = replace(town.log.messages[-1], redriven=True)
+    await town.step()
+    assert town.ingress.counts == {"late": 3}
+    with pytest.raises(RPCError, match="not found"):
+        await town.temporal.get_workflow_handle(run.process_instance_id).describe()
 
 
 async def test_an_open_run_without_a_workflow_gets_one(town: Town) -> None:

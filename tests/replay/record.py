@@ -20,7 +20,7 @@ from temporalio.client import Client, WorkflowHistory
 from ameide import config
 from ameide.engine.engine import Engine
 from ameide.process.converter import DATA_CONVERTER
-from tests.process.playing import Played, play_all
+from tests.process.playing import Played, histories, play_all
 from tests.process.scenarios import SCENARIOS
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -35,14 +35,12 @@ def recorded(name: str) -> list[Path]:
 
 
 async def _links(played: Played) -> list[WorkflowHistory]:
-    """The histories of a run from its first on, along Continue-As-New."""
+    """The first histories of a run."""
     found: list[WorkflowHistory] = []
-    run_id = played.handle.first_execution_run_id
-    while run_id and len(found) < _LINKS:
-        handle = played.script.client.get_workflow_handle(played.script.pid, run_id=run_id)
-        history = await handle.fetch_history()
+    async for history in histories(played):
         found.append(history)
-        run_id = history.events[-1].workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+        if len(found) == _LINKS:
+            break
     return found
 
 

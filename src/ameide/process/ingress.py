@@ -24,6 +24,7 @@ from temporalio.client import Client
 
 from ameide.errors import AmeideError
 from ameide.events.messages import LoggedMessage
+from ameide.process.endings import Endings
 from ameide.process.signals import NotNow, Refusing, Signals
 from ameide.process.temporal import backoff, connect_patiently, need_answer
 from ameide.rpc.clients import Clients
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 CONSUMER = "ingress"
 _BATCH = 100
 _IDLE_SECONDS = 1.0
+_ENDINGS_SECONDS = 30.0
 # How far ahead of a run that is held ingress looks for others, and so what it remembers at most.
 _WINDOW = 1600
 # Between the tries of one message, in seconds.
@@ -107,6 +109,7 @@ class Ingress:
     ) -> None:
         self._source = source
         self._signals = Signals(domain)
+        self._endings = Endings(domain)
         self._address = address
         self._namespace = namespace
         self._patience = patience
@@ -129,6 +132,7 @@ class Ingress:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._until_stopped(self.step, temporal, self._source.wait))
             tasks.create_task(self._until_stopped(self.retry, temporal, asyncio.sleep))
+            tasks.create_task(self._until_stopped(self._close_endings, temporal, asyncio.sleep, _ENDINGS_SECONDS))
 
     def stop(self) -> None:
         """End after the batch in hand."""
@@ -143,18 +147,24 @@ class Ingress:
         act: Callable[[Client], Awaitable[bool]],
         temporal: Client,
         wait: Callable[[float], Coroutine[Any, Any, None]],
+        idle: float = _IDLE_SECONDS,
     ) -> None:
         attempt = 0
         while not self._stop.is_set():
             try:
                 if not await act(temporal):
-                    await unless(self._stop, wait(_IDLE_SECONDS))
+                    await unless(self._stop, wait(idle))
                 attempt = 0
             # Runs are served as a group of tasks, whose errors come as a group.
             except* AmeideError as errors:
                 log.warning("ingress starts again: %s", errors.exceptions[0])
                 await unless(self._stop, backoff(attempt))
                 attempt += 1
+
+    async def _close_endings(self, temporal: Client) -> bool:
+        if closed := await self._endings.close(temporal):
+            self.counts["closed"] += closed
+        return False
 
     async def retry(self, temporal: Client) -> bool:
         """Try those that were set aside and are due, beside the others; False when there was none."""

@@ -7,6 +7,7 @@ forgets closed workflows after a while.
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from temporalio.client import Client
@@ -16,18 +17,16 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from ameide.contracts.facts import open_payload
 from ameide.contracts.ids import parse_process_instance_id
-from ameide.errors import AmeideError, NotFound, PermissionDenied, Unauthenticated, Unreachable
+from ameide.errors import AmeideError, PermissionDenied, Unauthenticated
 from ameide.events.messages import LoggedMessage
 from ameide.faults import reach
 from ameide.process.decisive import continued
+from ameide.process.runs import Runs
 from ameide.process.steps import DOMAIN_FACT
 from ameide.process.workflows.inbox import DomainFact
 from ameide.rpc.clients import Clients
-from ameide_core_proto.common.v1.metadata_pb import Scope
-from ameide_core_proto.transformation.governance.v1.command_service_pb import CloseRunRequest
 from ameide_core_proto.transformation.governance.v1.facts_pb import RunClosed, RunRequested
 from ameide_core_proto.transformation.governance.v1.governance_pb import Run, RunStatus
-from ameide_core_proto.transformation.governance.v1.query_service_pb import GetChangeRequest, GetStatusRequest
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +34,10 @@ log = logging.getLogger(__name__)
 _REFUSALS = (RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.OUT_OF_RANGE)
 # Temporal's own bound of one signal. What passes the transport's bound is answered as if the server were only busy.
 _MAX_BYTES = 2 * 1024 * 1024
+
+
+# Temporal keeps a closed workflow for a day at the least.
+_REMEMBERED = timedelta(hours=12)
 
 
 class Refusing(Exception):
@@ -49,7 +52,7 @@ class Signals:
     """The effect of a fact. `domain` is asked only about runs that Temporal does not know."""
 
     def __init__(self, domain: Clients) -> None:
-        self._domain = domain
+        self._runs = Runs(domain)
 
     async def deliver(self, temporal: Client, message: LoggedMessage) -> str:
         """Once more is once too often for nobody: workflows know what they have heard.
@@ -78,6 +81,11 @@ class Signals:
     async def _signal(self, temporal: Client, message: LoggedMessage, lean: DomainFact, fact: DomainFact) -> str:
         body = fact.fact.value if fact.fact is not None else None
         if isinstance(body, RunRequested) and body.run is not None:
+            if _is_old(message):
+                # Temporal may have forgotten a workflow that came and went since.
+                run = await self._stored_run(message)
+                if run is None or run.status != RunStatus.OPEN:
+                    return "late"
             return await self._start(temporal, message, body.run, lean)
         try:
             handle = temporal.get_workflow_handle(message.process_instance_id)
@@ -121,49 +129,17 @@ class Signals:
         if run is None or run.status != RunStatus.OPEN:
             return "late"
         reach("ingress.close_run.before")
-        await self._domain.governance.close_run(
-            CloseRunRequest(
-                scope=Scope(tenant_id=message.tenant_id),
-                client_request_id=f"{message.process_instance_id}/ingress_close_run/1",
-                process_instance_id=message.process_instance_id,
-                status=RunStatus.FAILED,
-                outcome="failed",
-            )
-        )
+        await self._runs.close(message.tenant_id, message.process_instance_id)
         reach("ingress.close_run.after")
         return "closed"
 
     async def _stored_run(self, message: LoggedMessage) -> Run | None:
         """The run as the Domain states it at this place of the log or later; None when it knows no such run."""
-        parsed = parse_process_instance_id(message.process_instance_id)
-        if parsed is None:
-            return None
-        # "Unknown" counts only from a view that has come this far: the fact itself says that there is a run.
-        run = await self._find_run(message, parsed[1])
-        if run is None:
-            await self._need_projected(message)
-            run = await self._find_run(message, parsed[1])
-        return run
+        return await self._runs.find(message.tenant_id, message.process_instance_id, message.position)
 
-    async def _find_run(self, message: LoggedMessage, change_id: str) -> Run | None:
-        request = GetChangeRequest(
-            scope=Scope(tenant_id=message.tenant_id), min_position=message.position, change_id=change_id
-        )
-        try:
-            answer = await self._domain.queries.get_change(request)
-        except NotFound:
-            return None
-        return next((run for run in answer.runs if run.process_instance_id == message.process_instance_id), None)
 
-    async def _need_projected(self, message: LoggedMessage) -> None:
-        """Raises Unreachable, to be tried again, while the views are behind this message."""
-        status = await self._domain.queries.get_status(GetStatusRequest(scope=Scope(tenant_id=message.tenant_id)))
-        reached = status.read_context.log_position if status.read_context else 0
-        if reached < message.position:
-            raise Unreachable(
-                f"the views are at {reached}, {message.name} lies at {message.position}",
-                remedy="Is the projector running? `ameide status` tells",
-            )
+def _is_old(message: LoggedMessage) -> bool:
+    return message.redriven or datetime.now(UTC) - message.occurred_at > _REMEMBERED
 
 
 def _fact_of(message: LoggedMessage) -> DomainFact | None:

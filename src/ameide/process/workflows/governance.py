@@ -8,7 +8,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from ameide.process.steps import DOMAIN_FACT, WORKFLOW_TYPE
-from ameide.process.workflows import asides, implementation, merge, release, requirement
+from ameide.process.workflows import asides, gates, implementation, merge, release, requirement
 from ameide.process.workflows.context import (
     CancelAsked,
     GateReturned,
@@ -23,6 +23,7 @@ from ameide.process.workflows.inbox import DomainFact
 from ameide.process.workflows.state import Ending, RunState, Step
 from ameide_core_proto.process.transformation.v1.facts_pb import Phase
 from ameide_core_proto.transformation.governance.v1.governance_pb import RunInput, RunStatus
+from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind
 
 
 async def intake(run: RunContext) -> Step:
@@ -63,8 +64,12 @@ COURSE: dict[Step, tuple[Phase | None, Callable[[RunContext], Awaitable[Step]]]]
 }
 # Refusals by which the Domain says that the run is being canceled, or is over.
 _OVER = ("CHANGE_CANCELED", "CHANGE_CLOSED", "RUN_CANCELED", "RUN_CLOSED")
-# Refusals of a push that a decision on exactly these bytes would lift.
-_NOT_ACCEPTED = ("GATE_REQUIRED", "GATE_VOIDED", "GATE_NOT_PASSED", "GATE_SUPERSEDED", "GATE_MISMATCH")
+# Refusals of a pass that a new decision on exactly these bytes would lift.
+_NO_PASS = ("GATE_NOT_PASSED", "GATE_SUPERSEDED", "GATE_MISMATCH", "GATE_CONSUMED")
+_NOT_ACCEPTED = ("GATE_REQUIRED", "GATE_VOIDED", *_NO_PASS)
+# What older workers did not do; their histories go on as they began.
+_PASSES_END = "a refused pass is not shown again"
+_CLOSES_BARE = "a refused end is said without the facts before it"
 _NO_WAY_ON = (Step.ASK_HUMAN, Step.ASK_BUDGET, Step.WIND_DOWN)
 
 
@@ -127,17 +132,23 @@ class GovernanceRun:
         """The Domain said no to a command of the current step."""
         state = self._run.state
         if state.step == Step.CLOSE:
-            raise ApplicationError(f"The run could not be closed: {refusal.message}", non_retryable=True) from refusal
+            return self._close_refused(refusal)
         if refusal.reason in _OVER and state.ending is None:
             # The fact that says so is on its way; closing a run that is closed already is no error.
             return asides.canceled(self._run)
         state.ask = None
         if refusal.reason == "SUBJECT_CHANGED" and state.step == Step.REQUIREMENT:
             return requirement.outdated(self._run)
-        if refusal.reason in _NOT_ACCEPTED and state.step == Step.PUSH:
+        passes_end = refusal.reason in _NOT_ACCEPTED and workflow.patched(_PASSES_END)
+        before = refusal.reason in _NOT_ACCEPTED and refusal.reason != "GATE_CONSUMED"
+        if state.step == Step.PUSH and (passes_end or before):
+            if passes_end:
+                gates.retire(self._run, GateKind.ACCEPTANCE)
             state.acceptance = None
             state.acceptance_demanded = True
             return Step.ACCEPTANCE
+        if passes_end and refusal.reason in _NO_PASS and (again := release.gate_again(self._run, state.step)):
+            return again
         state.wind_down = None
         if state.step in _NO_WAY_ON:
             state.ending = state.ending or Ending(RunStatus.FAILED, "failed")
@@ -145,3 +156,19 @@ class GovernanceRun:
         if refusal.reason == "BUDGET_EXHAUSTED":
             return ask_budget(self._run, refusal.message, resume=state.step)
         return ask_human(self._run, f"{state.step}: {refusal.message}", [], resume=state.step)
+
+    def _close_refused(self, refusal: Refusal) -> Step:
+        """A run must not stay open without its workflow. What is refused may be a fact that is said before the end.
+
+        When nothing helps the workflow fails, and ingress closes its run.
+        """
+        state = self._run.state
+        known = workflow.patched(_CLOSES_BARE)
+        if known and refusal.reason == "IDEMPOTENCY_KEY_REUSED":
+            # The same call had its effect before, under the name of another principal.
+            return Step.CLOSED
+        if state.close_refused or not known:
+            raise ApplicationError(f"The run could not be closed: {refusal.message}", non_retryable=True) from refusal
+        state.close_refused = True
+        self._run.journal.drop()
+        return Step.CLOSE

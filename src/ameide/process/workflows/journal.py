@@ -75,6 +75,10 @@ class Journal:
         if batch is not None:
             del self._pages.unsent[: len(batch.facts)]
 
+    def drop(self) -> None:
+        """The owner refuses them, and would again."""
+        self._pages.unsent.clear()
+
     def started(self, workflow_type: str) -> None:
         """The run has begun."""
         self._note(ProcessInstanceStarted(workflow_type=workflow_type))

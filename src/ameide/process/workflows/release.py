@@ -218,6 +218,18 @@ def _next_environment(run: RunContext) -> Step:
     return Step.PROMOTION
 
 
+def gate_again(run: RunContext, step: Step) -> Step | None:
+    """The gate whose pass was refused to this step, to be decided anew; None when the course has none before it."""
+    if step == Step.PUBLISH and gates.required(run, GateKind.READY_TO_RELEASE):
+        gates.retire(run, GateKind.READY_TO_RELEASE)
+        return Step.READY_TO_RELEASE
+    environment = _environment(run)
+    if step == Step.DEPLOY and environment is not None and environment.gate_required:
+        gates.retire(run, GateKind.PROMOTION)
+        return Step.PROMOTION
+    return None
+
+
 def ending(run: RunContext, status: RunStatus, outcome: str) -> Step:
     """The run ends like this."""
     run.state.ending = Ending(status, outcome)

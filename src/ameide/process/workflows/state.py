@@ -166,6 +166,8 @@ class RunState:
     question: Question | None = None
     wind_down: WindDown | None = None
     ending: Ending | None = None
+    # The Domain has refused to close the run with all that was still to be said.
+    close_refused: bool = False
 
     @classmethod
     def at_start(cls, run: RunInput) -> RunState:
