@@ -77,6 +77,7 @@ def executor_settings(
         credentials=credentials(settings.credentials_dir),
         operator_environment=operator,
         store_options={name.lower(): value for name, value in store.items()},
+        otlp_headers=settings.otlp_headers,
         coder_command=settings.coder_command,
         coder_patches=settings.patches_dir,
     )

@@ -86,11 +86,13 @@ class ExecutorSettings:
     credentials: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     operator_environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     store_options: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    otlp_headers: str = field(default="", repr=False)
     coder_command: tuple[str, ...] = ()
     coder_patches: Path | None = None
 
     def secrets(self) -> tuple[str, ...]:
         """Values that must not reach a log, an error or evidence."""
-        values = [self.token, *self.credentials.values(), *self.store_options.values()]
+        collector = [header.partition("=")[2] for header in self.otlp_headers.split(",")]
+        values = [self.token, *self.credentials.values(), *self.store_options.values(), *collector]
         parts = [part for value in values for part in (value, *value.split(":")) if len(part) >= 8]
         return tuple(dict.fromkeys(parts))

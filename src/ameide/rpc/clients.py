@@ -41,7 +41,7 @@ class _Caller:
         /,
     ) -> RES:
         ctx.request_headers["authorization"] = self._header
-        if not is_traced(ctx.method):
+        if not is_traced(ctx.method) or not tracing.traced(tracing.current()):
             return await self._send(call_next, request, ctx)
         name = f"{ctx.method.service_name}/{ctx.method.name}"
         with tracing.span(name, "client", attributes=attributes_of(ctx.method)) as trace:

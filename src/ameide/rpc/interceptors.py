@@ -73,9 +73,9 @@ class Door:
         ctx: RequestContext[REQ, RES],
         /,
     ) -> RES:
-        if not is_traced(ctx.method):
-            return await self._answer(call_next, request, ctx, NO_TRACE)
         parent = TraceContext.read(ctx.request_headers.get)
+        if not is_traced(ctx.method) or not tracing.traced(parent):
+            return await self._answer(call_next, request, ctx, NO_TRACE)
         name = f"{ctx.method.service_name}/{ctx.method.name}"
         with tracing.span(name, "server", parent=parent, attributes=attributes_of(ctx.method)) as trace:
             return await self._answer(call_next, request, ctx, trace)

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from ameide.telemetry.context import NO_TRACE, TraceContext
 from ameide.telemetry.recording import Attributes, Kind, Recorder, Recording
 
-__all__ = ["Attributes", "configure", "current", "fail", "note", "shutdown", "span", "use"]
+__all__ = ["Attributes", "configure", "current", "fail", "note", "shutdown", "span", "traced", "use"]
 
 
 class _Configured:
@@ -52,6 +52,11 @@ def shutdown(seconds: float = 3.0) -> None:
 def current() -> TraceContext:
     """The context of what is being done."""
     return _current.get()
+
+
+def traced(parent: TraceContext) -> bool:
+    """Whether a span below this parent changes anything: it would be recorded, or there is a trace to hand on."""
+    return _Configured.recorder is not None or bool(parent)
 
 
 def note(attributes: Attributes) -> None:

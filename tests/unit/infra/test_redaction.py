@@ -1,10 +1,12 @@
 """Secrets in text: known values anywhere, and the shapes of others."""
 
 import time
+from pathlib import Path
 
 import pytest
 
 from ameide.infra.redaction import Redactor
+from ameide.infra.settings import ExecutorSettings
 
 
 @pytest.mark.parametrize(
@@ -60,3 +62,21 @@ def test_hostile_text_takes_no_more_time_than_its_length(unit: str) -> None:
     started = time.process_time()
     Redactor().text(unit * (200_000 // len(unit)))
     assert time.process_time() - started < 5
+
+
+def test_what_an_executor_holds_is_secret_also_the_headers_of_its_collector() -> None:
+    settings = ExecutorSettings(
+        address="http://127.0.0.1:8480",
+        token="ameide_default_tok01_Zk8vQ2mX9sLw4tRb",
+        name="verifier",
+        queues=(),
+        work_root=Path("/tmp"),
+        object_store="",
+        registry="",
+        forge="",
+        python=Path("python3"),
+        search_path=(),
+        otlp_headers="x-team=a,x-key=0123456789abcdef",
+    )
+    assert settings.secrets() == ("ameide_default_tok01_Zk8vQ2mX9sLw4tRb", "0123456789abcdef")
+    assert "0123456789abcdef" not in repr(settings)

@@ -51,3 +51,5 @@ def test_a_trace_goes_through_where_nothing_is_recorded() -> None:
             tracing.note({"ameide.attempt": 1})
     with tracing.span("of no trace") as nowhere:
         assert nowhere is NO_TRACE
+    assert tracing.traced(trace)
+    assert not tracing.traced(NO_TRACE)
