@@ -4,6 +4,7 @@
 #   make bench     measure it against its peers and limits, about twenty minutes; BENCH=NAME… chooses
 #   make generate  Python from proto/               make reference docs/reference from the program
 #   make faults    a process killed at every crash point [POINTS="relay executor"]
+#   make chaos     random faults under load [MINUTES=3 SEED=1]
 #   make lock      resolve the dependencies anew
 #   make wheel     dist/*.whl                       make clean     remove what make made in this folder
 
@@ -18,7 +19,7 @@ READY := .venv/ready
 
 BENCH_READY := .venv-bench/ready
 
-.PHONY: setup engines demo test faults bench check style types imports schema generated locked generate reference lock wheel clean
+.PHONY: setup engines demo test faults chaos bench check style types imports schema generated locked generate reference lock wheel clean
 
 setup: $(READY)
 	@:
@@ -44,6 +45,9 @@ bench: engines $(BENCH_READY)
 
 faults: engines
 	@$(BIN)/python -m tests.faults.rig $(POINTS)
+
+chaos: engines
+	@$(BIN)/python -m tests.faults.chaos --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED))
 
 check: style types imports schema generated locked
 	@echo "All checks passed."

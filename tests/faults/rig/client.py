@@ -28,11 +28,11 @@ class RigClient:
     `contradictions` are answers to one request that differ.
     """
 
-    def __init__(self, rig: Rig, *, twice: float = 0.0, chance: random.Random | None = None) -> None:
+    def __init__(self, rig: Rig, *, twice: float, chance: random.Random) -> None:
         self._by = {name: Clients(rig.settings.address, rig.token(name)) for name in PRINCIPALS}
         self.rig = rig
         self._twice = twice
-        self._chance = chance or random.Random(0)
+        self._chance = chance
         self.contradictions: list[str] = []
         self.retries = 0
 
@@ -56,7 +56,8 @@ class RigClient:
 
     async def say(self, call: Callable[[Q], Awaitable[A]], request: Q) -> A:
         """The answer, however often it has to be asked for. Raises what the Domain refuses."""
-        if self._chance.random() >= self._twice:
+        keyed = bool(getattr(request, "client_request_id", ""))
+        if not keyed or self._chance.random() >= self._twice:
             return await self._until_answered(call, request)
         first, second = await asyncio.gather(self._until_answered(call, request), self._until_answered(call, request))
         if _without_mark(first) != _without_mark(second):

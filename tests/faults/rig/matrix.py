@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import groupby, islice
@@ -24,9 +25,9 @@ Examine = Callable[[], Awaitable[Verdict]]
 
 
 @asynccontextmanager
-async def clients_of(rig: Rig) -> AsyncGenerator[RigClient]:
+async def clients_of(rig: Rig, *, twice: float = 0.0, seed: int = 0) -> AsyncGenerator[RigClient]:
     """A client whose repositories are registered and whose people decide, on a running installation."""
-    async with RigClient(rig) as client:
+    async with RigClient(rig, twice=twice, chance=random.Random(seed)) as client:
         for name in NAMES:
             await client.say(client.by("owner").governance.register_repository, repository(name))
         deciding = asyncio.create_task(decide_gates(client))

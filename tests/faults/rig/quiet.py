@@ -16,7 +16,6 @@ _UNDER_WAY: dict[str, LiteralString] = {
     "runs open": "SELECT count(*) FROM ameide.aggregate WHERE kind = 'run' AND status = 'OPEN'",
     "works open": "SELECT count(*) FROM ameide.work WHERE status IN ('requested', 'started')",
     "claims held": "SELECT count(*) FROM ameide.attempt WHERE ended_at IS NULL",
-    "invitations": "SELECT count(*) FROM ameide.queue_item",
     "messages parked": "SELECT count(*) FROM ameide.parked",
 }
 
@@ -25,14 +24,15 @@ async def until_quiet(dsn: str, within: float) -> str:
     """Wait until nothing is under way; empty, or what still was after `within` seconds."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within
-    while left := await _under_way(dsn):
+    while left := await under_way(dsn):
         if loop.time() > deadline:
             return left
         await pause()
     return ""
 
 
-async def _under_way(dsn: str) -> str:
+async def under_way(dsn: str) -> str:
+    """What is, in words; empty when nothing is."""
     try:
         async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
             # One statement is one snapshot: what moves on between two looks could be seen by neither.
