@@ -41,7 +41,9 @@ class Bell:
         try:
             # Spreads load and guards nothing.
             jitter = random.uniform(0.75, 1.25)  # noqa: S311
-            await asyncio.wait_for(self._rung.wait(), seconds * jitter)
+            # Not by `wait_for`, which forgets a cancellation that comes together with a ring (until Python 3.12).
+            async with asyncio.timeout(seconds * jitter):
+                await self._rung.wait()
         except TimeoutError:
             return False
         self._rung.clear()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import CancelledError
+import asyncio
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self, TypeVar
@@ -56,15 +56,31 @@ class _Caller:
         ctx: RequestContext[REQ, RES],
     ) -> RES:
         try:
-            return await call_next(request, ctx)
+            return await unless_cancelled(call_next(request, ctx))
         except ConnectError as error:
-            # The library answers for the server when we are cancelled ourselves. As an error that invites another try
-            # it would keep loops alive that were told to end.
-            if isinstance(error.__cause__, CancelledError):
-                raise error.__cause__ from None
             raise from_connect(error) from error
         except (OSError, TimeoutError) as error:
             raise Unreachable("the service does not answer", remedy="Start it with `ameide up`") from error
+
+
+async def unless_cancelled(call: Awaitable[RES]) -> RES:
+    """The answer to a call, or CancelledError when we were cancelled meanwhile.
+
+    The library takes a cancellation for an error of the server, which would invite another try; and `asyncio.wait_for`,
+    which it waits by, forgets one that comes together with the answer (until Python 3.12). A loop that was told to end
+    would go on.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    try:
+        answer = await call
+    except ConnectError as error:
+        if isinstance(error.__cause__, asyncio.CancelledError):
+            raise error.__cause__ from None
+        raise
+    if task and task.cancelling() > before:
+        raise asyncio.CancelledError
+    return answer
 
 
 class Clients:

@@ -116,6 +116,8 @@ async def nursery(folder: Path) -> AsyncGenerator[Nursery]:
         stdout=asyncio.subprocess.PIPE,
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        # What is sent to our whole group must not end it before the processes that it started.
+        start_new_session=True,
     )
     made = Nursery(process, folder)
     listening = asyncio.create_task(made.listen())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
 from ameide.errors import Unreachable
-from ameide.rpc.clients import Clients
+from ameide.rpc.clients import Clients, unless_cancelled
 from ameide_core_proto.transformation.work.v1.query_service_pb import ListWorkRequest
 
 
@@ -37,3 +38,16 @@ async def test_a_server_that_is_not_there_is_unreachable() -> None:
     async with Clients(f"http://{host}:{port}", "ameide_default_tok01_0123456789abcdefghij") as clients:
         with pytest.raises(Unreachable):
             await clients.work_queries.list_work(ListWorkRequest())
+
+
+async def test_a_cancellation_that_comes_with_the_answer_counts() -> None:
+    async def forgets() -> str:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return "the answer"
+
+    call = asyncio.create_task(unless_cancelled(forgets()))
+    await asyncio.sleep(0)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
