@@ -21,6 +21,7 @@ ALL = (
     "relay",
     "work_queue",
     "pick_up",
+    "rebuild",
     "delegated_loop",
     "loaded_loop",
     "starting",

@@ -10,6 +10,7 @@ import click
 from ameide.cli.options import as_json, change_filter
 from ameide.cli.output import clock, emit_json, table
 from ameide.cli.session import Session, every_page, pass_session
+from ameide.errors import NotFound
 from ameide.rpc.clients import Clients
 from ameide_core_proto.transformation.governance.v1.query_service_pb import (
     AuditEntry,
@@ -101,6 +102,11 @@ def redrive(session: Session, consumer: str, key: str) -> None:
     from ameide import app
 
     count = asyncio.run(app.redrive(session.with_databases(), consumer, key))
+    if count == 0:
+        raise NotFound(
+            f"nothing of {key} is parked for {consumer}, or all of it is released already",
+            remedy="`ameide events parked` lists consumers and keys",
+        )
     click.echo(f"{count} messages of {key} are released to {consumer}.")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ameide.errors import Internal
+from ameide.errors import Internal, InvalidArgument
 from ameide.events.messages import LoggedMessage
 from ameide.storage.db import Transaction
 from ameide.storage.sql import load
@@ -17,9 +17,13 @@ async def lock_cursor(tx: Transaction, name: str) -> int | None:
 
 
 async def wait_for_cursor(tx: Transaction, name: str) -> None:
-    """Lock the watermark, waiting for whoever holds it. Raises Internal when no such consumer exists."""
+    """Lock the watermark, waiting for whoever holds it. Raises InvalidArgument when no such consumer exists."""
     if await tx.fetch_one(_SQL["wait_for_cursor"], {"name": name}) is None:
-        raise Internal(f"no consumer {name}", remedy="`ameide db migrate` creates the consumers' cursors")
+        raise InvalidArgument(
+            f"there is no consumer {name}",
+            field="CONSUMER",
+            remedy="`ameide events parked` names those that set messages aside",
+        )
 
 
 async def advance_cursor(tx: Transaction, name: str, position: int) -> None:

@@ -42,9 +42,14 @@ BEGIN
         RETURN;
     END IF;
     SET LOCAL ROLE ameide_gateway;
+    -- Each queue is asked for its first ones by the index; `queue = ANY(…)` would read and sort all that wait, for every claim.
     WITH oldest AS MATERIALIZED (
-        SELECT q.tenant_id, q.work_request_id FROM ameide.queue_item q
-        WHERE q.tenant_id = tenant AND q.queue = ANY(queues) ORDER BY q.position LIMIT most FOR UPDATE SKIP LOCKED
+        SELECT f.tenant_id, f.work_request_id
+        FROM unnest(queues) AS asked (queue) CROSS JOIN LATERAL (
+            SELECT i.tenant_id, i.work_request_id, i.position FROM ameide.queue_item i
+            WHERE i.queue = asked.queue AND i.tenant_id = tenant
+            ORDER BY i.position LIMIT most FOR UPDATE SKIP LOCKED) AS f
+        ORDER BY f.position LIMIT most
     ), used_up AS (
         DELETE FROM ameide.queue_item q USING oldest o
         WHERE q.tenant_id = o.tenant_id AND q.work_request_id = o.work_request_id
