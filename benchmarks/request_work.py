@@ -32,7 +32,7 @@ async def bench(cluster: Cluster, plan: Plan) -> list[Row]:
     there = await cluster.installation(NAME)
     async with domain(there) as inside:
         await inside.register()
-        runs = await inside.runs(_RUNS)
+        runs = await inside.runs(plan.count(_RUNS, 4))
         texts = [await _script(inside, one) for one in runs]
     files = [there.settings.state_dir / f"{number}.pgbench" for number in range(len(texts))]
     for file, text in zip(files, texts, strict=True):
