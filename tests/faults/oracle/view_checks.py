@@ -30,7 +30,8 @@ async def check_views(base: Snapshot, verdict: Verdict) -> None:
 async def _rebuild(base: Snapshot) -> None:
     rows, waiting = Rows(), 0
     async for row in base.stream(_LOG):
-        rows.extend(project(LoggedMessage.of(row)) or Rows())
+        # Each message by itself: what the program folds together in a batch must come to the same.
+        rows.extend((project(LoggedMessage.of(row)) or Rows()).folded())
         waiting += 1
         if waiting == BATCH:
             await _write(base, rows)
