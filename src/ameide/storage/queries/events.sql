@@ -24,29 +24,27 @@ SELECT ameide.extend_log(%(upto)s, %(size)s) AS edge
 -- A statement of its own after the lock, so that its snapshot is younger than the last mover's commit. Ids of one aggregate
 -- are taken under its lock, hence visible in order; a late commit of another aggregate is simply sequenced later. Intents of
 -- PostgreSQL queues become invitations: one row per work, a later dispatch replaces an earlier one.
-WITH moved AS (
-    DELETE FROM ameide.outbox WHERE id <= (
-        SELECT max(id) FROM (SELECT id FROM ameide.outbox ORDER BY id LIMIT %(limit)s) AS oldest)
-    RETURNING *
-), placed AS (
-    SELECT %(head)s + row_number() OVER (ORDER BY id) AS position, moved.* FROM moved
+WITH oldest AS (
+    SELECT id, %(head)s + row_number() OVER (ORDER BY id) AS position FROM ameide.outbox ORDER BY id LIMIT %(limit)s
+), moved AS (
+    DELETE FROM ameide.outbox o USING oldest WHERE o.id = oldest.id RETURNING oldest.position, o.*
 ), logged AS (
     INSERT INTO ameide.log (
         position, tenant_id, topic, kind, key, message_id, name, aggregate_type, aggregate_id, aggregate_version,
         process_instance_id, correlation_id, causation_id, work_request_id, occurred_at, payload)
     SELECT position, tenant_id, topic, kind, key, message_id, name, aggregate_type, aggregate_id, aggregate_version,
         process_instance_id, correlation_id, causation_id, work_request_id, occurred_at, payload
-    FROM placed
+    FROM moved
 ), invited AS (
     INSERT INTO ameide.queue_item AS q (queue, tenant_id, work_request_id, dispatch, position)
     SELECT DISTINCT ON (tenant_id, work_request_id) topic, tenant_id, work_request_id, aggregate_version, position
-    FROM placed
+    FROM moved
     WHERE kind = 'intent' AND NOT topic = ANY(%(elsewhere)s)
     ORDER BY tenant_id, work_request_id, aggregate_version DESC, position DESC
     ON CONFLICT (tenant_id, work_request_id) DO UPDATE
     SET queue = excluded.queue, dispatch = excluded.dispatch, position = excluded.position, enqueued_at = clock_timestamp()
     WHERE q.dispatch <= excluded.dispatch)
-SELECT count(*) AS moved, count(*) FILTER (WHERE kind = 'intent') AS intents FROM placed
+SELECT count(*) AS moved, count(*) FILTER (WHERE kind = 'intent') AS intents FROM moved
 
 -- name: set_head
 -- The new end of the log, in the moving transaction: positions have no gap and no duplicate.
