@@ -19,8 +19,8 @@ from tests.faults.rig.running import say
 SOURCE = Path(ameide.__file__).parent
 # Commands that write nothing: a process that dies in one of them has nothing to lose.
 READS = {"ListTokens", "WhoAmI"}
-# Not of a role that the rig runs: the archive of the log is made by a command, and tried by its own tests.
-ELSEWHERE = "archive."
+# Not of a role that the rig runs: archive and rebuild are made by commands, and tried by their own tests.
+ELSEWHERE = ("archive.", "rebuild.")
 # Each is at home in another role.
 HANDFUL = (
     "service.RequestWork.after_commit",
