@@ -56,6 +56,7 @@ class Wakeups:
     def __init__(self) -> None:
         self._bells: dict[Channel, set[Bell]] = {channel: set() for channel in CHANNELS}
         self._all: set[Bell] = set()
+        self._rings: dict[Channel, int] = dict.fromkeys(CHANNELS, 0)
         self._outgoing: set[Channel] = set()
         self._closing = False
         self._pending = Bell()
@@ -68,8 +69,13 @@ class Wakeups:
 
     def ring_here(self, channel: Channel) -> None:
         """Wake the waiters of this process only."""
+        self._rings[channel] += 1
         for bell in self._bells[channel]:
             bell.ring()
+
+    def rings(self, channel: Channel) -> int:
+        """How often it has rung here: whether it did since a look is told by the number."""
+        return self._rings[channel]
 
     @property
     def closing(self) -> bool:

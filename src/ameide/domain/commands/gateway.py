@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from weakref import WeakValueDictionary
 
 from ameide.domain.commands import claims
 from ameide.domain.decisions.work_claim import need_queue
@@ -31,6 +32,17 @@ class _Busy(Exception):
     """The work of the oldest invitation is locked; its invitation goes back with the transaction."""
 
 
+class _Waiting:
+    """The waiting polls of the same queues look one after the other: all are woken, and one invitation is for one.
+
+    What one found empty the others leave alone until the bell rings again.
+    """
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+        self.empty_at = -1
+
+
 class Gateway:
     """Long polls: an invitation is taken and its work claimed in one transaction, or neither."""
 
@@ -39,6 +51,7 @@ class Gateway:
         self._wakeups = wakeups
         self._lease_seconds = lease_seconds
         self._presence = QueuePresence(service.database)
+        self._waiting: WeakValueDictionary[tuple[str, ...], _Waiting] = WeakValueDictionary()
 
     async def poll(self, caller: Caller, request: PollWorkRequest) -> PollWorkResponse:
         """The claim's RUN if it is current, else the oldest invitation of these queues, claimed; NONE after the wait.
@@ -53,15 +66,15 @@ class Gateway:
         # An executor counts its lease from when it sent the call: what it waited here must stay a small part of it.
         deadline = arrived + min(request.wait_seconds, self._lease_seconds / 2)
         self._presence.note(caller.tenant_id, caller.principal_id, request.queues, deadline - arrived)
+        waiting = self._waiting.setdefault((caller.tenant_id, *request.queues), _Waiting())
+        rung = False
         with self._wakeups.bell("queue") as bell:
             while True:
                 # Taken before the claim, so that the answer never promises more than the lease has.
                 waited = int(loop.time() - arrived)
                 pause = POLL_SECONDS
                 try:
-                    answers = await self._service.perform(
-                        caller, "PollWork", None, lambda unit: self._next(unit, request)
-                    )
+                    answers = await (self._in_turn(waiting, caller, request) if rung else self._look(caller, request))
                 except _Busy:
                     answers, pause = [], BUSY_SECONDS
                 if runs := [answer for answer in answers if answer.answer == ClaimAnswer.RUN]:
@@ -71,7 +84,22 @@ class Gateway:
                 left = deadline - loop.time()
                 if left <= 0 or self._wakeups.closing:
                     return PollWorkResponse(answer=ClaimAnswer.NONE)
-                await bell.wait(min(pause, left))
+                rung = await bell.wait(min(pause, left))
+
+    async def _in_turn(
+        self, waiting: _Waiting, caller: Caller, request: PollWorkRequest
+    ) -> list[RecordWorkStartedResponse]:
+        async with waiting.turn:
+            rings = self._wakeups.rings("queue")
+            if waiting.empty_at == rings:
+                return []
+            answers = await self._look(caller, request)
+            if not answers:
+                waiting.empty_at = rings
+            return answers
+
+    async def _look(self, caller: Caller, request: PollWorkRequest) -> list[RecordWorkStartedResponse]:
+        return await self._service.perform(caller, "PollWork", None, lambda unit: self._next(unit, request))
 
     async def _next(self, unit: Unit, request: PollWorkRequest) -> list[RecordWorkStartedResponse]:
         """The answers of one claim, none when no invitation is waiting. A declined one is used up like any other."""
