@@ -46,6 +46,21 @@ async def abandoned(client: RigClient) -> None:
     await _do(client, work)
 
 
+async def reported_together(client: RigClient) -> None:
+    """Two works whose outcomes are told in one call; one that was fenced meanwhile is done again."""
+    works = [await loads.request(client, suite="ui") for _ in range(2)]
+    outcomes: list[pb.RecordWorkOutcomeRequest] = []
+    for work in works:
+        if claimed := await _claim(client, work):
+            append(client.rig.folder.effects, asdict(Effect(work.work_request_id, claimed[0], os.getpid())))
+            outcomes.append(_success(work, *claimed))
+    request = pb.RecordWorkOutcomesRequest(outcomes=outcomes)
+    told = await client.say(client.by("verifier").work.record_work_outcomes, request)
+    for work, answer in zip(works, told.answers, strict=True):
+        if answer.reason:
+            await _do(client, work)
+
+
 async def _do(client: RigClient, work: WorkRequest) -> None:
     while claimed := await _claim(client, work):
         attempt, claim_id = claimed

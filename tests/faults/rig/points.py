@@ -55,6 +55,7 @@ _TABLE: tuple[tuple[str, tuple[str, str], dict[str, Load]], ...] = (
             "service.RecordWorkStarted": by_hand.done,
             "service.RecordWorkHeartbeat": loads.slow,
             "service.RecordWorkOutcome": loads.direct,
+            "service.RecordWorkOutcomes": by_hand.reported_together,
             "service.ReleaseWork": by_hand.released,
         },
     ),
