@@ -27,6 +27,9 @@ class Wire:
     cut: Literal["", "before", "after"] = ""
     dead: bool = False
     cuts: int = 0
+    # Chunks that got lost while it was dead; their connections stay dead.
+    swallowed: int = 0
+    _pumps: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     _connections: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     def dsn(self, role: str) -> str:
@@ -46,12 +49,14 @@ class Wire:
             asyncio.create_task(self._requests(reader, server, committed)),
             asyncio.create_task(self._answers(answers, writer, committed)),
         ]
+        self._pumps.update(pumps)
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for pump in pumps:
                 pump.cancel()
             await asyncio.wait(pumps)
+            self._pumps.difference_update(pumps)
             writer.close()
             server.close()
             self._connections.discard(task)
@@ -61,6 +66,7 @@ class Wire:
     ) -> None:
         while data := await client.read(_CHUNK):
             if self.dead:
+                self.swallowed += 1
                 await asyncio.Event().wait()
             if self.cut and b"COMMIT" in data:
                 when, self.cut, self.cuts = self.cut, "", self.cuts + 1
@@ -78,14 +84,15 @@ class Wire:
             if committed.is_set():
                 return
             if self.dead:
+                self.swallowed += 1
                 await asyncio.Event().wait()
             client.write(data)
             await client.drain()
 
     async def close(self) -> None:
         """End what is still connected."""
-        for task in list(self._connections):
-            task.cancel()
+        for pump in self._pumps:
+            pump.cancel()
         if self._connections:
             await asyncio.wait(list(self._connections))
 

@@ -41,6 +41,11 @@ async def test_what_nobody_rings_for_is_picked_up_by_the_next_poll(
 
         await until(moved, "the relay's poll")
         waited = time.monotonic() - before
+
+        async def swallowed() -> bool:
+            return line.swallowed > 0
+
+        await until(swallowed, "the line to be used")
         with wakeups.bell("view") as bell:
             line.dead = False
             # The dead line was noticed: a new one rings for everything.
