@@ -110,6 +110,21 @@ async def test_a_fact_that_cannot_be_read_parks_its_run_and_no_other(town: Town)
     assert broken in town.log.parked[0][2]
 
 
+async def test_a_parked_fact_that_is_released_at_once_has_its_effect(town: Town) -> None:
+    run = town.run()
+    town.requested(run)
+    whole = town.log.messages[-1]
+    town.log.messages[-1] = replace(whole, payload=b"\xff\xff")
+    await town.step()
+    assert len(town.log.parked) == 1
+    # Mended and released before the next batch, which it is the first of.
+    town.log.parked.clear()
+    town.log.position -= 1
+    town.log.messages[-1] = replace(whole, redriven=True)
+    await town.step()
+    assert town.ingress.counts == {"parked": 1, "started": 1}
+
+
 async def test_a_database_that_fails_while_parking_is_tried_again(town: Town) -> None:
     run = town.run()
     town.log.append(None, pid=run.process_instance_id, payload=b"\xff\xff")

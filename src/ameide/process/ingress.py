@@ -224,6 +224,8 @@ class Ingress:
             if message.redriven or message is done[-1]:
                 await self._source.acknowledge(message.position)
         await self._source.release()
+        # Redriven before the next batch, one that was parked here comes again and has yet to have its effect.
+        self._done.difference_update(message.position for message in done)
         return bool(done)
 
     async def _serve(self, temporal: Client, key: str, messages: list[LoggedMessage], until: float) -> None:
