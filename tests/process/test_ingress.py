@@ -115,7 +115,7 @@ async def test_a_parked_fact_that_is_released_at_once_has_its_effect(town: Town)
     town.requested(run)
     whole = town.log.messages[-1]
     town.log.messages[-1] = replace(whole, payload=b"\xff\xff")
-    await town.step()
+    await town.ingress.step(town.temporal)
     assert len(town.log.parked) == 1
     # Mended and released before the next batch, which it is the first of.
     town.log.parked.clear()
