@@ -6,6 +6,8 @@ import argparse
 import asyncio
 import importlib
 import json
+import signal
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -43,6 +45,8 @@ def main(*names: str) -> None:
     chosen = tuple(asked.names) or names or ALL
     if unknown := sorted(set(chosen) - set(ALL)):
         parser.error(f"unknown: {' '.join(unknown)}; there are {' '.join(ALL)}")
+    # Ended early, it takes its engines and their folder with it.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(1))
     print(table(asyncio.run(_run(chosen, plan))))
 
 

@@ -33,7 +33,8 @@ class Ameide:
 
     async def prepare(self, dsn: str) -> None:
         """See `Peer`."""
-        self._there = await installed(address_of(dsn), Path(tempfile.mkdtemp(prefix="ameide-bench-queue-")))
+        self._folder = tempfile.TemporaryDirectory(prefix="ameide-bench-queue-")
+        self._there = await installed(address_of(dsn), Path(self._folder.name))
         app = Database(self._there.dsn("app"), min_size=_AT_ONCE + 2, max_size=_AT_ONCE + 2)
         relay = Database(self._there.dsn("relay"), max_size=1)
         for database in (app, relay):
