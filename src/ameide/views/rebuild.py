@@ -7,7 +7,6 @@ nothing; the next one begins anew.
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,7 +17,8 @@ from ameide.events.log import wait_for_cursor
 from ameide.events.messages import LoggedMessage
 from ameide.storage.db import BadData, Database, Transaction
 from ameide.storage.sql import load
-from ameide.views.projection import Rows, project
+from ameide.views.projecting import NotProjected, Projecting
+from ameide.views.projection import Rows
 from ameide.views.shadow import TABLES, Difference, difference, write_shadow
 
 _LIVE = "projector"
@@ -122,44 +122,32 @@ class Rebuild:
         # Released and delivered since: the live projector has projected them by now.
         batch = [message for position, message in sorted(place.waiting.items()) if position not in waiting]
         count = len(batch)
-        async for messages in self._archived.history(place.position, upto, _READ):
-            batch += [message for message in messages if message.position not in waiting]
-            count += len(messages)
-            if len(batch) >= BATCH:
-                await self._write(batch)
-                batch = []
-            self._tell(messages[-1].position, upto)
-        await self._write(batch)
+        async with Projecting(self._write) as projecting:
+            async for messages in self._archived.history(place.position, upto, _READ):
+                batch += [message for message in messages if message.position not in waiting]
+                count += len(messages)
+                if len(batch) >= BATCH:
+                    await projecting.add(batch)
+                    batch = []
+                self._tell(messages[-1].position, upto)
+            await projecting.add(batch)
+            await projecting.done()
         place.position, place.waiting = upto, waiting
         return count
 
-    async def _write(self, batch: list[LoggedMessage]) -> None:
-        together = Rows()
-        # Nothing here forms cycles, and looking for some among a batch's objects takes a third of the time.
-        gc.disable()
-        try:
-            for message in batch:
-                if (rows := _projected(message)) is not None:
-                    together.extend(rows)
-        finally:
-            gc.enable()
+    async def _write(self, batch: list[LoggedMessage], rows: Rows | NotProjected) -> None:
+        if isinstance(rows, NotProjected):
+            raise Refused(
+                f"the message {rows.message_id} at {rows.position} cannot be projected: {rows.error}",
+                remedy=_REPORT,
+                reason="NOT_PROJECTED",
+            )
         try:
             async with self._db.transaction(None, point="rebuild.batch") as tx:
-                await write_shadow(tx, together.folded())
+                await write_shadow(tx, rows)
         except BadData as error:
             raise Refused(
                 f"the database refuses a row of the messages {batch[0].position} to {batch[-1].position}: {error}",
                 remedy=_REPORT,
                 reason="NOT_PROJECTED",
             ) from error
-
-
-def _projected(message: LoggedMessage) -> Rows | None:
-    try:
-        return project(message)
-    except (ValueError, TypeError) as error:
-        raise Refused(
-            f"the message {message.message_id} at {message.position} cannot be projected: {error}",
-            remedy=_REPORT,
-            reason="NOT_PROJECTED",
-        ) from error

@@ -65,9 +65,10 @@ END
 $$;
 
 -- In the caller's transaction, which holds the projector's cursor: guard the shadow tables and let them take the place of
--- the live ones. Answers swapped, or busy when readers kept a table for a second; nothing has changed then.
+-- the live ones. Answers swapped, or busy when readers kept a table; nothing has changed then. It gives up sooner than the
+-- server looks for deadlocks: a reader of two tables that the swap meets half-way must not be the one that is ended.
 CREATE FUNCTION ameide.swap_shadow(tables text[]) RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET lock_timeout = '1s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET lock_timeout = '200ms' AS $$
 DECLARE
     t text;
 BEGIN
