@@ -1,4 +1,4 @@
-# What a checkout needs is Python 3.11 or newer, git and make; everything else comes from package registries, pinned.
+# What a checkout needs is Python 3.11.4 or newer, git and make; everything else comes from package registries, pinned.
 #   make demo      set up and run the demo          make test      set up and run all tests
 #   make check     style, types, architecture, schema, generated code
 #   make bench     measure it against its peers and limits, about twenty minutes; BENCH=NAME… chooses
