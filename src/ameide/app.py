@@ -240,8 +240,9 @@ def database_url(settings: Settings, role: str) -> str:
 
 
 async def diagnose_database(settings: Settings) -> Diagnosis:
-    """What is wrong with the database; every role has a connection."""
-    return await diagnose({role: database_url(settings, role) for role in config.DATABASE_ROLES})
+    """What is wrong with the database, as far as the roles that have a connection can tell."""
+    urls = {role: database_url(settings, role) for role in config.DATABASE_ROLES}
+    return await diagnose({role: url for role, url in urls.items() if url})
 
 
 def known_schema() -> int:

@@ -37,8 +37,9 @@ def doctor(ameide: CommandLine) -> Doctor:
     return look
 
 
-def test_a_good_machine_passes(doctor: Doctor) -> None:
+def test_a_good_machine_passes(doctor: Doctor, ameide: CommandLine) -> None:
     assert doctor() == {}
+    assert not (ameide.state.root / "objects").exists()
 
 
 def test_programs(doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +143,9 @@ def connected(database: SpineDatabase, monkeypatch: pytest.MonkeyPatch) -> Spine
     return database
 
 
-def test_a_database_of_one_s_own(doctor: Doctor, connected: SpineDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_of_one_s_own(
+    doctor: Doctor, ameide: CommandLine, connected: SpineDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert doctor() == {}
 
     def administer(statement: str) -> None:
@@ -161,7 +164,19 @@ def test_a_database_of_one_s_own(doctor: Doctor, connected: SpineDatabase, monke
     assert said.startswith("ameide_relay: ")
     assert "passwort of" not in said
     monkeypatch.delenv("AMEIDE_DATABASE_URL_RELAY")
+    assert "database roles" not in doctor()
+    ameide.state.settings_of("control").touch()
     assert "AMEIDE_DATABASE_URL_RELAY" in doctor()["database roles"]["remedy"]
+
+
+def test_the_database_roles_of_a_host_that_runs_some(
+    doctor: Doctor, connected: SpineDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for role in DATABASE_ROLES[:1] + DATABASE_ROLES[2:]:
+        monkeypatch.delenv(f"AMEIDE_DATABASE_URL_{role.removeprefix('ameide_').upper()}")
+    assert doctor() == {}
+    monkeypatch.setenv("AMEIDE_DATABASE_URL_RELAY", "host=127.0.0.1 port=9 user=x")
+    assert doctor()["database roles"]["said"].startswith("ameide_relay: ")
 
 
 def test_a_database_that_does_not_answer(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:

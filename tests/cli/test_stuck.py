@@ -160,6 +160,10 @@ def test_only_what_does_not_run_is_a_failure(ameide: CommandLine, script: Script
     verb = f"ameide --state-dir {ameide.state.root} --as approver gate approve gat-1 --hash {gate.subject_hash}"
     assert answer.out.count(verb) == 10
     assert "and 2 more of this kind: ameide gate list" in answer.out
+    # Our token is for our Domain, which this address may not be.
+    address = ameide.state.address().replace("127.0.0.1", "localhost")
+    verb = f"ameide --state-dir {ameide.state.root} --address {address} gate approve gat-1"
+    assert verb in ameide("--as", "owner", "--address", address, "status").out
     script.status.stuck.append(item(StuckKind.RELAY, "relay"))
     answer = ameide("status", "--json")
     assert answer.code == 1

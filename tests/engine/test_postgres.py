@@ -189,3 +189,15 @@ def test_a_role_reaches_only_its_own_database(own_engine: Engine) -> None:
     assert value(temporal, "SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user") is False
     with pytest.raises(psycopg.OperationalError, match="permission denied"):
         psycopg.connect(replace(temporal, dbname="ameide").conninfo)
+
+
+def test_a_server_that_admitted_no_backups_does_when_it_is_asked_to(own_engine: Engine) -> None:
+    address = own_engine.start_postgres()
+    rules = Path(str(value(address, "SHOW hba_file")))
+    kept = [line for line in rules.read_text().splitlines() if "replication" not in line]
+    rules.write_text("\n".join(kept) + "\n")
+    loaded = value(address, "SELECT pg_conf_load_time()")
+    own_engine.postgres.admit_backups()
+    assert value(address, "SELECT pg_conf_load_time()") != loaded
+    with psycopg.connect(address.conninfo, replication="true", autocommit=True) as connection:
+        assert connection.execute("IDENTIFY_SYSTEM").fetchone()

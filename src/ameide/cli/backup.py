@@ -40,14 +40,15 @@ def backup(session: Session, folder: Path) -> None:
     engine = _embedded(settings)
     if not engine.home.exists():
         raise Refused(f"nothing was started in {state.root} yet", remedy="Name the state folder with --state-dir")
-    beside = partial(target)
-    try:
-        with sole_holder(state.root / "up.lock", lambda: say("Another ameide command starts or stops this; waiting.")):
+    with sole_holder(state.root / "up.lock", lambda: say("Another ameide command starts or stops this; waiting.")):
+        # Only now: what lies beside may be what the holder before us is making.
+        beside = partial(target)
+        try:
             manifest = _take(settings, engine, beside)
-        complete(beside, target, manifest)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
+            complete(beside, target, manifest)
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
     size = sum(path.stat().st_size for path in target.rglob("*"))
     click.echo(f"{target} holds everything, {size / 1024**2:.1f} MiB, schema {manifest.schema}.")
     for place in manifest.left_out:

@@ -25,24 +25,29 @@ def database(session: Session) -> Sequence[Check]:
     """Roles, schema, tenant guard, clock."""
     from ameide import app
 
-    if not session.settings.database_url_app and not _runs(session, "postgres"):
+    named = [role for role in config.DATABASE_ROLES if app.database_url(session.settings, role)]
+    # A host of `ameide serve ROLE` needs the connections of its roles alone; `ameide up` runs all of them.
+    by_up = session.state.settings_of("control").exists()
+    theirs = "ameide_app" in named if by_up else bool(named)
+    if not theirs and not _runs(session, "postgres"):
         return [Check("database", True, f"the embedded one, {_LATER}")]
     settings = session.with_databases()
     missing = [role for role in config.DATABASE_ROLES if not app.database_url(settings, role)]
-    if missing:
+    if missing and by_up:
         variables = ", ".join(f"AMEIDE_DATABASE_URL_{role.removeprefix('ameide_').upper()}" for role in missing)
         return [Check("database roles", False, f"{', '.join(missing)} have no connection", f"set {variables}")]
     found = asyncio.run(app.diagnose_database(settings))
     closed = "; ".join(f"{role}: {why}" for role, why in found.closed.items())
+    without = f"; no connection here: {', '.join(missing)}" if missing else ""
     checks = [
         Check(
             "database roles",
             not closed,
-            closed or f"{len(config.DATABASE_ROLES)} roles get in",
+            closed or f"{len(config.DATABASE_ROLES) - len(missing)} roles get in{without}",
             "start the server with `ameide up`; or correct the AMEIDE_DATABASE_URL_… and run `ameide db migrate`",
         )
     ]
-    if "ameide_app" not in found.closed:
+    if "ameide_app" not in (*found.closed, *missing):
         checks += [
             Check(
                 "database schema",
@@ -88,7 +93,8 @@ def object_store(session: Session) -> Sequence[Check]:
     name, location = "object store takes and gives", session.settings.object_store
     place = urlsplit(location)
     ours = place.scheme == "file" and unquote(place.path) == str(session.state.root / "objects")
-    if ours and not session.state.root.exists():
+    # A probe would make it, and `ameide restore` wants an empty state folder.
+    if ours and not (session.state.root / "objects").exists():
         return [Check(name, True, f"{location} is made at the first `ameide up`")]
     try:
         asyncio.run(_probe(session))

@@ -11,6 +11,7 @@ from ameide.cli.options import as_json, change_filter, named, quiet, request_id,
 from ameide.cli.output import at_a_terminal, clock, coloured, emit_json, table, word
 from ameide.cli.session import Session, every_page, pass_session
 from ameide.cli.session import request_id as key_for
+from ameide.cli.stuck import Verbs
 from ameide.cli.watching import seen, until_gate
 from ameide.rpc.clients import Clients
 from ameide_core_proto.transformation.governance.v1.command_service_pb import DecideGateRequest, DecideGateResponse
@@ -106,7 +107,7 @@ def show(session: Session, gate_id: str, only_hash: bool, as_json: bool) -> None
         print_gate(answer)
         if answer.gate.status == GateStatus.OPEN:
             click.echo()
-            click.echo(f"Decide: {verb_for(answer.gate)}")
+            click.echo(f"Decide: {verb_for(answer.gate, Verbs(session, local=False).ameide)}")
 
 
 def _decision(command: Callable[..., None]) -> Callable[..., None]:

@@ -38,11 +38,7 @@ class Spelled(Protocol):
     def __call__(self, *words: str, who: str) -> str: ...
 
 
-def _plain(*words: str, who: str) -> str:
-    return " ".join(["ameide", "--as", who, *words])
-
-
-def verb_for(gate: Gate, spelled: Spelled = _plain) -> str:
+def verb_for(gate: Gate, spelled: Spelled) -> str:
     """The command that approves the gate as it is."""
     return spelled("gate", "approve", gate.gate_id, "--hash", gate.subject_hash, who=decider(gate.kind))
 

@@ -80,7 +80,8 @@ def root(ctx: click.Context, principal: str | None, address: str | None, state_d
         settings = replace(settings, principal=principal, token="")
     if settings.otlp_endpoint or settings.traceparent:
         ctx.with_resource(traced(settings, ctx.invoked_subcommand or ""))
-    ctx.obj = Session(settings, ("--state-dir", str(settings.state_dir)) if state_dir else ())
+    again = ("--state-dir", str(settings.state_dir)) if state_dir else ()
+    ctx.obj = Session(settings, (*again, "--address", address) if address else again)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -76,8 +76,10 @@ class Verbs:
         return f"{self.ameide('down')} && {up}" if self.all_run else up
 
     def ameide(self, *words: str, who: str = "") -> str:
-        """A command line with the global options of this one, as a principal if its token is here."""
-        options = ("--as", who) if who and self.session.state.token(who) is not None else ()
+        """A command line with the global options of this one, as a principal if its token for that Domain is here."""
+        state, theirs = self.session.state, self.session.settings.address
+        ours = not theirs or theirs == state.address()
+        options = ("--as", who) if who and ours and state.token(who) is not None else ()
         return shlex.join(["ameide", *self.session.global_options, *options, *words])
 
 

@@ -132,10 +132,24 @@ class Postgres:
         return True
 
     def admit_backups(self) -> None:
-        """Let the superuser copy the running server, also one that was started before it was allowed to."""
+        """Let the superuser copy the running server, also one that was started before it was allowed to.
+
+        Raises StateError when the server does not take it in.
+        """
         cluster = self.cluster()
+        before = self._loaded_at()
         cluster.write(cluster.data / "pg_hba.conf", HOST_BASED_AUTHENTICATION)
         cluster.run("pg_ctl", ["reload", "-s", "-D", cluster.data])
+        deadline = time.monotonic() + _GRACE
+        # The signal is not answered. A session that begins after the server read its files knows when that was.
+        while self._loaded_at() == before:
+            if time.monotonic() > deadline:
+                raise StateError(f"PostgreSQL did not read {cluster.data / 'pg_hba.conf'} again; see {cluster.log}")
+            time.sleep(0.02)
+
+    def _loaded_at(self) -> object:
+        with psycopg.connect(self.address().conninfo, autocommit=True) as connection:
+            return connection.execute("SELECT pg_conf_load_time()").fetchone()
 
     def ensure_database(self, name: str, owner: str = SUPERUSER) -> PostgresAddress:
         """Create the database and the role that owns it, if missing; returns the owner's way to it.

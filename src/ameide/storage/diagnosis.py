@@ -24,7 +24,7 @@ class Diagnosis:
 
 
 async def diagnose(dsns: Mapping[str, str]) -> Diagnosis:
-    """Connect as each role (name to connection string); as ameide_app look at clock, schema and tenant guard."""
+    """Connect as each role (name to connection string); as ameide_app, if given, look at schema and tenant guard."""
     closed: dict[str, str] = {}
     clock: datetime | None = None
     for role, dsn in dsns.items():
@@ -34,8 +34,8 @@ async def diagnose(dsns: Mapping[str, str]) -> Diagnosis:
                 clock = row[0] if row else None
         except psycopg.Error as error:
             closed[role] = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-    app = dsns["ameide_app"]
-    if "ameide_app" in closed:
+    app = dsns.get("ameide_app")
+    if app is None or "ameide_app" in closed:
         return Diagnosis(closed, clock=clock)
     return Diagnosis(closed, await _said(check_schema(app)), await _said(check_guard(app)), clock)
 
