@@ -9,6 +9,8 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from ameide.contracts import topics
+from ameide.events.messages import LoggedMessage
+from ameide.process.signals import NotNow, Refusing, Signals
 from ameide.process.workflows.inbox import DomainFact
 from ameide_core_proto.common.v1.metadata_pb import MessageMetadata
 from ameide_core_proto.transformation.governance.v1.facts_pb import (
@@ -123,6 +125,32 @@ async def test_a_parked_fact_that_is_released_at_once_has_its_effect(town: Town)
     town.log.messages[-1] = replace(whole, redriven=True)
     await town.step()
     assert town.ingress.counts == {"parked": 1, "started": 1}
+
+
+async def test_a_fact_parked_behind_a_held_one_has_its_effect_when_it_is_released(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, refusing = town.run(), town.run()
+    town.requested(held)
+    town.requested(refusing)
+    delivered: list[str] = []
+
+    async def deliver(_self: Signals, _temporal: Client, message: LoggedMessage) -> str:
+        if message.process_instance_id == held.process_instance_id:
+            raise NotNow("busy")
+        if not message.redriven:
+            raise Refusing("not this one")
+        delivered.append(message.message_id)
+        return "signalled"
+
+    monkeypatch.setattr(Signals, "deliver", deliver)
+    assert not await town.ingress.step(town.temporal)
+    assert len(town.log.parked) == 1
+    # Released, it comes by itself, before the log goes on.
+    town.log.parked.clear()
+    town.log.messages = [replace(town.log.messages[1], redriven=True)]
+    assert await town.ingress.step(town.temporal)
+    assert delivered == [town.log.messages[0].message_id]
 
 
 async def test_a_database_that_fails_while_parking_is_tried_again(town: Town) -> None:

@@ -23,6 +23,12 @@ log = logging.getLogger(__name__)
 _ENDED_BADLY = (
     f"WorkflowType = '{WORKFLOW_TYPE}' AND ExecutionStatus IN ('Failed', 'Terminated', 'TimedOut', 'Canceled')"
 )
+_BAD = (
+    WorkflowExecutionStatus.FAILED,
+    WorkflowExecutionStatus.TERMINATED,
+    WorkflowExecutionStatus.TIMED_OUT,
+    WorkflowExecutionStatus.CANCELED,
+)
 
 
 class Endings:
@@ -63,11 +69,12 @@ class Endings:
                 self._settled.add(process_instance_id)
                 return False
             latest = await temporal.get_workflow_handle(process_instance_id).describe()
-            if latest.status == WorkflowExecutionStatus.RUNNING:
+            if latest.status not in _BAD:
                 # It was reset by an operator, and goes on.
                 return False
             await self._runs.close(parsed[0], process_instance_id)
-        except (AmeideError, RPCError) as error:
+        # ValueError: a status that this client does not know.
+        except (AmeideError, RPCError, ValueError) as error:
             log.error("%s has lost its workflow and could not be closed: %s", process_instance_id, error)
             return False
         log.warning("closed %s, whose workflow had ended without it", process_instance_id)

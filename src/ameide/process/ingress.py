@@ -196,7 +196,8 @@ class Ingress:
         further and further, until somebody gets through. Then the held ones are set aside and the position moves on.
         """
         batch = await self._source.next_batch(self._ahead)
-        self._done.intersection_update(message.position for message in batch)
+        # A released message comes since it has yet to have its effect, whatever became of it when it was parked.
+        self._done.intersection_update(message.position for message in batch if not message.redriven)
         runs: dict[str, list[LoggedMessage]] = {}
         for message in batch:
             if message.position not in self._done:
@@ -224,8 +225,6 @@ class Ingress:
             if message.redriven or message is done[-1]:
                 await self._source.acknowledge(message.position)
         await self._source.release()
-        # Redriven before the next batch, one that was parked here comes again and has yet to have its effect.
-        self._done.difference_update(message.position for message in done)
         return bool(done)
 
     async def _serve(self, temporal: Client, key: str, messages: list[LoggedMessage], until: float) -> None:

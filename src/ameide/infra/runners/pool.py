@@ -38,6 +38,7 @@ from ameide.telemetry import tracing
 
 logger = logging.getLogger(__name__)
 
+_AT_ONCE_SECONDS = 5
 _LANGUAGE = {"LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
 
 
@@ -99,7 +100,8 @@ async def run_pool(
             )
             for role in Role
         ],
-        drain=settings.drain_seconds,
+        # A child that has to end at once after its own drain needs a moment for it.
+        drain=settings.drain_seconds + _AT_ONCE_SECONDS,
     )
     _on_signals(supervisor.stop)
     async with AsyncExitStack() as stack:
@@ -166,6 +168,8 @@ async def serve_role(
                 serving.cancel()
             orphaned.cancel()
             await asyncio.wait([serving])
+            if not serving.cancelled():
+                serving.result()
             return True
     finally:
         root.close()
