@@ -65,11 +65,13 @@ class Access(AccessService):
     async def admit_principal(
         self, request: pb.AdmitPrincipalRequest, _ctx: RequestContext[Any, Any]
     ) -> pb.AdmitPrincipalResponse:
-        answer = await self._service.execute(
-            _admin(), "AdmitPrincipal", request, pb.AdmitPrincipalResponse, admit_principal
-        )
-        self._forget()
-        return answer
+        try:
+            return await self._service.execute(
+                _admin(), "AdmitPrincipal", request, pb.AdmitPrincipalResponse, admit_principal
+            )
+        finally:
+            # Also when the answer of a commit is lost.
+            self._forget()
 
     async def issue_token(self, request: pb.IssueTokenRequest, _ctx: RequestContext[Any, Any]) -> pb.IssueTokenResponse:
         async def handler(unit: Unit) -> pb.IssueTokenResponse:
@@ -93,9 +95,10 @@ class Access(AccessService):
                 raise NotFound(f"no token {request.token_id}", remedy="`ameide token list` shows them")
             return pb.RevokeTokenResponse(token=_token(row))
 
-        answer = await self._service.perform(_admin(), "RevokeToken", request.scope, handler)
-        self._forget()
-        return answer
+        try:
+            return await self._service.perform(_admin(), "RevokeToken", request.scope, handler)
+        finally:
+            self._forget()
 
     async def who_am_i(self, _request: pb.WhoAmIRequest, _ctx: RequestContext[Any, Any]) -> pb.WhoAmIResponse:
         caller = current_caller()

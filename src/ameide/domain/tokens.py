@@ -24,6 +24,7 @@ class KnownTokens:
         self._database = database
         self._seconds = seconds
         self._known: dict[bytes, tuple[Caller, float]] = {}
+        self._forgotten = 0
 
     async def authenticate(self, token: str) -> Caller:
         """The caller that a bearer token stands for. Raises Unauthenticated without telling why."""
@@ -32,7 +33,11 @@ class KnownTokens:
         caller, until = self._known.get(digest, (None, 0.0))
         if caller is not None and now < until:
             return caller
+        forgotten = self._forgotten
         caller, valid = await authenticate(self._database, token)
+        if forgotten != self._forgotten:
+            # Read before the revocation, perhaps: good for this call, which came before it too.
+            return caller
         if len(self._known) >= _MOST:
             self._known.clear()
         self._known[digest] = (caller, now + min(self._seconds, valid))
@@ -40,4 +45,5 @@ class KnownTokens:
 
     def forget(self) -> None:
         """Ask the database again: a token was revoked, or a principal has other roles."""
+        self._forgotten += 1
         self._known.clear()

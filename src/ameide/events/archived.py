@@ -75,13 +75,13 @@ class ArchivedLog:
                 try:
                     async with self._db.transaction(None) as tx:
                         messages = await read(tx, after, min(limit, upto - after))
+                    if not messages:
+                        raise Internal(f"the log ends at {after}, {upto} was read before", remedy="Restore the log")
                 except Internal:
                     # Archived and dropped since the archive was read, or never there.
                     if after == begun:
                         raise
                     break
-                if not messages:
-                    raise Internal(f"the log ends at {after}, {upto} was read before", remedy="Restore the log")
                 after = messages[-1].position
                 yield messages
 

@@ -102,7 +102,8 @@ class Transaction:
         """Undo everything; does nothing on a connection that is gone."""
         self._waiting.clear()
         if self._connection.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
-            await self._connection.execute("ROLLBACK")
+            # Forgets what was to be prepared by statements that did not run, as a plain statement would not.
+            await self._connection.rollback()
 
     async def _answer(self, sql: LiteralString, params: Params) -> psycopg.AsyncCursor[DictRow]:
         if not self._waiting:

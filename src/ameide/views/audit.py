@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from protobuf.wkt import Timestamp
 
 from ameide.contracts import facts as wire
@@ -18,7 +20,6 @@ from ameide_core_proto.common.v1.reading_pb import CitationKind, Page
 from ameide_core_proto.transformation.governance.v1.query_service_pb import (
     AuditEntry,
     ConsumerState,
-    GetFactResponse,
     GetStatusResponse,
     QueueState,
 )
@@ -41,19 +42,33 @@ async def audit(reading: Reading, change_id: str, principal_id: str, page: Page 
     return [_entry(reading, row) for row in rows[:size]], token
 
 
-async def fact(reading: Reading, message_id: str, archived: ArchivedLog) -> GetFactResponse:
-    """One message, whole, as ProtoJSON, from the log or from its archive. Raises NotFound; Unreachable or Refused when
-    the archive is away or damaged."""
+@dataclass(frozen=True, slots=True)
+class FoundFact:
+    """A message as the views have it. `payload` is None when it lies in the archive."""
+
+    entry: AuditEntry
+    message_id: str
+    position: int
+    topic: str
+    payload: bytes | None
+
+
+async def find_fact(reading: Reading, message_id: str) -> FoundFact:
+    """One message. Raises NotFound."""
     row = await reading.tx.fetch_one(_SQL["get_fact"], {"id": message_id})
     if row is None:
         raise not_found("fact", message_id)
-    payload = row["payload"]
+    return FoundFact(_entry(reading, row), message_id, row["position"], row["topic"], row["payload"])
+
+
+async def body_of(found: FoundFact, archived: ArchivedLog) -> str:
+    """The whole message as ProtoJSON. Raises Unreachable or Refused when its archive is away or damaged."""
+    payload = found.payload
     if payload is None:
-        payload = await _archived_payload(archived, row["position"], message_id)
-    opened = (
-        wire.open_intent(payload) if row["topic"] in topics.QUEUES else wire.open_payload(row["topic"], payload).message
-    )
-    return GetFactResponse(entry=_entry(reading, row), body_json=opened.to_json())
+        payload = await _archived_payload(archived, found.position, found.message_id)
+    if found.topic in topics.QUEUES:
+        return wire.open_intent(payload).to_json()
+    return wire.open_payload(found.topic, payload).message.to_json()
 
 
 async def status(reading: Reading) -> GetStatusResponse:

@@ -100,11 +100,16 @@ class Rebuild:
         async with self._db.transaction(None) as tx:
             await tx.execute(_SQL["make_shadow"], self._tables)
         place = _Place()
-        while await self._follow(place) > _NEAR:
-            pass
+        await self._near(place)
         async with self._db.transaction(None, point="rebuild.finish") as tx:
             await tx.execute(_SQL["finish_shadow"], self._tables)
+        # The live one went on while the indexes were made.
+        await self._near(place)
         return place
+
+    async def _near(self, place: _Place) -> None:
+        while await self._follow(place) > _NEAR:
+            pass
 
     async def _level(self, tx: Transaction, place: _Place) -> None:
         """Hold the live projector and come to where it stands."""

@@ -7,7 +7,7 @@ from connectrpc.request import RequestContext
 from ameide.events.archived import ArchivedLog
 from ameide.events.wakeups import Wakeups
 from ameide.storage.db import Database
-from ameide.views.audit import audit, fact, status
+from ameide.views.audit import audit, body_of, find_fact, status
 from ameide.views.changes import artifact, summaries, whole_change
 from ameide.views.reading import Filter, Reader, Reading
 from ameide.views.releases import environments, promotions_of, promotions_page
@@ -181,9 +181,11 @@ class GovernanceQueries(GovernanceQueryService):
         self, request: q.GetFactRequest, _ctx: RequestContext[q.GetFactRequest, q.GetFactResponse], /
     ) -> q.GetFactResponse:
         async with self._reader.open(request.scope, request.min_position) as reading:
-            answer = await fact(reading, request.message_id, self._archived)
-            answer.read_context, answer.citations = reading.context, reading.citations
-            return answer
+            found = await find_fact(reading, request.message_id)
+            context, citations = reading.context, reading.citations
+        # The archive is read outside of the transaction: it takes a connection of its own, and may be slow.
+        body = await body_of(found, self._archived)
+        return q.GetFactResponse(read_context=context, citations=citations, entry=found.entry, body_json=body)
 
     async def get_status(
         self, request: q.GetStatusRequest, _ctx: RequestContext[q.GetStatusRequest, q.GetStatusResponse], /

@@ -69,7 +69,7 @@ GRANT SELECT ON ameide.cursor TO ameide_relay;
 -- Makes partitions of `size` positions until `upto` has its place; gives the first position without one. The lock lets
 -- readers and writers go on. The sequencer calls it, which owns no table.
 CREATE FUNCTION ameide.extend_log(upto bigint, size bigint) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     edge bigint;
     part text;
@@ -98,7 +98,7 @@ GRANT EXECUTE ON FUNCTION ameide.extend_log(bigint, bigint) TO ameide_relay;
 -- Drops the partition that begins at `start`, if it is archived and every consumer has passed it; else it raises. Answers
 -- dropped, gone, or busy: whoever reads the log is waited for a second only, since the relay would wait behind this.
 CREATE FUNCTION ameide.drop_archived(start bigint) RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET lock_timeout = '1s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s' AS $$
 DECLARE
     part record;
     passed bigint;

@@ -6,7 +6,7 @@ GRANT USAGE ON SCHEMA ameide_shadow TO ameide_projector;
 
 -- New and empty, with the primary keys; whatever an earlier rebuild left behind is dropped.
 CREATE FUNCTION ameide.make_shadow(tables text[]) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     t text;
     key record;
@@ -31,7 +31,7 @@ $$;
 -- Everything else that the live tables have: indexes, storage parameters, policies, rights. Building an index over filled
 -- tables is cheaper than keeping it while they fill.
 CREATE FUNCTION ameide.finish_shadow(tables text[]) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     t text;
     live regclass;
@@ -68,7 +68,7 @@ $$;
 -- the live ones. Answers swapped, or busy when readers kept a table; nothing has changed then. It gives up sooner than the
 -- server looks for deadlocks: a reader of two tables that the swap meets half-way must not be the one that is ended.
 CREATE FUNCTION ameide.swap_shadow(tables text[]) RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET lock_timeout = '200ms' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '200ms' AS $$
 DECLARE
     t text;
 BEGIN
@@ -86,7 +86,7 @@ $$;
 
 -- What a check without a swap leaves behind.
 CREATE FUNCTION ameide.drop_shadow(tables text[]) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     t text;
 BEGIN

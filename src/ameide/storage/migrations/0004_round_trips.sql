@@ -37,7 +37,8 @@ BEGIN
     -- Two polls with one claim_id must not take other works: the second waits and then repeats the first one's answer.
     PERFORM pg_advisory_xact_lock(hashtextextended(tenant || ':' || claim, 5274));
     RETURN QUERY SELECT a.work_request_id, true, NULL::bytea FROM ameide.attempt a
-    WHERE a.tenant_id = tenant AND a.ended_at IS NULL AND a.claim_id = claim AND a.principal_id = principal;
+    WHERE a.tenant_id = tenant AND a.ended_at IS NULL AND a.claim_id = claim AND a.principal_id = principal
+    ORDER BY a.work_request_id;
     IF FOUND THEN
         RETURN;
     END IF;

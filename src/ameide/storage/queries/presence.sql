@@ -4,9 +4,9 @@ INSERT INTO ameide.role_seen (role, seen_at) VALUES (%s, clock_timestamp())
 ON CONFLICT (role) DO UPDATE SET seen_at = excluded.seen_at
 
 -- name: queues
--- Sorted, so that two polls can't deadlock. A shorter poll does not hide that a longer one still waits.
+-- Once each and sorted, so that two polls can't deadlock. A shorter poll does not hide that a longer one still waits.
 INSERT INTO ameide.queue_served AS s (tenant_id, queue, principal_id, seen_at, served_until)
 SELECT %(tenant)s, queue, %(principal)s, clock_timestamp(), clock_timestamp() + make_interval(secs => %(seconds)s)
-FROM unnest(%(queues)s::text[]) AS q (queue) ORDER BY queue
+FROM (SELECT DISTINCT unnest(%(queues)s::text[]) AS queue ORDER BY 1) AS q
 ON CONFLICT (tenant_id, queue, principal_id) DO UPDATE
 SET seen_at = excluded.seen_at, served_until = greatest(s.served_until, excluded.served_until)
