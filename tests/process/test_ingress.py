@@ -127,6 +127,16 @@ async def test_a_parked_fact_that_is_released_at_once_has_its_effect(town: Town)
     assert town.ingress.counts == {"parked": 1, "started": 1}
 
 
+async def test_a_released_request_waits_until_the_views_show_its_run(town: Town) -> None:
+    run = town.run()
+    town.requested(run)
+    town.log.messages[0] = replace(town.log.messages[0], redriven=True)
+    del town.directory.runs[run.process_instance_id]
+    await town.ingress.step(town.temporal)
+    assert [message_id for _, message_id in town.log.waiting] == [town.log.messages[0].message_id]
+    assert town.ingress.counts == {"waiting": 1}
+
+
 async def test_a_fact_parked_behind_a_held_one_has_its_effect_when_it_is_released(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,7 +84,10 @@ class Signals:
             if _is_old(message):
                 # Temporal may have forgotten a workflow that came and went since.
                 run = await self._stored_run(message)
-                if run is None or run.status != RunStatus.OPEN:
+                if run is None:
+                    # The fact itself says that there is a run: the projector has set it aside as well.
+                    raise NotNow(f"the views do not show {message.process_instance_id} yet")
+                if run.status != RunStatus.OPEN:
                     return "late"
             return await self._start(temporal, message, body.run, lean)
         try:
