@@ -2,42 +2,20 @@
 
 import asyncio
 from collections import defaultdict
-from datetime import UTC, datetime
 
 import pytest
 
 from ameide.contracts import topics
-from ameide.contracts.ids import new_message_id
 from ameide.errors import Unreachable
 from ameide.events.outbox import OutboxMessage, append
 from ameide.events.relay import Relay
 from ameide.events.wakeups import Wakeups
 from ameide.storage.db import Database, Row
 from tests.events.conftest import Pools
+from tests.log.world import TENANT, message
 
-TENANT = "acme"
 AGGREGATES = 5
 COMMITS = 30
-
-
-def _message(aggregate: str, version: int, *, intent: bool = False, queue: str = topics.QUEUE_VERIFY) -> OutboxMessage:
-    return OutboxMessage(
-        tenant_id=TENANT,
-        topic=queue if intent else topics.WORK_FACTS,
-        kind="intent" if intent else "fact",
-        key=f"{TENANT}:{aggregate}",
-        message_id=new_message_id(),
-        name="WorkExecutionRequested" if intent else "WorkRequested",
-        aggregate_type="work",
-        aggregate_id=aggregate,
-        aggregate_version=version,
-        process_instance_id="",
-        correlation_id="",
-        causation_id="",
-        work_request_id=aggregate,
-        occurred_at=datetime.now(UTC),
-        payload=b"",
-    )
 
 
 async def _append(db: Database, *messages: OutboxMessage) -> None:
@@ -62,7 +40,7 @@ async def _write(db: Database, writer: int, versions: dict[str, int]) -> None:
             # The aggregate's lock, as a command takes it on the aggregate's row.
             await tx.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (aggregate,))
             version = versions[aggregate] + 1
-            await append(tx, [_message(aggregate, version)])
+            await append(tx, [message(aggregate, version)])
             # The id is taken; the commit comes late, after ids taken later by other aggregates have committed.
             await tx.execute("SELECT pg_sleep(0.004 * random())")
             versions[aggregate] = version
@@ -87,7 +65,7 @@ async def test_concurrent_writers_and_two_relays_lose_and_invert_nothing(pools: 
 
 async def test_a_command_s_messages_keep_their_order(pools: Pools):
     app, relay_db, admin = await pools.role("ameide_app"), await pools.role("ameide_relay"), await pools.admin()
-    sent = [_message(f"w{number}", 1, intent=number % 2 == 1) for number in range(20)]
+    sent = [message(f"w{number}", 1, intent=number % 2 == 1) for number in range(20)]
     await _append(app, *sent)
     assert await Relay(relay_db, Wakeups()).move() == 20
     assert [row["message_id"] for row in await _log(admin)] == [message.message_id for message in sent]
@@ -107,9 +85,9 @@ async def _until_blocked(admin: Database) -> int:
 
 async def test_a_relay_killed_in_its_transaction_leaves_everything_to_the_next(pools: Pools):
     app, relay_db, admin = await pools.role("ameide_app"), await pools.role("ameide_relay"), await pools.admin()
-    await _append(app, _message("w1", 1), _message("w1", 1, intent=True))
+    await _append(app, message("w1", 1), message("w1", 1, intent=True))
     await _drain(Relay(relay_db, Wakeups()))
-    await _append(app, _message("w2", 1), _message("w1", 2), _message("w1", 2, intent=True))
+    await _append(app, message("w2", 1), message("w1", 2), message("w1", 2, intent=True))
     async with admin.transaction(None) as holding:
         # Locking the invitation stops the relay behind the log and before the head.
         await holding.execute("SELECT FROM ameide.queue_item WHERE work_request_id = 'w1' FOR UPDATE")
@@ -131,10 +109,10 @@ async def test_a_relay_killed_in_its_transaction_leaves_everything_to_the_next(p
 async def test_intents_become_one_row_per_work_unless_their_queue_is_elsewhere(pools: Pools):
     app, relay_db, admin = await pools.role("ameide_app"), await pools.role("ameide_relay"), await pools.admin()
     relay = Relay(relay_db, Wakeups(), elsewhere=[topics.QUEUE_CODER])
-    await _append(app, _message("w1", 1, intent=True), _message("w1", 2, intent=True))
-    await _append(app, _message("w2", 1, intent=True, queue=topics.QUEUE_CODER))
+    await _append(app, message("w1", 1, intent=True), message("w1", 2, intent=True))
+    await _append(app, message("w2", 1, intent=True, queue=topics.QUEUE_CODER))
     await _drain(relay)
-    await _append(app, _message("w1", 1, intent=True))
+    await _append(app, message("w1", 1, intent=True))
     await _drain(relay)
     async with admin.transaction(None) as tx:
         rows = await tx.fetch_all("SELECT queue, work_request_id, dispatch, position FROM ameide.queue_item")
@@ -146,17 +124,17 @@ async def test_intents_become_one_row_per_work_unless_their_queue_is_elsewhere(p
 
 async def test_what_does_not_commit_is_never_sequenced(pools: Pools):
     app, relay_db, admin = await pools.role("ameide_app"), await pools.role("ameide_relay"), await pools.admin()
-    await _append(app, _message("w1", 1))
+    await _append(app, message("w1", 1))
     with pytest.raises(ZeroDivisionError):
         await _append_and_fail(app)
-    await _append(app, _message("w1", 2))
+    await _append(app, message("w1", 2))
     await _drain(Relay(relay_db, Wakeups()))
     assert [(row["position"], row["aggregate_version"]) for row in await _log(admin)] == [(1, 1), (2, 2)]
 
 
 async def _append_and_fail(db: Database) -> None:
     async with db.transaction(TENANT) as tx:
-        await append(tx, [_message("w9", 1)])
+        await append(tx, [message("w9", 1)])
         raise ZeroDivisionError
 
 
@@ -165,7 +143,7 @@ async def test_the_relay_runs_until_told_to_stop(pools: Pools):
     wakeups = Wakeups()
     running = asyncio.create_task(Relay(relay_db, wakeups).run())
     with wakeups.bell("log") as bell:
-        await _append(app, _message("w1", 1))
+        await _append(app, message("w1", 1))
         wakeups.ring("outbox")
         assert await bell.wait(20)
     running.cancel()

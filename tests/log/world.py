@@ -18,11 +18,13 @@ from tests.conftest import SpineDatabase
 TENANT = "acme"
 
 
-def message(aggregate: str, version: int, *, intent: bool = False, payload: bytes = b"") -> OutboxMessage:
+def message(
+    aggregate: str, version: int, *, intent: bool = False, queue: str = topics.QUEUE_VERIFY, payload: bytes = b""
+) -> OutboxMessage:
     """A message about a work; its payload need not be one of its topic."""
     return OutboxMessage(
         tenant_id=TENANT,
-        topic=topics.QUEUE_VERIFY if intent else topics.WORK_FACTS,
+        topic=queue if intent else topics.WORK_FACTS,
         kind="intent" if intent else "fact",
         key=f"{TENANT}:{aggregate}",
         message_id=new_message_id(),

@@ -141,23 +141,12 @@ async def _save(unit: Unit) -> None:
         # Works have a hot table of their own, written by the work commands.
         if isinstance(state, WorkRequest):
             continue
-        place = place_of(state)
-        row = (
-            unit.tenant_id,
-            place.kind,
-            place.id,
-            state.version,
-            place.parent_id,
-            place.status,
-            place.due_at,
-            state.to_binary(),
-        )
-        if state.version == 1:
-            if await unit.tx.execute(_SQL["insert_aggregate"], row) == 0:
-                raise Conflict(
-                    f"{place.kind} {place.id} is there already",
-                    remedy="Choose another name, or work on the one that is there",
-                    reason="ALREADY_EXISTS",
-                )
-        else:
-            unit.tx.later(_SQL["save_aggregate"], row)
+        if state.version != 1:
+            unit.keep(state)
+        elif await unit.tx.execute(_SQL["insert_aggregate"], unit.row_of(state)) == 0:
+            place = place_of(state)
+            raise Conflict(
+                f"{place.kind} {place.id} is there already",
+                remedy="Choose another name, or work on the one that is there",
+                reason="ALREADY_EXISTS",
+            )

@@ -109,20 +109,21 @@ class Unit:
         self.rows.clear()
 
     def keep(self, state: State, *, kind: str = "", id: str = "") -> None:
-        """Write a state without a fact: counters that no one outside reads, or an old version kept aside."""
+        """Write a state; without recording a fact of it: counters that no one outside reads, or an old version."""
+        self.tx.later(_SQL["save_aggregate"], self.row_of(state, kind=kind, id=id))
+
+    def row_of(self, state: State, *, kind: str = "", id: str = "") -> tuple[object, ...]:
+        """The row of an aggregate, under its own name or another one."""
         place = place_of(state)
-        self.tx.later(
-            _SQL["save_aggregate"],
-            (
-                self.tenant_id,
-                kind or place.kind,
-                id or place.id,
-                state.version,
-                place.parent_id,
-                place.status,
-                place.due_at,
-                state.to_binary(),
-            ),
+        return (
+            self.tenant_id,
+            kind or place.kind,
+            id or place.id,
+            state.version,
+            place.parent_id,
+            place.status,
+            place.due_at,
+            state.to_binary(),
         )
 
 
