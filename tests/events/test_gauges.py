@@ -16,23 +16,27 @@ from ameide.telemetry import metrics
 from ameide.telemetry.metrics import Gauges, Readings
 from tests.events.conftest import Pools
 
-FACT = OutboxMessage(
-    tenant_id="acme",
-    topic=topics.WORK_FACTS,
-    kind="fact",
-    key="acme:wrk-1",
-    message_id="",
-    name="WorkRequested",
-    aggregate_type="work",
-    aggregate_id="wrk-1",
-    aggregate_version=1,
-    process_instance_id="",
-    correlation_id="",
-    causation_id="",
-    work_request_id="wrk-1",
-    occurred_at=datetime.now(UTC) - timedelta(minutes=1),
-    payload=b"",
-)
+
+def said(**other: str) -> OutboxMessage:
+    """A fact of a minute ago; ``other`` are fields with other values."""
+    fact = OutboxMessage(
+        tenant_id="acme",
+        topic=topics.WORK_FACTS,
+        kind="fact",
+        key="acme:wrk-1",
+        message_id=new_message_id(),
+        name="WorkRequested",
+        aggregate_type="work",
+        aggregate_id="wrk-1",
+        aggregate_version=1,
+        process_instance_id="",
+        correlation_id="",
+        causation_id="",
+        work_request_id="wrk-1",
+        occurred_at=datetime.now(UTC) - timedelta(minutes=1),
+        payload=b"",
+    )
+    return replace(fact, **other)
 
 
 async def test_what_waits_is_told_by_age_and_number(pools: Pools) -> None:
@@ -41,9 +45,9 @@ async def test_what_waits_is_told_by_age_and_number(pools: Pools) -> None:
     assert (await gauges.of_relay(relay))["outbox_oldest_age_seconds"] == {"": 0.0}
     assert (await gauges.of_consumer(ingress, "ingress"))["consumer_lag_seconds"] == {"ingress": 0.0}
 
-    intent = replace(FACT, topic=topics.QUEUE_VERIFY, kind="intent", name="WorkExecutionRequested")
+    intent = said(topic=topics.QUEUE_VERIFY, kind="intent", name="WorkExecutionRequested")
     async with app.transaction("acme") as tx:
-        await append(tx, [replace(message, message_id=new_message_id()) for message in (FACT, intent)])
+        await append(tx, [said(), intent])
     assert 60 <= (await gauges.of_relay(relay))["outbox_oldest_age_seconds"][""] < 600
 
     published = metrics.REGISTRY.get_sample_value("events_published_total") or 0.0
