@@ -20,7 +20,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from ameide import app
+from ameide import app, schema
 from ameide.cli.principals import PRINCIPALS
 from ameide.config import DATABASE_ROLES, Settings
 from ameide.engine.engine import Engine
@@ -76,7 +76,7 @@ async def installed(admin: PostgresAddress, folder: Path, temporal_address: str 
     )
     if temporal_address:
         await asyncio.to_thread(register_apart, temporal_address, settings.temporal_namespace, SEARCH_ATTRIBUTES)
-    await app.migrate(settings)
+    await schema.migrate(settings)
     return Installation(admin, settings, await app.bootstrap(settings, PRINCIPALS))
 
 

@@ -43,8 +43,7 @@ from ameide.rpc.listener import Listener
 from ameide.rpc.probes import Probes
 from ameide.stopping import Stop, unless
 from ameide.storage import migrate as migrations
-from ameide.storage.db import IDLE_SECONDS, Database, password_of
-from ameide.storage.diagnosis import Diagnosis, diagnose
+from ameide.storage.db import IDLE_SECONDS, Database
 from ameide.telemetry import tracing
 from ameide.views.projector import Projector
 from ameide.views.rebuild import Rebuild
@@ -63,6 +62,7 @@ from ameide_core_proto.transformation.knowledge.v1.command_service_connect impor
 from ameide_core_proto.transformation.work.v1.command_service_connect import WorkCommandServiceASGIApplication
 from ameide_core_proto.transformation.work.v1.query_service_connect import WorkQueryServiceASGIApplication
 
+_need = config.needed
 ROLES = ("domain", "relay", "sweeper", "ingress", "projector", "worker")
 log = logging.getLogger(__name__)
 
@@ -214,42 +214,6 @@ def _services(database: Database, wakeups: Wakeups, settings: Settings) -> list[
     ]
 
 
-async def migrate(settings: Settings) -> list[str]:
-    """Create the roles, set their passwords from the connection strings, apply what is missing of the schema.
-
-    Returns the names of the migrations applied. Raises Refused for a database that is newer than this program.
-    """
-    passwords: dict[str, str] = {}
-    for role in config.DATABASE_ROLES:
-        if password := password_of(database_url(settings, role)):
-            passwords[role] = password
-    admin = _need(settings, "database_url_admin")
-    await migrations.ensure_roles(admin, passwords)
-    return await migrations.migrate(admin)
-
-
-async def schema(settings: Settings) -> int:
-    """The number of the newest migration that the database has had."""
-    return await migrations.schema_of(_need(settings, "database_url_admin"))
-
-
-def database_url(settings: Settings, role: str) -> str:
-    """The connection string of a role, or nothing."""
-    url: str = getattr(settings, f"database_url_{role.removeprefix('ameide_')}")
-    return url
-
-
-async def diagnose_database(settings: Settings) -> Diagnosis:
-    """What is wrong with the database, as far as the roles that have a connection can tell."""
-    urls = {role: database_url(settings, role) for role in config.DATABASE_ROLES}
-    return await diagnose({role: url for role, url in urls.items() if url})
-
-
-def known_schema() -> int:
-    """The number of the newest migration of this program."""
-    return migrations.migrations()[-1][0]
-
-
 async def bootstrap(settings: Settings, admissions: Sequence[tuple[Principal, tuple[str, ...]]]) -> dict[str, str]:
     """Admit principals and issue one token each, with the queues it may serve; returns their tokens by principal id.
 
@@ -351,12 +315,3 @@ async def _opened(dsn: str) -> AsyncGenerator[Database]:
         yield database
     finally:
         await database.close()
-
-
-def _need(settings: Settings, name: str) -> str:
-    value: str = getattr(settings, name)
-    if not value:
-        raise InvalidArgument(
-            "is not set", field=f"AMEIDE_{name.upper()}", remedy="`ameide up` sets it for the embedded engines"
-        )
-    return value

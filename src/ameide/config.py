@@ -267,3 +267,13 @@ def to_toml(values: Mapping[str, Path | str | int | tuple[str, ...]]) -> str:
         plain = list(value) if isinstance(value, tuple) else value if isinstance(value, int) else str(value)
         lines.append(f"{name} = {json.dumps(plain, ensure_ascii=False)}\n")
     return "".join(lines)
+
+
+def needed(settings: Settings, name: str) -> str:
+    """The value of a setting. Raises InvalidArgument, naming its variable, when it is not set."""
+    value: str = getattr(settings, name)
+    if not value:
+        raise InvalidArgument(
+            "is not set", field=f"AMEIDE_{name.upper()}", remedy="`ameide up` sets it for the embedded engines"
+        )
+    return value

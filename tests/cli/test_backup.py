@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ameide import app
+from ameide import schema
 from ameide.cli import backup_files
 from ameide.cli.backup_files import STATE, Manifest, complete, pack, partial, unpack, verified
 from ameide.engine.snapshot import BASE, LOG
@@ -18,7 +18,7 @@ from ameide.errors import InvalidArgument, Refused
 
 from .conftest import CommandLine
 
-MANIFEST = Manifest("0.1.0", "2026-01-01T00:00:00+00:00", app.known_schema(), "18", "1.32.2", "/srv/ameide", [])
+MANIFEST = Manifest("0.1.0", "2026-01-01T00:00:00+00:00", schema.known(), "18", "1.32.2", "/srv/ameide", [])
 
 
 def made(target: Path, manifest: Manifest = MANIFEST) -> Path:

@@ -16,7 +16,8 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from ameide.engine.engine import Engine, Running
 from ameide.engine.errors import StartError
-from ameide.engine.namespace import SEARCH_ATTRIBUTES, register
+from ameide.engine.namespace import SEARCH_ATTRIBUTES
+from ameide.engine.registering import register
 from ameide.engine.temporal_settings import FRONTEND
 from tests.engine.conftest import Said
 

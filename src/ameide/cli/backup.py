@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
+from ameide import schema
 from ameide.cli.backup_files import STATE, Manifest, complete, pack, partial, unpack, verified
 from ameide.cli.engines import embedded_database, engine_of
 from ameide.cli.output import say
@@ -57,12 +58,10 @@ def backup(session: Session, folder: Path) -> None:
 
 
 def _take(settings: Settings, engine: Engine, beside: Path) -> Manifest:
-    from ameide import app
-
     ran = any(one.pid for one in engine.status() if one.name == "postgres")
     admin = replace(settings, **embedded_database(settings, say))
     try:
-        schema = asyncio.run(app.schema(admin))
+        number = asyncio.run(schema.number(admin))
         say("Copying the databases.")
         engine.take_snapshot(beside)
     finally:
@@ -74,7 +73,7 @@ def _take(settings: Settings, engine: Engine, beside: Path) -> Manifest:
     return Manifest(
         ameide=metadata.version("ameide"),
         taken_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        schema=schema,
+        schema=number,
         postgres=MAJOR,
         temporal=VERSION,
         state_dir=str(settings.state_dir),
@@ -90,8 +89,6 @@ def restore(session: Session, folder: Path) -> None:
 
     Every file is compared with its sum first. Never let the restored and the former installation run at the same time.
     """
-    from ameide import app
-
     state, source = session.state, folder.absolute()
     engine = _embedded(session.settings)
     occupied = sorted(path.name for path in state.root.iterdir()) if state.root.exists() else []
@@ -102,7 +99,7 @@ def restore(session: Session, folder: Path) -> None:
             remedy="Name an empty folder with --state-dir, or delete this installation with `ameide down --purge`",
         )
     manifest = verified(source)
-    _admit(manifest, app.known_schema())
+    _admit(manifest, schema.known())
     state.prepare()
     # Until it is gone, `ameide up` refuses: a half-restored folder would begin an empty installation.
     write_whole(state.restoring, f"{source}\n", mode=0o600)

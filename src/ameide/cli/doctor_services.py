@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from urllib.parse import unquote, urlsplit
 
-from ameide import config
+from ameide import config, schema
 from ameide.cli.doctor_machine import Check
 from ameide.cli.engines import engine_of
 from ameide.cli.principals import PRINCIPALS
@@ -23,20 +23,18 @@ _LATER = "not running; `ameide up` starts it"
 
 def database(session: Session) -> Sequence[Check]:
     """Roles, schema, tenant guard, clock."""
-    from ameide import app
-
-    named = [role for role in config.DATABASE_ROLES if app.database_url(session.settings, role)]
+    named = [role for role in config.DATABASE_ROLES if schema.database_url(session.settings, role)]
     # A host of `ameide serve ROLE` needs the connections of its roles alone; `ameide up` runs all of them.
     by_up = session.state.settings_of("control").exists()
     theirs = "ameide_app" in named if by_up else bool(named)
     if not theirs and not _runs(session, "postgres"):
         return [Check("database", True, f"the embedded one, {_LATER}")]
     settings = session.with_databases()
-    missing = [role for role in config.DATABASE_ROLES if not app.database_url(settings, role)]
+    missing = [role for role in config.DATABASE_ROLES if not schema.database_url(settings, role)]
     if missing and by_up:
         variables = ", ".join(f"AMEIDE_DATABASE_URL_{role.removeprefix('ameide_').upper()}" for role in missing)
         return [Check("database roles", False, f"{', '.join(missing)} have no connection", f"set {variables}")]
-    found = asyncio.run(app.diagnose_database(settings))
+    found = asyncio.run(schema.diagnose_database(settings))
     closed = "; ".join(f"{role}: {why}" for role, why in found.closed.items())
     without = f"; no connection here: {', '.join(missing)}" if missing else ""
     checks = [

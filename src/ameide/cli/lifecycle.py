@@ -8,9 +8,11 @@ from pathlib import Path
 
 import click
 
+from ameide import config
 from ameide.cli.engines import engine_of
+from ameide.cli.forking import Nursery
 from ameide.cli.output import at_a_terminal, say
-from ameide.cli.processes import NAMES, Managed, wait_until_ready
+from ameide.cli.processes import BASE_VARIABLES, NAMES, Managed, wait_until_ready
 from ameide.cli.session import Session, pass_session
 from ameide.cli.starting import (
     settings_files,
@@ -70,29 +72,37 @@ def bring_up(settings: Settings, state: StateFolder) -> tuple[str, list[str]]:
     for one in managed.values():
         if one.left_behind():
             say(f"The {one.name} process ended without `ameide down`; its pid file is stale. Starting it anew.")
-    settings = with_engines(settings, say)
-    for last in (False, False, True):
-        control_runs = managed["control"].process() is not None
-        placed = with_port(settings, _former_port(state), control_runs, say)
-        try:
-            return _start_what_does_not_run(placed, managed, state)
-        except Unreachable:
-            # Another program can be quicker between the choice of a port and its use.
-            if last or managed["control"].process() is not None or is_free(placed.listen_port):
-                raise
-            say(f"Another program took port {placed.listen_port} meanwhile.")
+    with Nursery(state.root, state.logs / "nursery.log", config.passed_through(BASE_VARIABLES)) as nursery:
+        if any(one.process() is None for one in managed.values()):
+            nursery.begin()
+        control_ran = managed["control"].process() is not None
+        settings = with_engines(settings, nursery, say, (lambda _: None) if control_ran else _prepare)
+        for last in (False, False, True):
+            control_runs = managed["control"].process() is not None
+            placed = with_port(settings, _former_port(state), control_runs, say)
+            try:
+                return _start_what_does_not_run(placed, managed, nursery, prepared=not control_ran)
+            except Unreachable:
+                # Another program can be quicker between the choice of a port and its use.
+                if last or managed["control"].process() is not None or is_free(placed.listen_port):
+                    raise
+                say(f"Another program took port {placed.listen_port} meanwhile.")
     raise AssertionError("unreachable: the last try returns or raises")
 
 
+def _prepare(settings: Settings) -> None:
+    with_schema_and_principals(settings, say)
+
+
 def _start_what_does_not_run(
-    settings: Settings, managed: dict[str, Managed], state: StateFolder
+    settings: Settings, managed: dict[str, Managed], nursery: Nursery, *, prepared: bool
 ) -> tuple[str, list[str]]:
-    files = settings_files(settings)
+    state, files = StateFolder(settings.state_dir), settings_files(settings)
     wanting = [name for name in NAMES if not managed[name].runs_with(files[name])]
     if not wanting:
         return settings.address, []
-    if "control" in wanting:
-        with_schema_and_principals(settings, say)
+    if "control" in wanting and not prepared:
+        _prepare(settings)
     for name in wanting:
         if managed[name].stop(settings.drain_seconds):
             say(f"The settings of {name} changed; restarting it.")
@@ -101,7 +111,7 @@ def _start_what_does_not_run(
     for group in ([n for n in wanting if n == "control"], [n for n in wanting if n != "control"]):
         for name in group:
             say(f"Starting {name}.")
-            managed[name].start()
+            managed[name].start(nursery)
         wait_until_ready([managed[name] for name in group], say)
     state.remember_address(settings.address)
     return settings.address, wanting

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,13 +10,16 @@ from pathlib import Path
 import psutil
 
 from ameide import config
+from ameide.cli.forking import Nursery
 from ameide.cli.state import StateFolder
 from ameide.engine.files import tail
-from ameide.engine.processes import PidFile, end, launch
+from ameide.engine.processes import PidFile, end
 from ameide.errors import Unreachable
 from ameide.infra.settings import OPERATOR_VARIABLES, STORE_VARIABLES
 
-_BASE = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME", "TMPDIR")
+BASE_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME", "TMPDIR")
+"""What every process may have of our environment."""
+
 _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "control": ("serve", "domain", "relay", "sweeper", "ingress", "projector"),
     "worker": ("serve", "worker"),
@@ -27,7 +29,7 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
 _PASSED = {"executor": (*OPERATOR_VARIABLES, *STORE_VARIABLES, "CODEX_HOME")}
 NAMES: tuple[str, ...] = tuple(_ARGUMENTS)
 _READY_WITHIN = 120.0
-_INTERVAL = 0.05
+_INTERVAL = 0.01
 # Beyond its own drain: a process that has used that up still closes its connections.
 _MARGIN = 15.0
 
@@ -75,13 +77,13 @@ class Managed:
         """Whether its pid file names a process that ended without `ameide down`."""
         return self.process() is None and self._pid_file.read() is not None
 
-    def start(self) -> None:
+    def start(self, nursery: Nursery) -> None:
         """Launch it. Its settings file must be written."""
         self._ready_file.unlink(missing_ok=True)
-        environment = config.passed_through((*_BASE, *_PASSED.get(self.name, ())))
+        environment = config.passed_through((*BASE_VARIABLES, *_PASSED.get(self.name, ())))
         environment[config.CONFIG_VARIABLE] = str(self.state.settings_of(self.name))
-        argv = [sys.executable, "-m", "ameide", *_ARGUMENTS[self.name], "--ready-file", str(self._ready_file)]
-        pid = launch(argv, self.log, environment, self.state.root)
+        argv = ["ameide", *_ARGUMENTS[self.name], "--ready-file", str(self._ready_file)]
+        pid = nursery.start(argv, self.log, environment)
         try:
             self._pid_file.record(pid)
         except psutil.NoSuchProcess:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ameide import app
+from ameide import app, schema
 from ameide.cli.engines import embedded_database
 from ameide.cli.output import say
 from ameide.cli.session import Session, pass_session
@@ -56,7 +56,7 @@ def migrate(session: Session) -> None:
     settings = session.settings
     if not settings.database_url_admin:
         settings = replace(settings, **embedded_database(settings, say))
-    applied = asyncio.run(app.migrate(settings))
+    applied = asyncio.run(schema.migrate(settings))
     click.echo("\n".join(applied) if applied else "The schema is up to date.")
 
 

@@ -14,12 +14,13 @@ from ameide import config
 from ameide.cli.state import StateFolder
 from ameide.config import Settings
 from ameide.errors import Unauthenticated, Unreachable
-from ameide.rpc.clients import Clients
-from ameide_core_proto.common.v1.metadata_pb import Scope
-from ameide_core_proto.common.v1.reading_pb import Citation, Page
 
+# The messages and the clients take half a second to load, which `ameide up` and the like need not wait for.
 if TYPE_CHECKING:
     from ameide.infra.object_store import ObjectStore
+    from ameide.rpc.clients import Clients
+    from ameide_core_proto.common.v1.metadata_pb import Scope
+    from ameide_core_proto.common.v1.reading_pb import Citation, Page
 
 T = TypeVar("T")
 _PAGE = 500
@@ -51,6 +52,8 @@ class Session:
     @property
     def scope(self) -> Scope:
         """The tenant that the commands speak of."""
+        from ameide_core_proto.common.v1.metadata_pb import Scope
+
         return Scope(tenant_id=self.settings.tenant)
 
     def call(self, act: Callable[[Clients], Awaitable[T]], *, timeout: float = 30.0) -> T:
@@ -64,6 +67,8 @@ class Session:
 
     def connect(self, *, timeout: float = 30.0) -> Clients:
         """Clients of the Domain, for a command that does more in the same event loop."""
+        from ameide.rpc.clients import Clients
+
         return Clients(self.address(), self.token(), timeout=timeout)
 
     def object_store(self) -> ObjectStore:
@@ -111,6 +116,8 @@ def request_id(given: str | None) -> str:
 
 async def every_page(fetch: Callable[[Page], Awaitable[L]], *fields: str) -> L:
     """All pages of a list as one answer: the lists named in `fields`, and the citations, are joined onto the first."""
+    from ameide_core_proto.common.v1.reading_pb import Page
+
     first = await fetch(Page(size=_PAGE))
     token = first.next_page_token
     while token:

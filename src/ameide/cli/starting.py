@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
 
-from ameide import app, config
+from ameide import config, schema
 from ameide.cli.engines import Say, database_urls, engine_of
+from ameide.cli.forking import Nursery
 from ameide.cli.principals import PRINCIPALS
 from ameide.cli.state import StateFolder
 from ameide.config import Settings, to_toml
 from ameide.engine.files import write_whole
+from ameide.engine.namespace import NAMESPACE
 from ameide.engine.ports import is_free
 
 Written = dict[str, Path | str | int | tuple[str, ...]]
@@ -52,16 +56,25 @@ _OF_EXECUTOR = (
 )
 
 
-def with_engines(settings: Settings, say: Say) -> Settings:
-    """The settings, with the embedded engines started for whatever they leave open."""
+def with_engines(settings: Settings, nursery: Nursery, say: Say, on_database: Callable[[Settings], None]) -> Settings:
+    """The settings, with the embedded engines started for whatever they leave open.
+
+    `on_database` is called beside the start of Temporal, with settings that know the database.
+    """
     if settings.database_url_app and settings.temporal_address:
         say("Using the PostgreSQL and the Temporal server that the settings name.")
+        on_database(settings)
         return settings
-    running = engine_of(settings, say).start()
-    settings = replace(settings, temporal_address=running.temporal_address, temporal_namespace=running.namespace)
-    if settings.database_url_app:
-        return settings
-    return replace(settings, **database_urls(StateFolder(settings.state_dir), running.postgres))
+    engine = engine_of(settings, say)
+    engine.ensure_installed()
+    postgres, state = engine.start_postgres(), StateFolder(settings.state_dir)
+    if not settings.database_url_app:
+        settings = replace(settings, **database_urls(state, postgres))
+    with ThreadPoolExecutor(1) as beside:
+        prepared = beside.submit(on_database, settings)
+        temporal = engine.start_temporal(run=lambda argv: nursery.run(argv, state.logs / "registering.log"))
+        prepared.result()
+    return replace(settings, temporal_address=temporal, temporal_namespace=NAMESPACE)
 
 
 def with_schema_and_principals(settings: Settings, say: Say) -> None:
@@ -70,10 +83,13 @@ def with_schema_and_principals(settings: Settings, say: Say) -> None:
 
     async def prepare() -> None:
         if settings.database_url_admin:
-            for name in await app.migrate(settings):
+            for name in await schema.migrate(settings):
                 say(f"Schema: applied {name}.")
         missing = [(p, queues) for p, queues in PRINCIPALS if state.token(p.principal_id) is None]
         if missing:
+            # Imported here: it loads every part of the program, which only the first start has to wait for.
+            from ameide import app
+
             for name, token in (await app.bootstrap(settings, missing)).items():
                 state.keep_token(name, token)
             names = ", ".join(principal.principal_id for principal, _ in missing)

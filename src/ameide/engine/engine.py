@@ -12,7 +12,7 @@ from ameide.engine.account import elsewhere
 from ameide.engine.errors import StateError
 from ameide.engine.files import sole_holder
 from ameide.engine.install import TemporalInstall
-from ameide.engine.namespace import NAMESPACE, SEARCH_ATTRIBUTES, register_apart
+from ameide.engine.namespace import NAMESPACE, SEARCH_ATTRIBUTES, Run, register_apart, run_apart
 from ameide.engine.ports import Ports
 from ameide.engine.postgres import Postgres, PostgresAddress
 from ameide.engine.secret import Secrets
@@ -90,14 +90,21 @@ class Engine:
         """
         self.ensure_installed()
         address = self.start_postgres()
+        return Running(address, self.start_temporal(search_attributes), self._namespace)
+
+    def start_temporal(self, search_attributes: tuple[str, ...] = SEARCH_ATTRIBUTES, run: Run = run_apart) -> str:
+        """The second half of ``start``, once PostgreSQL runs; ``host:port`` of the Temporal server.
+
+        ``run`` runs the program that registers.
+        """
         if self._external:
             self._say(f"Using the Temporal server at {self._external}.")
-            register_apart(self._external, self._namespace, search_attributes)
-            return Running(address, self._external, self._namespace)
+            register_apart(self._external, self._namespace, search_attributes, run)
+            return self._external
         with self._alone():
             self.temporal.start()
-            register_apart(self.temporal.address(), self._namespace, search_attributes)
-        return Running(address, self.temporal.address(), self._namespace)
+            register_apart(self.temporal.address(), self._namespace, search_attributes, run)
+        return self.temporal.address()
 
     def stop(self) -> None:
         """Stop what was started for this state folder, and nothing else.
