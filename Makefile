@@ -34,8 +34,9 @@ engines: $(READY)
 demo: $(READY)
 	@$(BIN)/ameide demo
 
+# One test by hand needs no workers: .venv/bin/pytest tests/….
 test: engines
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 $(BENCH_READY): requirements/bench.txt pyproject.toml $(READY)
 	@tools/install-bench $@

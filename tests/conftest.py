@@ -21,6 +21,23 @@ from ameide.engine.engine import Engine, Running
 from ameide.engine.postgres import PostgresAddress
 from ameide.storage.migrate import ensure_roles, migrate
 
+_ROOM = 6 << 30  # bytes: the engines of two workers, with their logs
+
+# Whole installations and killed processes take minutes a file, pure rules milliseconds. Two workers are done at the
+# same time when no long file is left for the end.
+_LONGEST_FIRST = ("acceptance", "faults", "cli", "process", "log", "engine")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A worker of pytest-xdist begins with the long files; without workers the order is the one of the folders."""
+
+    def place(item: pytest.Item) -> int:
+        folder = item.nodeid.split("/")[1]
+        return _LONGEST_FIRST.index(folder) if folder in _LONGEST_FIRST else len(_LONGEST_FIRST)
+
+    if hasattr(config, "workerinput"):
+        items.sort(key=place)
+
 
 @pytest.fixture(scope="session")
 def cache_dir() -> Path:
@@ -38,8 +55,8 @@ def state_dir() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def session_engine(cache_dir: Path) -> Iterator[Engine]:
-    """The engines of this session; nothing runs before a test asks for it."""
-    folder = _passable_folder()
+    """The engines of this session; nothing runs before a test asks for it. No test may kill them."""
+    folder = _passable_folder(_memory())
     engine = Engine(folder, cache_dir, say=lambda line: print(line, flush=True))
     yield engine
     engine.stop()
@@ -60,7 +77,7 @@ def engine(session_engine: Engine) -> Running:
 
 
 class Databases:
-    """Databases of one server: templates prepared once, clones made in some ten milliseconds."""
+    """Databases of one server: templates prepared once, clones made in some ten milliseconds in memory."""
 
     def __init__(self, server: PostgresAddress) -> None:
         self._server = server
@@ -147,7 +164,13 @@ def _role_password(role: str) -> str:
     return f"password of {role}"
 
 
-def _passable_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="ameide-"))
+def _memory() -> Path | None:
+    """A folder in memory with room to spare, if there is one: a clone is hundreds of files, slow to make on a disk."""
+    folder = Path("/dev/shm")
+    return folder if folder.is_dir() and shutil.disk_usage(folder).free > _ROOM else None
+
+
+def _passable_folder(parent: Path | None = None) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="ameide-", dir=parent))
     folder.chmod(0o711)
     return folder

@@ -46,7 +46,6 @@ class Hold:
         """
 
         def held() -> bool:
-            # The run is looked at first, since a look paces the waiting.
             run = installation.run_of(change)
             assert run.get("status", "RUN_STATUS_OPEN") == "RUN_STATUS_OPEN", f"the run ended before {self.path}: {run}"
             stuck = [gate for gate in installation.open_gates(change) if gate["kind"] in STUCK]

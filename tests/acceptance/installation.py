@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -13,14 +15,20 @@ import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+from ameide.cli.root import run as run_command
 
 ROOT = Path(__file__).parents[2]
 GATE_DECIDERS = {"READY_TO_RELEASE": "releaser", "PROMOTION": "releaser"}
 # Long enough for a loaded machine; nothing waits for it when the condition holds.
 PATIENCE = 240.0
+PAUSE = 0.1
+_TRACING = ("OTEL_", "TRACEPARENT")
 
 
 @dataclass
@@ -67,9 +75,24 @@ class Installation:
         assert done.returncode == 0, f"ameide {' '.join(argv)} exited {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def json(self, *argv: str, who: str = "") -> Any:
-        """One reading command with --json, parsed."""
-        return json.loads(self.ameide(*argv, "--json", who=who))
+    def json(self, *argv: str, who: str = "", exit_codes: Sequence[int] = (0,)) -> Any:
+        """One reading command with --json, parsed.
+
+        It runs in this process, untraced: a program for each look would take the cores from what the look is for.
+        """
+        words = [*(("--as", who) if who else ()), *argv, "--json"]
+        quiet = {name: value for name, value in self.environment.items() if not name.startswith(_TRACING)}
+        out, err = io.StringIO(), io.StringIO()
+        # A thread of its own, since the test may run in an event loop and the command brings one.
+        with (
+            mock.patch.dict(os.environ, quiet, clear=True),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            ThreadPoolExecutor(1) as thread,
+        ):
+            code = thread.submit(run_command, words).result()
+        assert code in exit_codes, f"ameide {' '.join(words)} exited {code}\n{out.getvalue()}\n{err.getvalue()}"
+        return json.loads(out.getvalue())
 
     def id_of(self, *argv: str, who: str = "") -> str:
         """One command with -q: the first id that it prints."""
@@ -164,10 +187,11 @@ def post(installation: Installation, path: str, body: str, who: str = "owner") -
 
 
 def wait_for(condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
-    """Poll until the condition holds. Each look is a command of its own, which paces it."""
+    """Look now and then until the condition holds."""
     deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline, f"waited {patience:.0f} s for {what}"
+        time.sleep(PAUSE)
 
 
 def git(folder: Path, *argv: str) -> str:

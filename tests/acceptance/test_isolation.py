@@ -114,7 +114,7 @@ def _look(made: Installation, holds: dict[str, Hold], paths: Path) -> Sight:
     paths.chmod(0o644)
     holds["coder"].release()
     report = own / "tmp" / "report.json"
-    wait_for(lambda: bool(made.run_of(first)) and report.exists(), "the coder's probe")
+    wait_for(report.exists, "the coder's probe")
     holds["probed"].reached(made, first)
     uids = {"coder": report.stat().st_uid, "verify": verify.uids().real}
     return Sight(made, environments, connections, uids, json.loads(report.read_text()))

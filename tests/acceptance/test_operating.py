@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
@@ -69,7 +68,7 @@ def kill(installation: Installation, name: str) -> None:
 
 def status(installation: Installation) -> dict[str, Any]:
     """`ameide status --json`, whatever its exit code."""
-    return json.loads(installation.run("status", "--json").stdout)
+    return installation.json("status", exit_codes=(0, 1))
 
 
 def stuck(installation: Installation) -> dict[str, dict[str, Any]]:

@@ -211,11 +211,11 @@ def script(ameide: CommandLine) -> Iterator[Script]:
     server.startup = startup
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    assert started.wait(10)
+    assert started.wait(60)
     port = server.servers[0].sockets[0].getsockname()[1]
     ameide.state.remember_address(f"http://127.0.0.1:{port}")
     for principal in ("owner", "approver"):
         ameide.state.keep_token(principal, f"token-of-{principal}")
     yield answers
     server.should_exit = True
-    thread.join(10)
+    thread.join(60)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import httpx
@@ -36,6 +37,7 @@ from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, WorkInp
 from tests.conftest import SpineDatabase
 
 EXECUTOR = Path(__file__).parents[1] / "infra" / "executor_process.py"
+_PORTS = range(12_000, 20_000)
 ROLES = ("app", "relay", "sweeper", "ingress", "projector")
 METRICS = {
     "events_published_total",
@@ -70,9 +72,10 @@ class Served:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody has; below those that outgoing connections take."""
-    start = 20_000 + os.getpid() % 6000
-    return [port for port in range(start, 32_000) if is_free(port)][:count]
+    """Ports that nobody has; below those that outgoing connections take, and by chance, so that tests which run at the
+    same time do not choose the same ones.
+    """
+    return list(islice(filter(is_free, random.sample(_PORTS, len(_PORTS))), count))
 
 
 def serve(folder: Path, *roles: str, **settings: object) -> subprocess.Popen[str]:
@@ -165,7 +168,7 @@ async def test_a_stop_under_load_loses_no_answer_and_ends_polls(served: Served) 
             assert (await get(f"{served.admin}/healthz")).status_code == 200
             assert served.process.poll() is None
         assert (await slow).principal
-        assert await served.exit_code(within=10) == 0
+        assert await served.exit_code() == 0
     with psycopg.connect(served.database.address.conninfo) as admin:
         rows = admin.execute("SELECT id FROM ameide.aggregate WHERE kind = 'principal'").fetchall()
     assert answered <= {row[0] for row in rows}
@@ -184,7 +187,7 @@ async def test_a_second_signal_waits_for_no_call(served: Served) -> None:
                     pass
             assert not slow.done()
             served.process.send_signal(signal.SIGTERM)
-            assert await served.exit_code(within=10) == 0
+            assert await served.exit_code(within=20) == 0
             with pytest.raises(Unreachable):
                 await slow
     assert "ending at once" in (served.process.stderr.read() if served.process.stderr else "")
@@ -226,14 +229,14 @@ async def test_a_stopped_executor_gives_its_claim_back_at_once(served: Served, s
                 ):
                     assert executor.poll() is None
             executor.terminate()
-            begun = time.monotonic()
             again = await verifier.work.poll_work(
                 PollWorkRequest(queues=[topics.QUEUE_VERIFY], claim_id="another-executor", wait_seconds=14),
                 timeout_ms=25_000,
             )
-            # The lease would have lasted for thirty seconds.
-            assert time.monotonic() - begun < 10
             assert (again.answer, again.attempt) == (ClaimAnswer.RUN, 2)
+            # Given back, not taken away after its lease.
+            assert again.work
+            assert again.work.lost_claims == 0
             assert await asyncio.to_thread(executor.wait, 30) == 0
         finally:
             executor.kill()
@@ -269,4 +272,4 @@ async def test_a_worker_that_never_got_ready_ends_all_the_same(waiting: tuple[su
     assert (answer.status_code, answer.json()["missing"]) == (503, ["starting"])
     assert "process_resident_memory_bytes" in (await get(f"{admin}/metrics")).text
     process.send_signal(signal.SIGTERM)
-    assert await asyncio.to_thread(process.wait, 10) == 0
+    assert await asyncio.to_thread(process.wait, 60) == 0

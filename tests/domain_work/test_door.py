@@ -1,7 +1,6 @@
 """The door of delegated work over HTTP: validation with field and remedy, and a caller who hangs up while polling."""
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import AsyncIterator
 
@@ -127,10 +126,16 @@ async def test_a_refusal_keeps_its_reason_on_the_wire(world: World, address: str
 async def test_nothing_is_claimed_for_a_caller_who_hung_up(world: World, address: str) -> None:
     run = await world.open_run()
     body = f'{{"queues":["{topics.QUEUE_VERIFY}"],"claimId":"{key()}","waitSeconds":15}}'
-    with contextlib.suppress(httpx.ReadTimeout):
-        headers = {"content-type": "application/json", "authorization": "Bearer verifier"}
-        async with httpx.AsyncClient(trust_env=False) as client:
-            await client.post(f"{address}{SERVICE}/PollWork", content=body, headers=headers, timeout=0.5)
+    headers = {"content-type": "application/json", "authorization": "Bearer verifier"}
+    async with httpx.AsyncClient(trust_env=False) as client:
+        poll = asyncio.create_task(
+            client.post(f"{address}{SERVICE}/PollWork", content=body, headers=headers, timeout=60)
+        )
+        async with asyncio.timeout(60):
+            while not world.sql("SELECT 1 FROM ameide.queue_served"):
+                await asyncio.wait([poll], timeout=0.02)
+        poll.cancel()
+        await asyncio.wait([poll])
     work = await world.requested(verify(run))
     await world.relayed()
     answer = await world.poll(topics.QUEUE_VERIFY, key(), wait=5)

@@ -69,7 +69,7 @@ async def test_a_poll_waits_for_an_invitation(world: World) -> None:
     poll = asyncio.create_task(world.poll(QUEUE, key(), wait=30))
     work = await world.requested(verify(run))
     await world.relayed()
-    answer = await asyncio.wait_for(poll, 5)
+    answer = await asyncio.wait_for(poll, 20)
     assert answer.work is not None
     assert answer.work.work_request_id == work.work_request_id
     assert world.sql("SELECT principal_id, runner FROM ameide.attempt") == [

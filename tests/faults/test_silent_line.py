@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 
 from ameide.events import wakeups as module
-from ameide.events.relay import POLL_SECONDS, Relay
+from ameide.events.relay import Relay
 from ameide.events.wakeups import Wakeups
 from ameide.storage import listen
 from ameide.storage.db import Database
@@ -33,14 +32,12 @@ async def test_what_nobody_rings_for_is_picked_up_by_the_next_poll(
             assert await bell.wait(20)
         relaying = asyncio.create_task(Relay(pool, wakeups).run())
         line.dead = True
-        before = time.monotonic()
         await scene.request()
 
         async def moved() -> bool:
             return scene.world.sql("SELECT 1 AS n FROM ameide.outbox") == []
 
         await until(moved, "the relay's poll")
-        waited = time.monotonic() - before
 
         async def swallowed() -> bool:
             return line.swallowed > 0
@@ -54,4 +51,3 @@ async def test_what_nobody_rings_for_is_picked_up_by_the_next_poll(
             task.cancel()
         await asyncio.wait([relaying, connected])
     await pool.close()
-    assert waited < 20 * POLL_SECONDS

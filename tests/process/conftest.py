@@ -1,4 +1,4 @@
-"""One Temporal server and one performance of all scenarios for the tests of the Process."""
+"""One Temporal server for the tests of the Process."""
 
 from collections.abc import AsyncGenerator
 
@@ -7,7 +7,6 @@ from temporalio.client import Client
 
 from ameide.engine.engine import Running
 from ameide.process.temporal import connect
-from tests.process.playing import Played, play_all
 from tests.process.town import Town, listening
 
 
@@ -15,12 +14,6 @@ from tests.process.town import Town, listening
 async def temporal(engine: Running) -> Client:
     """A client that speaks our messages."""
     return await connect(engine.temporal_address, engine.namespace)
-
-
-@pytest.fixture(scope="session")
-async def played(temporal: Client) -> dict[str, Played | BaseException]:
-    """What came of each scenario."""
-    return await play_all(temporal)
 
 
 @pytest.fixture

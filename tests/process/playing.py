@@ -17,6 +17,9 @@ from tests.process.scenarios import SCENARIOS, Scenario
 from tests.process.script import Script
 from tests.process.scripted_domain import ScriptedDomain
 
+MANY_HISTORIES = ("thousand_signals", "stuck_work_late")
+"""Scenarios whose histories are read as well; they are played apart from the others."""
+
 PATIENCE_SECONDS = 120
 AT_ONCE = 10
 
@@ -87,7 +90,25 @@ async def _run(scenario: Scenario, script: Script) -> None:
     await scenario.meanwhile(script)
 
 
-async def play_all(client: Client, names: Sequence[str] = tuple(SCENARIOS)) -> dict[str, Played | BaseException]:
+def took_its_course(name: str, result: Played | BaseException) -> Played:
+    """Check what came of a scenario, and give it."""
+    scenario = SCENARIOS[name]
+    if isinstance(result, BaseException):
+        raise result
+    script = result.script
+    assert (result.outcome, script.run.outcome, script.run.status) == (
+        scenario.outcome,
+        scenario.outcome,
+        scenario.status,
+    )
+    scenario.check(script)
+    keys = [key for _, key in script.commands]
+    assert len(keys) == len(set(keys))
+    assert all(key.startswith(f"{script.pid}/") for key in keys)
+    return result
+
+
+async def play_all(client: Client, names: Sequence[str]) -> dict[str, Played | BaseException]:
     """The scenarios of these names, some side by side."""
     places = asyncio.Semaphore(AT_ONCE)
     async with stage(client) as here:

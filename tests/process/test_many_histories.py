@@ -2,16 +2,23 @@
 
 from collections import Counter
 
-from temporalio.client import WorkflowHistory
+import pytest
+from temporalio.client import Client, WorkflowHistory
 
 from ameide.process.converter import DATA_CONVERTER
 from ameide.process.workflows.inbox import DomainFact
 from ameide.process.workflows.state import RunState
 from ameide_core_proto.common.v1.metadata_pb import MessageMetadata
-from tests.process.playing import Played, histories
+from tests.process.playing import MANY_HISTORIES, Played, histories, play_all, took_its_course
 from tests.process.races import STRANGERS, VERSIONS, WAVE
 
 CONVERTER = DATA_CONVERTER.payload_converter
+
+
+@pytest.fixture(scope="module")
+async def played(temporal: Client) -> dict[str, Played | BaseException]:
+    """What came of these scenarios."""
+    return await play_all(temporal, MANY_HISTORIES)
 
 
 def heard(history: WorkflowHistory) -> list[DomainFact]:
@@ -30,8 +37,7 @@ def carried(history: WorkflowHistory) -> RunState:
 
 
 async def test_a_thousand_signals_arrive_once_each(played: dict[str, Played | BaseException]) -> None:
-    run = played["thousand_signals"]
-    assert isinstance(run, Played)
+    run = took_its_course("thousand_signals", played["thousand_signals"])
     links = [link async for link in histories(run)]
     assert len(links) > STRANGERS * VERSIONS // WAVE
     seen = Counter((fact.metadata or MessageMetadata()).message_id for link in links for fact in heard(link))
@@ -47,8 +53,7 @@ async def test_a_thousand_signals_arrive_once_each(played: dict[str, Played | Ba
 
 
 async def test_the_watchdog_commands_and_never_polls(played: dict[str, Played | BaseException]) -> None:
-    run = played["stuck_work_late"]
-    assert isinstance(run, Played)
+    run = took_its_course("stuck_work_late", played["stuck_work_late"])
     scheduled: Counter[str] = Counter()
     async for link in histories(run):
         scheduled.update(

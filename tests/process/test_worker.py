@@ -1,4 +1,4 @@
-"""What people find in Temporal, and what a worker says when the server is not prepared."""
+"""What a worker says when the server is not prepared, and what the server tells of workers."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -15,19 +15,6 @@ from ameide.process.activities import as_failure
 from ameide.process.converter import sandbox
 from ameide.process.temporal import connect, last_poll, need_search_attributes
 from ameide.process.workflows import GovernanceRun
-from tests.process.playing import Played
-
-
-async def test_a_run_is_found_by_its_change(played: dict[str, Played | BaseException], temporal: Client) -> None:
-    delivered = played["delivered"]
-    assert isinstance(delivered, Played)
-    query = f"AmeideChange = '{delivered.script.change_id}' AND AmeidePhase = 'terminal' AND AmeideTenant = 'default'"
-    async with asyncio.timeout(30):
-        # Visibility follows the history a little later.
-        while not [item async for item in temporal.list_workflows(query)]:
-            await temporal.count_workflows(query)
-    (found,) = [item async for item in temporal.list_workflows(query)]
-    assert (found.id, found.workflow_type) == (delivered.script.pid, "r2r.governance.v1")
 
 
 async def test_missing_search_attributes_are_named(engine: Running) -> None:
