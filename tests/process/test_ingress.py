@@ -18,6 +18,7 @@ from ameide_core_proto.transformation.governance.v1.facts_pb import (
     TransformationGovernanceDomainFact,
 )
 from ameide_core_proto.transformation.governance.v1.governance_pb import RunStatus
+from ameide_core_proto.transformation.work.v1.facts_pb import WorkCompleted, WorkRequested, WorkStarted
 from tests.process.playing import stage
 from tests.process.town import Town
 
@@ -34,6 +35,43 @@ async def test_a_run_is_started_with_its_stored_input_and_hears_its_facts_in_ord
     assert await town.result(second) == heard[second.process_instance_id]
     assert town.ingress.counts == {"started": 2, "signalled": 4}
     assert town.directory.asked == 0
+
+
+async def test_a_work_that_ends_at_once_wakes_its_run_once(town: Town) -> None:
+    run = town.run()
+    heard = [run.change_id, town.requested(run)]
+    town.work(run, 1, WorkRequested())
+    town.work(run, 2, WorkStarted())
+    heard += [town.work(run, 3, WorkCompleted()), town.other(run)]
+    await town.step()
+    assert await town.result(run) == heard
+    assert town.ingress.counts == {"started": 1, "signalled": 2, "included": 2}
+
+
+async def test_a_work_that_lasts_tells_its_run_that_it_has_begun(town: Town) -> None:
+    run = town.run()
+    heard = [run.change_id, town.requested(run)]
+    await town.step()
+    town.work(run, 1, WorkRequested())
+    heard.append(town.work(run, 2, WorkStarted()))
+    running = asyncio.create_task(town.ingress.run())
+    async with asyncio.timeout(30):
+        await town.log.passed()
+        assert town.ingress.counts == {"started": 1, "signalled": 1, "included": 1}
+        heard.append(town.work(run, 3, WorkCompleted()))
+        assert await town.result(run) == heard
+    town.ingress.stop()
+    town.log.more.set()
+    await running
+
+
+async def test_what_a_later_fact_would_include_is_parked_with_it_when_that_cannot_be_read(town: Town) -> None:
+    run = town.run()
+    begun = town.work(run, 2, WorkStarted())
+    ended = town.work(run, 3, WorkCompleted())
+    town.log.messages[-1] = replace(town.log.messages[-1], payload=b"\xff\xff")
+    await town.step()
+    assert [message_id for _, message_id, _ in town.log.parked] == [begun, ended]
 
 
 async def test_a_repeated_start_signals_the_workflow_that_runs(town: Town) -> None:

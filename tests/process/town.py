@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from copy import deepcopy
 from datetime import UTC, datetime
 from typing import cast
@@ -35,6 +35,12 @@ from ameide_core_proto.transformation.governance.v1.query_service_pb import (
     GetChangeResponse,
     GetStatusRequest,
     GetStatusResponse,
+)
+from ameide_core_proto.transformation.work.v1.facts_pb import (
+    TransformationWorkDomainFact,
+    WorkCompleted,
+    WorkRequested,
+    WorkStarted,
 )
 
 LISTENER = "listener"
@@ -70,6 +76,7 @@ class Log:
         self.position = 0
         self.parked: list[tuple[str, str, str]] = []
         self.more = asyncio.Event()
+        self.moved = asyncio.Event()
         self.caught_up = asyncio.Event()
         self.failing_times = 0
         self.waiting: list[tuple[str, str]] = []
@@ -82,9 +89,11 @@ class Log:
         topic: str = topics.GOVERNANCE_FACTS,
         kind: MessageKind = "fact",
         payload: bytes = b"",
+        name: str = "",
     ) -> str:
         """The next message of the log; its id."""
         metadata = (fact.metadata if fact else None) or MessageMetadata(message_id=new_message_id())
+        aggregate = (fact.aggregate if fact else None) or AggregateRef()
         self.messages.append(
             LoggedMessage(
                 position=len(self.messages) + 1,
@@ -93,10 +102,10 @@ class Log:
                 kind=kind,
                 key=f"default:{metadata.message_id}",
                 message_id=metadata.message_id,
-                name="",
-                aggregate_type="",
-                aggregate_id="",
-                aggregate_version=0,
+                name=name,
+                aggregate_type=aggregate.type,
+                aggregate_id=aggregate.id,
+                aggregate_version=aggregate.version,
                 process_instance_id=pid,
                 correlation_id="",
                 causation_id="",
@@ -114,6 +123,13 @@ class Log:
     async def acknowledge(self, position: int) -> None:
         assert position > self.position
         self.position = position
+        self.moved.set()
+
+    async def passed(self) -> None:
+        """Until all messages are acknowledged."""
+        while self.position < len(self.messages):
+            self.moved.clear()
+            await self.moved.wait()
 
     def is_parked(self, key: str) -> bool:
         return any(parked == key for parked, _, _ in self.parked)
@@ -141,7 +157,9 @@ class Log:
 
     async def wait(self, seconds: float) -> None:
         self.caught_up.set()
-        await self.more.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.more.wait()
         self.more.clear()
 
 
@@ -229,6 +247,17 @@ class Town:
             fact=body,  # pyright: ignore[reportArgumentType]
         )
         return self.log.append(stated, pid=run.process_instance_id)
+
+    def work(self, run: Run, version: int, fact: WorkRequested | WorkStarted | WorkCompleted) -> str:
+        """A fact of the run's only work."""
+        name = type(fact).__name__
+        body: Oneof[str, Message] = Oneof(field=f"work_{name.removeprefix('Work').lower()}", value=fact)
+        stated = TransformationWorkDomainFact(
+            metadata=MessageMetadata(message_id=new_message_id(), process_instance_id=run.process_instance_id),
+            aggregate=AggregateRef(type="work", id=f"wrk-{run.change_id}", version=version),
+            fact=body,  # pyright: ignore[reportArgumentType]
+        )
+        return self.log.append(stated, pid=run.process_instance_id, topic=topics.WORK_FACTS, name=name)
 
     async def step(self) -> None:
         """All of the log."""

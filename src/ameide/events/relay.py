@@ -88,7 +88,8 @@ class Relay:
     async def _step(self, bell: Bell) -> None:
         try:
             await self._presence.beat()
-            if await self.move() == 0:
+            # Less than a full batch was all there was: what has come since has rung.
+            if await self.move() < self._batch:
                 await bell.wait(POLL_SECONDS)
         except Unreachable as error:
             log.warning("the relay waits for the database", extra={"error": str(error)})

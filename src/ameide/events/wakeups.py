@@ -128,9 +128,9 @@ class Wakeups:
         while True:
             await self._pending.wait(PROBE_SECONDS)
             await asyncio.sleep(COALESCE_SECONDS)
-            while self._outgoing:
-                channel = self._outgoing.pop()
-                await line.notify(_PREFIX + channel)
+            channels, self._outgoing = self._outgoing, set()
+            if channels:
+                await line.notify([_PREFIX + channel for channel in sorted(channels)])
 
     async def _hear(self, line: Line, own: int) -> None:
         while True:

@@ -24,6 +24,7 @@ from temporalio.client import Client
 
 from ameide.errors import AmeideError
 from ameide.events.messages import LoggedMessage
+from ameide.process.bundles import Waiting, bundles
 from ameide.process.endings import Endings
 from ameide.process.signals import NotNow, Refusing, Signals
 from ameide.process.temporal import backoff, connect_patiently, need_answer
@@ -39,6 +40,8 @@ _IDLE_SECONDS = 1.0
 _ENDINGS_SECONDS = 30.0
 # How far ahead of a run that is held ingress looks for others, and so what it remembers at most.
 _WINDOW = 1600
+# How long the beginning of a work waits for the work's next fact, in seconds.
+_LINGER = 0.25
 # Between the tries of one message, in seconds.
 _PAUSES = (0.1, 0.2, 0.4)
 
@@ -92,7 +95,8 @@ class _Held:
 
 
 class Ingress:
-    """Brings each run its facts. `counts`: how many were signalled, started, late, skipped, parked, waiting, closed.
+    """Brings each run its facts. `counts`: how many were signalled, included in a later one's signal, started, late,
+    skipped, parked, waiting, closed.
 
     A run is tried for `patience` seconds at most; set aside, it is tried again after `pause` seconds, then later.
     """
@@ -115,9 +119,12 @@ class Ingress:
         self._patience = patience
         self._pause = pause
         self._ahead = _BATCH
+        # Whether the last batch may have left something that has not rung since.
+        self._behind = False
         # Of what the next batch brings again: positions that had their effect, runs that are held.
         self._done: set[int] = set()
         self._held: dict[str, _Held] = {}
+        self._beginnings = Waiting(_LINGER)
         self._got_through = float("-inf")
         self._stop = asyncio.Event()
         self._temporal: Client | None = None
@@ -130,7 +137,7 @@ class Ingress:
             return
         self._temporal = temporal
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._until_stopped(self.step, temporal, self._source.wait))
+            tasks.create_task(self._until_stopped(self._turn, temporal, self._wait))
             tasks.create_task(self._until_stopped(self.retry, temporal, asyncio.sleep))
             tasks.create_task(self._until_stopped(self._close_endings, temporal, asyncio.sleep, _ENDINGS_SECONDS))
 
@@ -160,6 +167,13 @@ class Ingress:
                 log.warning("ingress starts again: %s", errors.exceptions[0])
                 await unless(self._stop, backoff(attempt))
                 attempt += 1
+
+    async def _turn(self, temporal: Client) -> bool:
+        return await self.step(temporal) and self._behind
+
+    async def _wait(self, seconds: float) -> None:
+        left = self._beginnings.left(asyncio.get_running_loop().time())
+        await self._source.wait(seconds if left is None else min(seconds, left))
 
     async def _close_endings(self, temporal: Client) -> bool:
         if closed := await self._endings.close(temporal):
@@ -196,17 +210,25 @@ class Ingress:
         further and further, until somebody gets through. Then the held ones are set aside and the position moves on.
         """
         batch = await self._source.next_batch(self._ahead)
+        self._behind = len(batch) == self._ahead or any(message.redriven for message in batch)
         # A released message comes since it has yet to have its effect, whatever became of it when it was parked.
         self._done.intersection_update(message.position for message in batch if not message.redriven)
         runs: dict[str, list[LoggedMessage]] = {}
         for message in batch:
-            if message.position not in self._done:
+            if message.position in self._done:
+                continue
+            if message.kind == "fact":
                 runs.setdefault(key_of(message), []).append(message)
+            else:
+                self._done.add(message.position)
+                self._count("skipped")
         self._held = {key: held for key, held in self._held.items() if key in runs}
-        until = asyncio.get_running_loop().time() + self._patience
+        now = asyncio.get_running_loop().time()
+        self._beginnings.look(batch, now)
         async with asyncio.TaskGroup() as tasks:
             for key, messages in runs.items():
-                tasks.create_task(self._serve(temporal, key, messages, until))
+                if not self._beginnings.may_wait(messages, now):
+                    tasks.create_task(self._serve(temporal, key, messages, now + self._patience))
         for key, held in list(self._held.items()):
             if self._got_through > held.since:
                 await self._set_aside(key, runs[key], held.error)
@@ -228,27 +250,29 @@ class Ingress:
         return bool(done)
 
     async def _serve(self, temporal: Client, key: str, messages: list[LoggedMessage], until: float) -> None:
-        for message in messages:
+        for bundle in bundles(messages):
+            message = bundle[-1]
             if message is not messages[0] and asyncio.get_running_loop().time() > until:
                 # A slow run: the rest of its messages comes with the next batch.
                 return
             if self._source.is_parked(key):
-                await self._park(message, key, "behind an earlier one")
+                await self._park(bundle, key, "behind an earlier one")
                 continue
             begun = time.perf_counter()
             try:
                 outcome = await self._deliver(temporal, key, message)
             except Refusing as error:
                 log.error("parked %s of %s: %s", message.name, key, error, extra={"message_id": message.message_id})
-                await self._park(message, key, str(error))
+                await self._park(bundle, key, str(error))
             except NotNow as error:
                 if not message.redriven:
                     return
-                await self._park(message, key, str(error), pause=self._pause)
+                await self._park(bundle, key, str(error), pause=self._pause)
             else:
                 self._held.pop(key, None)
-                self._done.add(message.position)
+                self._done.update(one.position for one in bundle)
                 self._count(outcome)
+                self._count("included", len(bundle) - 1)
                 metrics.EVENT_PROCESSING.labels(CONSUMER).observe(time.perf_counter() - begun)
                 if outcome != "skipped":
                     self._got_through = asyncio.get_running_loop().time()
@@ -275,19 +299,19 @@ class Ingress:
     async def _set_aside(self, key: str, messages: list[LoggedMessage], error: str) -> None:
         """Durably, the first with a pause and the others behind it; so the position can pass them."""
         log.warning("%s takes no signal while others do, set aside: %s", key, error)
-        for message in messages:
-            if message.position not in self._done:
-                await self._park(message, key, error, pause=self._pause)
+        await self._park([one for one in messages if one.position not in self._done], key, error, pause=self._pause)
 
-    async def _park(self, message: LoggedMessage, key: str, error: str, *, pause: float | None = None) -> None:
+    async def _park(self, messages: list[LoggedMessage], key: str, error: str, *, pause: float | None = None) -> None:
         self._held.pop(key, None)
-        await self._source.park(message, key, error, pause=pause)
-        self._done.add(message.position)
-        self._count("parked" if pause is None else "waiting")
+        for message in messages:
+            await self._source.park(message, key, error, pause=pause)
+            self._done.add(message.position)
+            self._count("parked" if pause is None else "waiting")
 
-    def _count(self, outcome: str) -> None:
-        self.counts[outcome] += 1
-        metrics.EVENTS_PROCESSED.labels(CONSUMER, outcome).inc()
+    def _count(self, outcome: str, number: int = 1) -> None:
+        if number:
+            self.counts[outcome] += number
+            metrics.EVENTS_PROCESSED.labels(CONSUMER, outcome).inc(number)
 
 
 def key_of(message: LoggedMessage) -> str:

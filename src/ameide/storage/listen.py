@@ -50,10 +50,12 @@ class Line:
             for channel in channels:
                 await self._connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
 
-    async def notify(self, channel: str) -> None:
-        """Tell every listener of the channel; commits at once."""
+    async def notify(self, channels: Sequence[str]) -> None:
+        """Tell every listener of these channels; commits at once."""
         async with _reported(), self._answered():
-            await self._connection.execute("SELECT pg_notify(%s, '')", (channel,))
+            await self._connection.execute(
+                "SELECT pg_notify(channel, '') FROM unnest(%s::text[]) AS channel", (list(channels),)
+            )
 
     async def heard(self, timeout: float) -> list[tuple[str, int]]:
         """(channel, sender's pid) of what arrived, waiting up to `timeout` seconds for a first one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 
@@ -19,6 +20,8 @@ from ameide.views.projection import Rows, project
 CONSUMER = "projector"
 POLL_SECONDS = 0.5
 RETRY_SECONDS = 2.0
+# The facts of a step come in quick succession: projected together, they cost hardly more than one.
+GATHER_SECONDS = 0.03
 _SQL = load("views")
 log = logging.getLogger(__name__)
 
@@ -36,6 +39,8 @@ class Projector:
         self._batch = batch
         self._parking = Parking(CONSUMER)
         self._presence = RolePresence(db, CONSUMER)
+        # Whether the last batch may have left something.
+        self._behind = False
         self.projected = 0
         self.skipped = 0
         self.parked = 0
@@ -46,12 +51,14 @@ class Projector:
         async with self._db.transaction(None) as tx:
             position = await lock_cursor(tx, CONSUMER)
             if position is None:
+                self._behind = False
                 return 0
             keys = await self._parking.keys(tx)
             if keys.released:
                 batch = await self._parking.released(tx, self._batch)
             else:
                 batch = await read(tx, position, self._batch)
+            self._behind = bool(keys.released) or len(batch) == self._batch
             tx.point = "projector.batch" if batch else ""
             await self._apply(tx, batch, set(keys.stuck))
             if batch and not keys.released:
@@ -79,8 +86,9 @@ class Projector:
     async def _turn(self, bell: Bell) -> None:
         try:
             await self._presence.beat()
-            if await self.step() == 0:
-                await bell.wait(POLL_SECONDS)
+            await self.step()
+            if not self._behind and await bell.wait(POLL_SECONDS):
+                await asyncio.sleep(GATHER_SECONDS)
         except Unreachable as error:
             log.warning("the projector waits for the database", extra={"error": str(error)})
             await bell.wait(RETRY_SECONDS)

@@ -119,10 +119,14 @@ async def _untold(base: Snapshot, runs: dict[Key, Told], verdict: Verdict) -> No
 
 
 async def check_heard(base: Snapshot, client: Client, verdict: Verdict) -> None:
-    """An open run has heard all of its facts, a closed one the first of them; both in the order of the log."""
+    """An open run has heard all of its facts, a closed one the first of them; both in the order of the log.
+
+    A work's beginning is heard with any later fact of the work, which carries the whole of its state.
+    """
     stated = """
         SELECT r.id AS run, r.status = 'OPEN' AS is_open,
-            array_agg(l.message_id ORDER BY l.position) AS ids, array_agg(l.name ORDER BY l.position) AS names
+            array_agg(l.message_id ORDER BY l.position) AS ids, array_agg(l.name ORDER BY l.position) AS names,
+            array_agg(l.work_request_id ORDER BY l.position) AS works
         FROM ameide.aggregate r JOIN ameide.log l ON l.tenant_id = r.tenant_id AND l.process_instance_id = r.id
             AND l.kind = 'fact'
         WHERE r.kind = 'run' GROUP BY r.tenant_id, r.id, r.status ORDER BY 1"""
@@ -149,9 +153,23 @@ async def _heard(client: Client, row: Row, verdict: Verdict) -> None:
     if unknown:
         verdict.doubled.append(f"run {run} has heard {', '.join(unknown)}, which the log does not have")
     known = [message for message in first_time if message in names]
-    expected = ids if row["is_open"] else ids[: len(known)]
+    last = max((ids.index(message) for message in known), default=-1)
+    stated = ids if row["is_open"] else ids[: last + 1]
+    included = _included(stated, names, row["works"], set(known))
+    expected = [message for message in stated if message not in included]
     missing = [f"{message} ({names[message]})" for message in expected if message not in known]
     if missing:
         verdict.lost.append(f"run {run} has not heard {', '.join(missing)}")
     elif known != expected:
         verdict.lost.append(f"run {run}: the order of its facts, which it heard as {', '.join(known)}")
+
+
+def _included(ids: list[str], names: dict[str, str], works: list[str], known: set[str]) -> set[str]:
+    """The beginnings of works that were not signalled themselves, since a later fact of the work was."""
+    included, later = set[str](), set[str]()
+    for message, work in reversed(list(zip(ids, works, strict=False))):
+        if message in known:
+            later.add(work)
+        elif names[message] in ("WorkRequested", "WorkStarted") and work in later:
+            included.add(message)
+    return included
