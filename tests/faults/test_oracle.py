@@ -27,6 +27,7 @@ from tests.faults.judging import consult
 from tests.faults.oracle import Verdict, examine
 from tests.faults.oracle.database import snapshot
 from tests.faults.oracle.examining import judge
+from tests.faults.oracle.run_checks import included
 from tests.faults.oracle.settle import unrest
 from tests.faults.scene import Scene, opened
 
@@ -210,6 +211,14 @@ async def test_a_run_takes_each_fact_once_and_for_what_it_is_about(played: Scene
     verdict = await judged(played)
     took = f"run {run_id} took fact {fact}"
     assert verdict.doubled == [f"{took} for the end of {done}, {other}", f"{took} of {done} for the end of {other}"]
+
+
+def test_a_beginning_is_heard_only_with_a_later_fact_of_its_work() -> None:
+    names = {"r": "WorkRequested", "s": "WorkStarted", "f": "WorkFailed", "other": "WorkCompleted"}
+    ids, works = list(names), ["w", "w", "w", "v"]
+    assert included(ids, names, works, {"f", "other"}) == {"r", "s"}
+    assert included(ids, names, works, {"s"}) == {"r"}
+    assert included(ids, names, works, {"r", "other"}) == set()
 
 
 def entered(seq: int, phase: Phase) -> TransformationProcessFact:

@@ -155,8 +155,8 @@ async def _heard(client: Client, row: Row, verdict: Verdict) -> None:
     known = [message for message in first_time if message in names]
     last = max((ids.index(message) for message in known), default=-1)
     stated = ids if row["is_open"] else ids[: last + 1]
-    included = _included(stated, names, row["works"], set(known))
-    expected = [message for message in stated if message not in included]
+    taken_along = included(stated, names, row["works"], set(known))
+    expected = [message for message in stated if message not in taken_along]
     missing = [f"{message} ({names[message]})" for message in expected if message not in known]
     if missing:
         verdict.lost.append(f"run {run} has not heard {', '.join(missing)}")
@@ -164,12 +164,12 @@ async def _heard(client: Client, row: Row, verdict: Verdict) -> None:
         verdict.lost.append(f"run {run}: the order of its facts, which it heard as {', '.join(known)}")
 
 
-def _included(ids: list[str], names: dict[str, str], works: list[str], known: set[str]) -> set[str]:
+def included(ids: list[str], names: dict[str, str], works: list[str], known: set[str]) -> set[str]:
     """The beginnings of works that were not signalled themselves, since a later fact of the work was."""
-    included, later = set[str](), set[str]()
+    found, later = set[str](), set[str]()
     for message, work in reversed(list(zip(ids, works, strict=False))):
         if message in known:
             later.add(work)
         elif names[message] in ("WorkRequested", "WorkStarted") and work in later:
-            included.add(message)
-    return included
+            found.add(message)
+    return found
