@@ -21,7 +21,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from ameide import app, schema
-from ameide.cli.principals import PRINCIPALS
+from ameide.cli.principals import admissions
 from ameide.config import DATABASE_ROLES, Settings
 from ameide.engine.engine import Engine
 from ameide.engine.namespace import SEARCH_ATTRIBUTES, register_apart
@@ -77,7 +77,7 @@ async def installed(admin: PostgresAddress, folder: Path, temporal_address: str 
     if temporal_address:
         await asyncio.to_thread(register_apart, temporal_address, settings.temporal_namespace, SEARCH_ATTRIBUTES)
     await schema.migrate(settings)
-    return Installation(admin, settings, await app.bootstrap(settings, PRINCIPALS))
+    return Installation(admin, settings, await app.bootstrap(settings, admissions()))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from ameide import config, schema
 from ameide.cli.doctor_machine import Check
 from ameide.cli.engines import engine_of
-from ameide.cli.principals import PRINCIPALS
+from ameide.cli.principals import PRINCIPALS, admissions
 from ameide.cli.processes import Managed
 from ameide.cli.session import Session
 from ameide.errors import AmeideError
@@ -107,7 +107,7 @@ def tokens(session: Session) -> Sequence[Check]:
     name, state = "tokens of this installation", session.state
     if not state.known_principals():
         return [Check(name, True, "are made at the first `ameide up`")]
-    missing = [p.principal_id for p, _ in PRINCIPALS if state.token(p.principal_id) is None]
+    missing = [principal for principal in PRINCIPALS if state.token(principal) is None]
     if missing:
         return [
             Check(name, False, f"there is none for {', '.join(missing)}", "ameide down && ameide up makes new ones")
@@ -121,7 +121,7 @@ def tokens(session: Session) -> Sequence[Check]:
 
 async def _wrong_tokens(session: Session) -> list[str]:
     wrong: list[str] = []
-    for principal, _ in PRINCIPALS:
+    for principal, _ in admissions():
         token = session.state.token(principal.principal_id) or ""
         try:
             async with Clients(session.state.address(), token, timeout=5) as clients:

@@ -47,6 +47,8 @@ def serve() -> None:
             _become(order)
         answer = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) if order["wait"] else pid
         os.write(1, f"{answer}\n".encode())
+    # Taking down what was loaded is work that nobody waits for.
+    os._exit(0)
 
 
 def _become(order: Order) -> NoReturn:

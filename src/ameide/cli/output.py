@@ -8,13 +8,15 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from protobuf import Message
-from protobuf.wkt import Timestamp
 
-from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, WorkKind, WorkRequest
+if TYPE_CHECKING:
+    from protobuf import Message
+    from protobuf.wkt import Timestamp
+
+    from ameide_core_proto.transformation.work.v1.work_pb import WorkRequest
 
 _COLOURS = {
     "approved": "green",
@@ -49,6 +51,9 @@ def word(name: str) -> str:
 
 def step(work: WorkRequest) -> str:
     """A work as people call it: agent work by its role, a merge by whether it pushes."""
+    # Imported here: commands that show no work need not wait for the messages.
+    from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, WorkKind
+
     if work.work_kind == WorkKind.AGENT_WORK:
         return "coder" if work.action_kind == ActionKind.PUBLISH else "analyst"
     if work.action_kind == ActionKind.MERGE:

@@ -2,71 +2,36 @@
 
 from __future__ import annotations
 
-from ameide.infra.settings import AUTHOR_QUEUES, VERIFIER_QUEUES
-from ameide_core_proto.transformation.governance.v1.governance_pb import Principal, PrincipalKind
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-PRINCIPALS: tuple[tuple[Principal, tuple[str, ...]], ...] = (
-    (
-        Principal(
-            principal_id="owner",
-            display_name="Owner of this installation",
-            kind=PrincipalKind.PERSON,
-            roles=["viewer", "requester", "approver", "releaser", "operator", "admin"],
-        ),
-        (),
-    ),
-    (
-        Principal(
-            principal_id="requester",
-            display_name="Who asks for changes",
-            kind=PrincipalKind.PERSON,
-            roles=["viewer", "requester"],
-        ),
-        (),
-    ),
-    (
-        Principal(
-            principal_id="approver",
-            display_name="Who decides on requirements and changes",
-            kind=PrincipalKind.PERSON,
-            roles=["viewer", "approver"],
-        ),
-        (),
-    ),
-    (
-        Principal(
-            principal_id="releaser",
-            display_name="Who decides on releases and promotions",
-            kind=PrincipalKind.PERSON,
-            roles=["viewer", "releaser"],
-        ),
-        (),
-    ),
-    (
-        Principal(
-            principal_id="process",
-            display_name="The Process",
-            kind=PrincipalKind.SERVICE,
-            roles=["process", "viewer"],
-        ),
-        (),
-    ),
-    (
-        Principal(
-            principal_id="author",
-            display_name="Executor of agent work",
-            kind=PrincipalKind.AGENT,
-            roles=["executor"],
-        ),
-        AUTHOR_QUEUES,
-    ),
-    (
-        Principal(
-            principal_id="verifier",
-            display_name="Executor of tool runs",
-            kind=PrincipalKind.SERVICE,
-            roles=["executor"],
-        ),
-        VERIFIER_QUEUES,
-    ),
-)
+from ameide.infra.settings import AUTHOR_QUEUES, VERIFIER_QUEUES
+
+if TYPE_CHECKING:
+    from ameide_core_proto.transformation.governance.v1.governance_pb import Principal
+
+_OWNER_ROLES = ("viewer", "requester", "approver", "releaser", "operator", "admin")
+# By name: what it is called, its kind, its roles, the queues that it serves.
+_TABLE: dict[str, tuple[str, str, tuple[str, ...], tuple[str, ...]]] = {
+    "owner": ("Owner of this installation", "PERSON", _OWNER_ROLES, ()),
+    "requester": ("Who asks for changes", "PERSON", ("viewer", "requester"), ()),
+    "approver": ("Who decides on requirements and changes", "PERSON", ("viewer", "approver"), ()),
+    "releaser": ("Who decides on releases and promotions", "PERSON", ("viewer", "releaser"), ()),
+    "process": ("The Process", "SERVICE", ("process", "viewer"), ()),
+    "author": ("Executor of agent work", "AGENT", ("executor",), AUTHOR_QUEUES),
+    "verifier": ("Executor of tool runs", "SERVICE", ("executor",), VERIFIER_QUEUES),
+}
+PRINCIPALS = tuple(_TABLE)
+"""Their ids."""
+
+
+def admissions(names: Sequence[str] = PRINCIPALS) -> list[tuple[Principal, tuple[str, ...]]]:
+    """The principals of these ids, each with the queues that it serves, as `app.bootstrap` admits them."""
+    # Imported here: `ameide up` asks for the ids each time, and for the messages only the first time.
+    from ameide_core_proto.transformation.governance.v1.governance_pb import Principal, PrincipalKind
+
+    return [
+        (Principal(principal_id=name, display_name=called, kind=PrincipalKind[kind], roles=list(roles)), queues)
+        for name, (called, kind, roles, queues) in _TABLE.items()
+        if name in names
+    ]

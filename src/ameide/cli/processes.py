@@ -13,7 +13,7 @@ from ameide import config
 from ameide.cli.forking import Nursery
 from ameide.cli.state import StateFolder
 from ameide.engine.files import tail
-from ameide.engine.processes import PidFile, end
+from ameide.engine.processes import PidFile, end, listens
 from ameide.errors import Unreachable
 from ameide.infra.settings import OPERATOR_VARIABLES, STORE_VARIABLES
 
@@ -66,6 +66,11 @@ class Managed:
         except (OSError, ValueError):
             return False
 
+    def listens(self, port: int) -> bool:
+        """Whether it has the TCP port, or is ready."""
+        process = self.process()
+        return process is not None and (listens(process, port) or self.ready())
+
     def runs_with(self, text: str) -> bool:
         """Whether it is ready and was started with these settings."""
         try:
@@ -114,10 +119,13 @@ class Managed:
         )
 
 
-def wait_until_ready(processes: Sequence[Managed], slow: Callable[[str], None]) -> None:
-    """Returns once all are ready; calls `slow` after each further five seconds. Raises Unreachable when one ends."""
+def wait_for(processes: Sequence[Managed], condition: Callable[[Managed], bool], slow: Callable[[str], None]) -> None:
+    """Returns once the condition holds for all; calls `slow` after each further five seconds.
+
+    Raises Unreachable when one ends.
+    """
     begun, said = time.monotonic(), 5.0
-    while waiting := [managed for managed in processes if not managed.ready()]:
+    while waiting := [managed for managed in processes if not condition(managed)]:
         for managed in waiting:
             managed.check()
         passed = time.monotonic() - begun

@@ -21,8 +21,8 @@ from ameide.errors import AmeideError
 
 _COMMANDS = {
     "demo": "ameide.cli.demo:demo",
-    "up": "ameide.cli.lifecycle:up",
-    "down": "ameide.cli.lifecycle:down",
+    "up": "ameide.cli.up:up",
+    "down": "ameide.cli.down:down",
     "status": "ameide.cli.status:status",
     "doctor": "ameide.cli.doctor:doctor",
     "backup": "ameide.cli.backup:backup",

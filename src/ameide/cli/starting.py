@@ -11,7 +11,7 @@ from pathlib import Path
 from ameide import config, schema
 from ameide.cli.engines import Say, database_urls, engine_of
 from ameide.cli.forking import Nursery
-from ameide.cli.principals import PRINCIPALS
+from ameide.cli.principals import PRINCIPALS, admissions
 from ameide.cli.state import StateFolder
 from ameide.config import Settings, to_toml
 from ameide.engine.files import write_whole
@@ -85,15 +85,14 @@ def with_schema_and_principals(settings: Settings, say: Say) -> None:
         if settings.database_url_admin:
             for name in await schema.migrate(settings):
                 say(f"Schema: applied {name}.")
-        missing = [(p, queues) for p, queues in PRINCIPALS if state.token(p.principal_id) is None]
+        missing = [name for name in PRINCIPALS if state.token(name) is None]
         if missing:
             # Imported here: it loads every part of the program, which only the first start has to wait for.
             from ameide import app
 
-            for name, token in (await app.bootstrap(settings, missing)).items():
+            for name, token in (await app.bootstrap(settings, admissions(missing))).items():
                 state.keep_token(name, token)
-            names = ", ".join(principal.principal_id for principal, _ in missing)
-            say(f"Admitted {names}; their tokens are in {state.tokens}.")
+            say(f"Admitted {', '.join(missing)}; their tokens are in {state.tokens}.")
 
     asyncio.run(prepare())
 

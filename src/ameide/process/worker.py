@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from datetime import timedelta
+from importlib import resources
 
 from temporalio.client import Client
 from temporalio.worker import Worker
@@ -33,7 +35,20 @@ def governance_worker(
         workflow_runner=sandbox(),
         interceptors=[TracePropagation()],
         graceful_shutdown_timeout=timedelta(seconds=grace),
+        build_id=workflow_code(),
     )
+
+
+def workflow_code() -> str:
+    """A digest of the workflows' code, by which histories name who ran them.
+
+    The SDK's own reads every module that is loaded, which takes longer than all else of a worker's start.
+    """
+    digest = hashlib.sha256()
+    package = resources.files("ameide.process.workflows")
+    for file in sorted((file for file in package.iterdir() if file.name.endswith(".py")), key=lambda file: file.name):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 class ProcessWorker:

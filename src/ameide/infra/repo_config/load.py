@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from functools import cache
 from importlib import resources
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import yaml
-from jsonschema import Draft202012Validator, exceptions
-from jsonschema.exceptions import ValidationError
 
 from ameide.errors import InvalidArgument
 from ameide.infra.repo_config.model import TEST_FILES, Build, Generate, RepoConfig, Smoke, Suite
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 CONFIG_FILE = "ameide.yaml"
 MAX_BYTES = 256 * 1024
@@ -78,9 +79,12 @@ def _no_yaml(error: Exception, file: str) -> ConfigError:
 
 
 def _validated(document: object, file: str) -> Document:
+    # Imported here: it takes a tenth of what an executor loads, and not every work reads this file.
+    from jsonschema import Draft202012Validator, exceptions
+
     # The library's own types are partly unknown.
     validator = cast(Any, Draft202012Validator(schema()))
-    error = cast(ValidationError | None, cast(Any, exceptions).best_match(validator.iter_errors(document)))
+    error = cast("ValidationError | None", cast(Any, exceptions).best_match(validator.iter_errors(document)))
     if error is not None:
         raise ConfigError(_what(error), field=f"{file} {_where(error)}", remedy=_remedy(error))
     return cast(Document, document)
