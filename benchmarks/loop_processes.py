@@ -8,10 +8,9 @@ import sys
 from typing import Any
 
 from temporalio import activity
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from ameide.process.activities import DomainCommands
-from ameide.process.converter import sandbox
 from ameide.process.steps import TASK_QUEUE
 from ameide.process.temporal import connect
 from ameide.rpc.clients import Clients
@@ -41,7 +40,7 @@ async def worker(said: dict[str, Any]) -> None:
         task_queue=TASK_QUEUE,
         workflows=[Delegating, Bare],
         activities=[*DomainCommands(domain).all(), outside],
-        workflow_runner=sandbox(),
+        workflow_runner=UnsandboxedWorkflowRunner(),
     ):
         await asyncio.Event().wait()
 

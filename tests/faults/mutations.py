@@ -9,14 +9,12 @@ from collections.abc import Callable
 from typing import cast
 
 import pytest
-from temporalio.worker import UnsandboxedWorkflowRunner
 
 from ameide.domain import service
 from ameide.domain.decisions import work_claim, work_outcome
 from ameide.domain.decisions.work import Claim
 from ameide.events import relay
 from ameide.events.log import advance_cursor, lock_cursor, read
-from ameide.process import worker
 from ameide.process.workflows.delegation import TERMINAL
 from ameide.process.workflows.inbox import DomainFact, Inbox, Known, key_of
 from ameide.views import projector
@@ -61,8 +59,6 @@ def no_deduplication(patch: Patch) -> None:
 
     patch.setattr(Inbox, "take", take)
     patch.setattr(Inbox, "about", about)
-    # The sandbox imports workflows anew, without patches.
-    patch.setattr(worker, "sandbox", UnsandboxedWorkflowRunner)
 
 
 def no_stored_response(patch: Patch) -> None:

@@ -13,6 +13,7 @@ from ameide.process.activities import DomainCommands
 from ameide.process.steps import WORKFLOW_TYPE
 from ameide.process.worker import governance_worker
 from ameide.rpc.clients import Clients
+from tests.process.sandbox import sandbox
 from tests.process.scenarios import SCENARIOS, Scenario
 from tests.process.script import Script
 from tests.process.scripted_domain import ScriptedDomain
@@ -49,7 +50,7 @@ async def stage(client: Client) -> AsyncGenerator["Stage"]:
     domain = ScriptedDomain()
     queue = f"scenarios-{new_message_id()}"
     # The double answers what the activities call; it is no client.
-    async with governance_worker(client, DomainCommands(cast("Clients", domain)), task_queue=queue):
+    async with governance_worker(client, DomainCommands(cast("Clients", domain)), task_queue=queue, runner=sandbox()):
         yield Stage(client, domain, queue)
 
 

@@ -9,7 +9,7 @@ from temporalio.converter import DataConverter
 from temporalio.worker import Worker
 
 from ameide.contracts.ids import new_message_id
-from ameide.process.converter import DATA_CONVERTER, sandbox
+from ameide.process.converter import DATA_CONVERTER
 from ameide.process.workflows.inbox import Inbox, Known
 from ameide.process.workflows.journal import Pages
 from ameide.process.workflows.state import Ask, Candidate, RunState, Step
@@ -18,6 +18,7 @@ from ameide_core_proto.process.transformation.v1.facts_pb import Phase, Transfor
 from ameide_core_proto.transformation.governance.v1.governance_pb import Gate, GateStatus, RunInput
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact
 from ameide_core_proto.transformation.work.v1.work_pb import Finding, FindingClass, GatePass, WorkRequest
+from tests.process.sandbox import sandbox
 
 CONVERTER = DATA_CONVERTER.payload_converter
 

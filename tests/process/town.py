@@ -16,7 +16,6 @@ from ameide.contracts import topics
 from ameide.contracts.ids import new_message_id
 from ameide.errors import NotFound, Unreachable
 from ameide.events.messages import LoggedMessage, MessageKind
-from ameide.process.converter import sandbox
 from ameide.process.ingress import Ingress
 from ameide.process.steps import DOMAIN_FACT
 from ameide.process.workflows.inbox import DomainFact
@@ -42,6 +41,7 @@ from ameide_core_proto.transformation.work.v1.facts_pb import (
     WorkRequested,
     WorkStarted,
 )
+from tests.process.sandbox import sandbox
 
 LISTENER = "listener"
 

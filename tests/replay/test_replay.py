@@ -7,8 +7,9 @@ from temporalio import workflow
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
-from ameide.process.converter import DATA_CONVERTER, sandbox
+from ameide.process.converter import DATA_CONVERTER
 from ameide.process.workflows import GovernanceRun
+from tests.process.sandbox import sandbox
 from tests.process.scenarios import SCENARIOS
 from tests.replay.record import HISTORIES, recorded
 

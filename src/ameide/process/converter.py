@@ -26,7 +26,6 @@ from temporalio.converter import (
     JSONTypeConverter,
     value_to_type,
 )
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from ameide_core_proto.process.transformation.v1 import facts_pb as process_facts
 from ameide_core_proto.process.transformation.v1 import process_fact_service_pb
@@ -40,18 +39,6 @@ from ameide_core_proto.transformation.work.v1 import facts_pb as work_facts
 from ameide_core_proto.transformation.work.v1 import work_pb
 
 AnyMessage = Message[Any]
-
-PASSTHROUGH = (
-    "protobuf",
-    "protobuf_ext",
-    "protovalidate",
-    "ameide_core_proto",
-    "ameide.contracts",
-    "ameide.errors",
-    "ameide.telemetry",
-)
-"""Modules that the workflow sandbox shares instead of importing again. Re-importing a native extension fails, and a
-message class imported twice is two classes, as a registry of metrics would be two."""
 
 _VOCABULARY: tuple[ModuleType, ...] = (
     process_facts,
@@ -158,8 +145,3 @@ class ProcessPayloadConverter(CompositePayloadConverter):
 
 DATA_CONVERTER = DataConverter(payload_converter_class=ProcessPayloadConverter)
 """The one data converter of worker, ingress and replayer."""
-
-
-def sandbox() -> SandboxedWorkflowRunner:
-    """The runner of workflows: everything of ours is imported again per workflow, the vocabulary is shared."""
-    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSTHROUGH))

@@ -4,7 +4,7 @@ A signal brings it in its fact's envelope; this interceptor keeps the newest and
 activities that are scheduled afterwards, and into those of the next run of a Continue-As-New. Headers are no part of
 what a replay compares, and nothing here is recorded as a span, so a history replays with and without them.
 Temporal's own OpenTelemetry interceptor would hang every activity below the span that started the workflow instead of
-below what caused it, and would need its SDK inside the sandbox.
+below what caused it, and would need its SDK in the workflow's modules.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The process worker: workflows in the sandbox, activities with the Domain's clients."""
+"""The process worker: workflows, and activities with the Domain's clients."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from datetime import timedelta
 from importlib import resources
 
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
 from ameide.process.activities import DomainCommands
-from ameide.process.converter import sandbox
 from ameide.process.propagation import TracePropagation
 from ameide.process.steps import TASK_QUEUE
 from ameide.process.temporal import connect_patiently, need_answer
@@ -24,15 +23,23 @@ log = logging.getLogger(__name__)
 
 
 def governance_worker(
-    client: Client, commands: DomainCommands, *, task_queue: str = TASK_QUEUE, grace: float = 10.0
+    client: Client,
+    commands: DomainCommands,
+    *,
+    task_queue: str = TASK_QUEUE,
+    grace: float = 10.0,
+    runner: WorkflowRunner | None = None,
 ) -> Worker:
-    """A worker of `r2r.governance.v1`. Leaving it lets activities that run end first, for `grace` seconds."""
+    """A worker of `r2r.governance.v1`. Leaving it lets activities that run end first, for `grace` seconds.
+
+    Without a `runner` workflows run without Temporal's sandbox, in which the tests run and replay them.
+    """
     return Worker(
         client,
         task_queue=task_queue,
         workflows=[GovernanceRun],
         activities=commands.all(),
-        workflow_runner=sandbox(),
+        workflow_runner=runner or UnsandboxedWorkflowRunner(),
         interceptors=[TracePropagation()],
         graceful_shutdown_timeout=timedelta(seconds=grace),
         build_id=workflow_code(),
