@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import LiteralString
+from typing import cast
 
-from ameide.storage.db import Params, Row, Transaction
+from ameide.storage.connection import Answer, Connection, Params, Statement
 from benchmarks.installation import Cluster
 
 _TPS = re.compile(r"^tps = ([\d.]+)", re.MULTILINE)
@@ -31,38 +31,24 @@ class Recording:
 
 @contextmanager
 def recording() -> Generator[Recording]:
-    """Record what any transaction of this process runs meanwhile."""
+    """Record what any connection of this process sends meanwhile."""
     found = Recording()
-    kept = {name: getattr(Transaction, name) for name in ("execute", "fetch_one", "fetch_all")}
+    kept = Connection.exchange
 
-    async def execute(self: Transaction, sql: LiteralString, params: Params = None) -> int:
-        found.statements.append((sql, params))
-        return await kept["execute"](self, sql, params)
+    async def exchange(self: Connection, statements: Sequence[Statement]) -> list[Answer]:
+        found.statements += statements
+        return await kept(self, statements)
 
-    async def fetch_one(self: Transaction, sql: LiteralString, params: Params = None) -> Row | None:
-        found.statements.append((sql, params))
-        return await kept["fetch_one"](self, sql, params)
-
-    async def fetch_all(self: Transaction, sql: LiteralString, params: Params = None) -> list[Row]:
-        found.statements.append((sql, params))
-        return await kept["fetch_all"](self, sql, params)
-
-    Transaction.execute, Transaction.fetch_one, Transaction.fetch_all = execute, fetch_one, fetch_all
+    Connection.exchange = exchange
     try:
         yield found
     finally:
-        Transaction.execute, Transaction.fetch_one, Transaction.fetch_all = (
-            kept["execute"],
-            kept["fetch_one"],
-            kept["fetch_all"],
-        )
+        Connection.exchange = kept
 
 
-def script(found: Recording, tenant: str, replaced: Mapping[str, str], head: Sequence[str]) -> str:
+def script(found: Recording, replaced: Mapping[str, str], head: Sequence[str]) -> str:
     """A pgbench script: `head`, then the transaction. `replaced` maps a recorded text to an SQL expression for it."""
-    lines = [*head, "BEGIN;", f"SELECT set_config('ameide.tenant_id', {_text(tenant, {})}, true);"]
-    lines += [_rendered(sql, params, replaced) + ";" for sql, params in found.statements]
-    return "\n".join([*lines, "COMMIT;", ""])
+    return "\n".join([*head, *(_rendered(sql, params, replaced) + ";" for sql, params in found.statements), ""])
 
 
 async def run(cluster: Cluster, dsn: str, files: Sequence[Path], clients: int, seconds: float) -> float:
@@ -102,12 +88,12 @@ def _literal(value: object, replaced: Mapping[str, str]) -> str:
         return str(value).lower()
     if isinstance(value, int | float):
         return str(value)
-    if isinstance(value, bytes | bytearray | memoryview):
-        return f"'\\x{bytes(value).hex()}'::bytea"
+    if isinstance(value, bytes):
+        return f"'\\x{value.hex()}'::bytea"
     if isinstance(value, datetime):
         return "clock_timestamp()"
-    if isinstance(value, list | tuple):
-        return f"ARRAY[{', '.join(_literal(one, replaced) for one in value)}]"
+    if isinstance(value, list):
+        return f"ARRAY[{', '.join(_literal(one, replaced) for one in cast('list[object]', value))}]"
     return _text(str(value), replaced)
 
 

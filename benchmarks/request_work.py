@@ -15,7 +15,7 @@ from ameide.rpc.clients import Clients
 from ameide_core_proto.transformation.governance.v1.governance_pb import Run
 from benchmarks import command
 from benchmarks.counters import counting
-from benchmarks.domain import TENANT, Domain, domain, verify
+from benchmarks.domain import Domain, domain, verify
 from benchmarks.installation import Cluster
 from benchmarks.pgbench import recording, run, script
 from benchmarks.protocol import Plan, Row, alternate, compare, saturated
@@ -75,7 +75,7 @@ async def _script(inside: Domain, of: Run) -> str:
         work.work_request_id: f"('wrk-' || {random})",
     }
     heads = ["\\set a random(1, 2000000000)", "\\set b random(1, 2000000000)"]
-    return script(found, TENANT, replaced, heads)
+    return script(found, replaced, heads)
 
 
 async def _clients() -> None:

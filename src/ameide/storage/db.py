@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import select
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, LiteralString
@@ -11,17 +11,20 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ameide.errors import Unreachable
 from ameide.faults import reach
+from ameide.storage.connection import Answer, Connection, Params, Row, Statement
+
+__all__ = ["BadData", "Database", "Params", "Row", "Transaction", "password_of"]
 
 # For processes that others wait for: one that is stopped in the middle of a transaction must not keep its locks.
 IDLE_SECONDS = 10.0
 
-Row = DictRow
-Params = Sequence[object] | Mapping[str, object] | None
+# Rows that are written with one send: enough to make round trips cheap, and little to hold.
+_AT_ONCE = 500
 _SET_TENANT: LiteralString = "SELECT set_config('ameide.tenant_id', %s, true), clock_timestamp() AS now"
 
 
@@ -33,10 +36,10 @@ class Transaction:
     `point` names its commit for `ameide.faults`; empty for one that has written nothing, which no fault can undo.
     """
 
-    def __init__(self, connection: psycopg.AsyncConnection[DictRow], tenant: str | None, point: str) -> None:
+    def __init__(self, connection: Connection, tenant: str | None, point: str) -> None:
         self._connection = connection
         self.point = point
-        self._waiting: list[tuple[LiteralString, Params]] = [("BEGIN", None)]
+        self._waiting: list[Statement] = [("BEGIN", None)]
         self._now: datetime | None = None
         if tenant is not None:
             self._waiting.append((_SET_TENANT, (tenant,)))
@@ -54,13 +57,14 @@ class Transaction:
 
     async def execute(self, sql: LiteralString, params: Params = None) -> int:
         """Run a statement; returns the number of rows it touched."""
-        return (await self._answer(sql, params)).rowcount
+        return (await self._answer(sql, params)).touched
 
     async def execute_many(self, sql: LiteralString, rows: Sequence[Sequence[object]]) -> None:
-        """Run one statement for many rows, pipelined."""
-        await self._flush()
-        async with self._connection.cursor() as cursor:
-            await cursor.executemany(sql, rows)
+        """Run one statement for many rows."""
+        for start in range(0, len(rows), _AT_ONCE):
+            for row in rows[start : start + _AT_ONCE]:
+                self.later(sql, row)
+            await self._flush()
 
     async def copy(self, sql: LiteralString, rows: Iterable[Sequence[object]], types: Sequence[str]) -> None:
         """Send rows to `COPY … FROM STDIN (FORMAT BINARY)`; `types` are the columns' types."""
@@ -72,18 +76,17 @@ class Transaction:
 
     async def fetch_one(self, sql: LiteralString, params: Params = None) -> Row | None:
         """The first row, as a dict by column name, or None."""
-        return await (await self._answer(sql, params)).fetchone()
+        rows = (await self._answer(sql, params)).rows
+        return rows[0] if rows else None
 
     async def fetch_all(self, sql: LiteralString, params: Params = None) -> list[Row]:
         """All rows, as dicts by column name."""
-        return await (await self._answer(sql, params)).fetchall()
+        return (await self._answer(sql, params)).rows
 
-    async def fetch_each(self, *statements: tuple[LiteralString, Params]) -> list[list[Row]]:
+    async def fetch_each(self, *statements: Statement) -> list[list[Row]]:
         """The rows of several statements, each with a snapshot of its own, in one round trip."""
-        for sql, params in statements:
-            self.later(sql, params)
-        answers = await self._flush()
-        return [await answer.fetchall() for answer in answers[-len(statements) :]]
+        self._waiting += statements
+        return [answer.rows for answer in (await self._flush())[-len(statements) :]]
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncGenerator[None]:
@@ -102,26 +105,20 @@ class Transaction:
         """Undo everything; does nothing on a connection that is gone."""
         self._waiting.clear()
         if self._connection.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
-            # Forgets what was to be prepared by statements that did not run, as a plain statement would not.
-            await self._connection.rollback()
+            await self._connection.exchange([("ROLLBACK", None)])
 
-    async def _answer(self, sql: LiteralString, params: Params) -> psycopg.AsyncCursor[DictRow]:
-        if not self._waiting:
-            return await self._connection.execute(sql, params)
+    async def _answer(self, sql: LiteralString, params: Params) -> Answer:
         self.later(sql, params)
         return (await self._flush())[-1]
 
-    async def _flush(self) -> list[psycopg.AsyncCursor[DictRow]]:
+    async def _flush(self) -> list[Answer]:
         """Send what waits and take the answers. Raises what the first that failed raises; the others did not run."""
         statements, self._waiting = self._waiting, []
         if not statements:
             return []
-        async with self._connection.pipeline():
-            answers = [await self._connection.execute(sql, params) for sql, params in statements]
+        answers = await self._connection.exchange(statements)
         if self._now is None and len(statements) > 1 and statements[1][0] == _SET_TENANT:
-            told = await answers[1].fetchone()
-            assert told is not None
-            self._now = told["now"]
+            self._now = answers[1].rows[0]["now"]
         return answers
 
 
@@ -136,15 +133,15 @@ class Database:
     ) -> None:
         self._dsn = dsn
 
-        async def configure(connection: psycopg.AsyncConnection[DictRow]) -> None:
+        async def configure(connection: Connection) -> None:
             await connection.execute(
                 "SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (str(int(idle * 1000)),)
             )
 
         kwargs: dict[str, Any] = {"row_factory": dict_row, "autocommit": True}
-        self._pool: AsyncConnectionPool[psycopg.AsyncConnection[DictRow]] = AsyncConnectionPool(
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             dsn,
-            connection_class=psycopg.AsyncConnection[DictRow],
+            connection_class=Connection,
             min_size=min_size,
             max_size=max_size,
             timeout=timeout,
@@ -205,7 +202,7 @@ class Database:
             raise Unreachable(f"the database connection failed ({type(error).__name__})", remedy="Try again") from error
 
 
-async def _alive(connection: psycopg.AsyncConnection[DictRow]) -> None:
+async def _alive(connection: Connection) -> None:
     # A server says nothing to an idle connection but that it ends: only what has something to read is worth asking.
     # That spares the caller an error after a restart, and everybody else a round trip.
     looking = select.poll()
