@@ -124,7 +124,7 @@ class Domain:
     async def request(self, command: pb.RequestWorkRequest) -> WorkRequest:
         """RequestWork as the Process, below the wire."""
         answer = await self.service.execute(
-            PROCESS, "RequestWork", command, pb.RequestWorkResponse, work_requests.request_work
+            PROCESS, "RequestWork", command, pb.RequestWorkResponse, work_requests.request_work, asks_first=True
         )
         assert answer.work is not None
         return answer.work

@@ -189,7 +189,7 @@ class World:
 
     async def request(self, command: pb.RequestWorkRequest, by: Caller = PROCESS) -> pb.RequestWorkResponse:
         return await self.service.execute(
-            by, "RequestWork", command, pb.RequestWorkResponse, work_requests.request_work
+            by, "RequestWork", command, pb.RequestWorkResponse, work_requests.request_work, asks_first=True
         )
 
     async def requested(self, command: pb.RequestWorkRequest) -> WorkRequest:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from ameide.storage.db import Database, Transaction
+from ameide.storage.db import Database, Opening, Transaction
 
 
 class Held(Database):
@@ -18,7 +18,7 @@ class Held(Database):
         self.let_go = asyncio.Event()
 
     @asynccontextmanager
-    async def transaction(self, tenant: str | None, *, point: str = "") -> AsyncGenerator[Transaction]:
+    async def transaction(self, tenant: str | Opening | None, *, point: str = "") -> AsyncGenerator[Transaction]:
         async with super().transaction(tenant, point=point) as tx:
             yield tx
             self.reached.set()

@@ -64,8 +64,8 @@ def no_deduplication(patch: Patch) -> None:
 def no_stored_response(patch: Patch) -> None:
     """A command runs as often as it is sent."""
     queries = cast("dict[str, str]", vars(service)["_SQL"])
-    begun = queries["begin_command"].replace("ON CONFLICT DO NOTHING", "")
-    patch.setitem(queries, "begin_command", begun)
+    opened = queries["open_command"].replace("SELECT now, fingerprint", "SELECT now, NULL AS fingerprint")
+    patch.setitem(queries, "open_command", opened)
 
 
 def no_head_lock(patch: Patch) -> None:

@@ -16,7 +16,7 @@ from ameide.domain.unit import Unit
 from ameide.errors import Conflict, NotFound
 from ameide.rpc.interceptors import Caller
 from ameide.storage import sql
-from ameide.storage.db import Database, Transaction
+from ameide.storage.db import Database, Opening, Row
 from ameide_core_proto.common.v1.metadata_pb import Scope
 from ameide_core_proto.transformation.work.v1.work_pb import WorkRequest
 
@@ -60,25 +60,36 @@ class Service:
         return self._database
 
     async def execute(
-        self, caller: Caller, name: str, command: C, answer: type[A], handler: Callable[[Unit, C], Awaitable[A]]
+        self,
+        caller: Caller,
+        name: str,
+        command: C,
+        answer: type[A],
+        handler: Callable[[Unit, C], Awaitable[A]],
+        *,
+        asks_first: bool = False,
     ) -> A:
         """Run the handler once per (tenant, name, client_request_id); a replay gets the first answer, marked as one.
 
+        With `asks_first` the handler begins by asking the database; its question travels with the command's opening.
         Raises Conflict when the key was used for another intention, and whatever the handler refuses with; then
         nothing was written.
         """
         check_scope(caller, command.scope)
         key = (caller.tenant_id, name, command.client_request_id)
         fingerprint = fingerprint_of(command, caller.principal_id)
-        async with self._database.transaction(caller.tenant_id, point=f"service.{name}") as tx:
-            begun = await tx.fetch_one(_SQL["begin_command"], (*key, fingerprint))
-            if begun is None:
-                return await _replay(tx, key, fingerprint, answer)
-            unit = Unit(tx, caller, begun["now"], causation_id=command.client_request_id)
-            response = await handler(unit, command)
-            await _save(unit)
-            await state_facts(unit)
-            tx.later(_SQL["finish_command"], (response.to_binary(), *key))
+        opening = Opening(_SQL["open_command"], key, _new)
+        try:
+            async with self._database.transaction(opening, point=f"service.{name}") as tx:
+                unit = Unit(tx, caller, None, causation_id=command.client_request_id)
+                if not asks_first:
+                    await tx.open()
+                response = await handler(unit, command)
+                await _save(unit)
+                state_facts(unit)
+                tx.later(_SQL["finish_command"], (*key, fingerprint, response.to_binary()))
+        except _Known as known:
+            return _replay(known.row, key, fingerprint, answer)
         self._wake()
         return response
 
@@ -91,7 +102,7 @@ class Service:
             unit = Unit(tx, caller, None, causation_id=new_message_id())
             result = await handler(unit)
             await _save(unit)
-            await state_facts(unit)
+            state_facts(unit)
         # Most polls find nothing: nobody is woken for them.
         if unit.stated:
             self._wake()
@@ -114,9 +125,20 @@ def fingerprint_of(command: Command, principal_id: str) -> bytes:
     return hashlib.sha256(json.dumps([principal_id, business], sort_keys=True).encode()).digest()
 
 
-async def _replay(tx: Transaction, key: tuple[str, str, str], fingerprint: bytes, answer: type[A]) -> A:
-    row = await tx.fetch_one(_SQL["stored_response"], key)
-    assert row is not None
+class _Known(Exception):
+    """The key has an answer already; the handler hears of it at its first statement, and nothing is written."""
+
+    def __init__(self, row: Row) -> None:
+        super().__init__()
+        self.row = row
+
+
+def _new(opened: Row) -> None:
+    if opened["fingerprint"] is not None:
+        raise _Known(opened)
+
+
+def _replay(row: Row, key: tuple[str, str, str], fingerprint: bytes, answer: type[A]) -> A:
     if bytes(row["fingerprint"]) != fingerprint:
         raise Conflict(
             f"{key[2]!r} was used for another {key[1]}",

@@ -22,17 +22,16 @@ PRODUCER = "transformation.domain"
 SCHEMA_VERSION = 1
 
 
-async def state_facts(unit: Unit) -> None:
-    """Write the unit's rows; append its facts and intents to the outbox, facts first, in the order of recording."""
-    unit.flush()
+def state_facts(unit: Unit) -> None:
+    """Append the unit's facts and intents to the outbox, facts first, in the order of recording."""
     messages = [_fact(unit, fact) for fact in unit.facts]
     messages += [_intent(unit, intent) for intent in unit.intents if isinstance(intent, WorkExecutionRequested)]
     if messages:
-        await outbox.append(unit.tx, messages)
+        outbox.append(unit.tx, messages)
         unit.stated = True
 
 
-async def state_process_facts(unit: Unit, process_instance_id: str, facts: list[TransformationProcessFact]) -> None:
+def state_process_facts(unit: Unit, process_instance_id: str, facts: list[TransformationProcessFact]) -> None:
     """Append process facts, which come with an envelope of the process's own."""
     messages: list[OutboxMessage] = []
     for fact in facts:
@@ -59,7 +58,7 @@ async def state_process_facts(unit: Unit, process_instance_id: str, facts: list[
                 payload=fact.to_binary(),
             )
         )
-    await outbox.append(unit.tx, messages)
+    outbox.append(unit.tx, messages)
     unit.stated = True
 
 

@@ -80,7 +80,7 @@ class Sweeper:
         unit, work = _unit(tx, row, now), WorkRequest.from_binary(row["state"])
         usage = Usage.from_binary(row["usage"])
         work_rows.end_claim(unit, work, "lease_lost", usage)
-        await _settle(unit, work_lapse.lose_claim(work, usage, now), None)
+        _settle(unit, work_lapse.lose_claim(work, usage, now), None)
         return True
 
     async def _waiting_work(self, tx: Transaction, now: datetime) -> bool:
@@ -89,7 +89,7 @@ class Sweeper:
             return False
         unit, work = _unit(tx, row, now), WorkRequest.from_binary(row["state"])
         deadline: datetime = row["claim_deadline"]
-        await _settle(unit, work_lapse.wait_on(work, deadline, now), waiting_longer(work, deadline, now))
+        _settle(unit, work_lapse.wait_on(work, deadline, now), waiting_longer(work, deadline, now))
         return True
 
     async def _due_gate(self, tx: Transaction, now: datetime) -> bool:
@@ -103,11 +103,11 @@ class Sweeper:
             _SQL["save_gate"], (gate.version, gate.status.name, gate.to_binary(), unit.tenant_id, gate.gate_id)
         )
         unit.record(fact)
-        await state_facts(unit)
+        state_facts(unit)
         return True
 
 
-async def _settle(unit: Unit, decided: WorkCanceled | WorkFailed | WorkRequest, waiting: Waiting | None) -> None:
+def _settle(unit: Unit, decided: WorkCanceled | WorkFailed | WorkRequest, waiting: Waiting | None) -> None:
     if isinstance(decided, WorkRequest):
         work_rows.save_and_invite(unit, decided, waiting or waiting_from(decided, unit.now))
     else:
@@ -115,7 +115,7 @@ async def _settle(unit: Unit, decided: WorkCanceled | WorkFailed | WorkRequest, 
         work_rows.save(unit, decided.work)
         work_rows.remove_invitation(unit, decided.work.work_request_id)
         unit.record(decided)
-    await state_facts(unit)
+    state_facts(unit)
 
 
 def _unit(tx: Transaction, row: Row, now: datetime) -> Unit:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, LiteralString, TypeVar
+from typing import Any, TypeVar
 
 from protobuf import Message
 from protobuf.wkt import Timestamp
@@ -34,10 +34,6 @@ class Unit:
     intents: list[Message[Any]] = field(default_factory=list[Message[Any]])
     # Whether anything was put into the outbox.
     stated: bool = False
-    # Rows to write when the unit ends, by their statement, which takes any number of them as one array a column.
-    rows: dict[LiteralString, list[tuple[object, ...]]] = field(
-        default_factory=dict[LiteralString, list[tuple[object, ...]]]
-    )
     # The run that facts without one of their own concern (an artifact's, while its change has an open run).
     process_instance_id: str = ""
 
@@ -97,16 +93,6 @@ class Unit:
     def announce(self, intent: Message[Any]) -> None:
         """An execution intent to send when the unit commits."""
         self.intents.append(intent)
-
-    def write(self, statement: LiteralString, row: tuple[object, ...]) -> None:
-        """A row for a statement that takes arrays, to be written with all others of it when the unit ends."""
-        self.rows.setdefault(statement, []).append(row)
-
-    def flush(self) -> None:
-        """Hand over the rows; called when the handler is done."""
-        for statement, rows in self.rows.items():
-            self.tx.later(statement, [list(column) for column in zip(*rows, strict=True)])
-        self.rows.clear()
 
     def keep(self, state: State, *, kind: str = "", id: str = "") -> None:
         """Write a state; without recording a fact of it: counters that no one outside reads, or an old version."""

@@ -15,11 +15,10 @@ _SQL = load("events")
 _columns = attrgetter(*COLUMNS)
 
 
-async def append(tx: Transaction, messages: Sequence[OutboxMessage]) -> None:
-    """Append in this order, with one statement that goes with the commit.
+def append(tx: Transaction, messages: Sequence[OutboxMessage]) -> None:
+    """Append in this order, with the commit.
 
     Call it under the aggregates' locks: they are held until then, so ids follow the order of an aggregate's commits.
     """
-    if messages:
-        rows = [_columns(message) for message in messages]
-        tx.later(_SQL["append"], [[row[place] for row in rows] for place in range(len(COLUMNS))])
+    for message in messages:
+        tx.later(_SQL["append"], _columns(message))

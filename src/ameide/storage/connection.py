@@ -84,8 +84,9 @@ class Connection(psycopg.AsyncConnection[DictRow]):
         name = self._kept.get((query, types))
         if name is not None:
             return _Wired(query, name, values, types, formats, new=False)
-        # A name is used once: whether an exchange that was broken off has told it to the server nobody knows.
-        name = b"ameide_%d" % next(self._numbers) if len(self._kept) < _MOST_KEPT else b""
+        # A name is used once: whether an exchange that was broken off has told it to the server nobody knows. It begins
+        # with the statement's first word, for who reads what goes over the wire.
+        name = b"%s_%d" % (query.split(None, 1)[0], next(self._numbers)) if len(self._kept) < _MOST_KEPT else b""
         if name:
             self._kept[query, types] = name
         return _Wired(query, name, values, types, formats, new=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import select
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, LiteralString
+from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -18,14 +18,26 @@ from ameide.errors import Unreachable
 from ameide.faults import reach
 from ameide.storage.connection import Answer, Connection, Params, Row, Statement
 
-__all__ = ["BadData", "Database", "Params", "Row", "Transaction", "password_of"]
+__all__ = ["BadData", "Database", "Opening", "Params", "Row", "Transaction", "password_of"]
 
 # For processes that others wait for: one that is stopped in the middle of a transaction must not keep its locks.
 IDLE_SECONDS = 10.0
 
+# How a transaction gets its tenant: one row, with the database's clock as `now`.
+_OPENING: LiteralString = "SELECT set_config('ameide.tenant_id', %s, true), clock_timestamp() AS now"
 # Rows that are written with one send: enough to make round trips cheap, and little to hold.
 _AT_ONCE = 500
-_SET_TENANT: LiteralString = "SELECT set_config('ameide.tenant_id', %s, true), clock_timestamp() AS now"
+
+
+class Opening(NamedTuple):
+    """The statement that sets the tenant of a transaction, and what is done with its row as soon as it comes.
+
+    It has the clock as `now`. What `look` raises comes out of the first statement that is waited for.
+    """
+
+    sql: LiteralString
+    params: Params
+    look: Callable[[Row], None]
 
 
 class Transaction:
@@ -36,13 +48,14 @@ class Transaction:
     `point` names its commit for `ameide.faults`; empty for one that has written nothing, which no fault can undo.
     """
 
-    def __init__(self, connection: Connection, tenant: str | None, point: str) -> None:
+    def __init__(self, connection: Connection, opening: Opening | None, point: str) -> None:
         self._connection = connection
         self.point = point
         self._waiting: list[Statement] = [("BEGIN", None)]
+        self._opening = opening
         self._now: datetime | None = None
-        if tenant is not None:
-            self._waiting.append((_SET_TENANT, (tenant,)))
+        if opening is not None:
+            self._waiting.append((opening.sql, opening.params))
 
     @property
     def now(self) -> datetime:
@@ -50,6 +63,11 @@ class Transaction:
         if self._now is None:
             raise RuntimeError("the transaction has no clock before its first answer, and none without a tenant")
         return self._now
+
+    async def open(self) -> None:
+        """Look at the opening now, if it did not come yet: with the first statement that is waited for it would."""
+        if self._opening is not None:
+            await self._flush()
 
     def later(self, sql: LiteralString, params: Params = None) -> None:
         """Run a statement with the next one that is waited for. What it raises is raised there."""
@@ -98,6 +116,7 @@ class Transaction:
 
     async def commit(self) -> None:
         """Make everything durable, what waits included. For `Database.transaction`, as `roll_back` is."""
+        await self.open()
         self.later("COMMIT")
         await self._flush()
 
@@ -117,8 +136,10 @@ class Transaction:
         if not statements:
             return []
         answers = await self._connection.exchange(statements)
-        if self._now is None and len(statements) > 1 and statements[1][0] == _SET_TENANT:
-            self._now = answers[1].rows[0]["now"]
+        if self._opening is not None:
+            [row], opening, self._opening = answers[1].rows, self._opening, None
+            self._now = row["now"]
+            opening.look(row)
         return answers
 
 
@@ -171,14 +192,15 @@ class Database:
         await self._pool.close()
 
     @asynccontextmanager
-    async def transaction(self, tenant: str | None, *, point: str = "") -> AsyncGenerator[Transaction]:
+    async def transaction(self, tenant: str | Opening | None, *, point: str = "") -> AsyncGenerator[Transaction]:
         """One transaction in the context of a tenant; None sets none, which under the app role sees no tenant row.
 
         `point` names its commit for `ameide.faults`; the transaction may name another one until then.
         """
+        opening = Opening(_OPENING, (tenant,), _nothing) if isinstance(tenant, str) else tenant
         try:
             async with self._pool.connection() as connection:
-                tx = Transaction(connection, tenant, point)
+                tx = Transaction(connection, opening, point)
                 try:
                     yield tx
                     reach(f"{tx.point}.before_commit")
@@ -200,6 +222,10 @@ class Database:
             ) from error
         except psycopg.OperationalError as error:
             raise Unreachable(f"the database connection failed ({type(error).__name__})", remedy="Try again") from error
+
+
+def _nothing(_row: Row) -> None:
+    """The look at an opening that says nothing but the time."""
 
 
 async def _alive(connection: Connection) -> None:

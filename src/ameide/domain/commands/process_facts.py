@@ -65,7 +65,7 @@ async def record(unit: Unit, command: RecordProcessFactsRequest) -> RecordProces
             unseen.remove((fact.run_epoch, fact.seq))
             new.append(_enveloped(unit, fact, instance, change_id))
     if new:
-        await state_process_facts(unit, instance, new)
+        state_process_facts(unit, instance, new)
     return RecordProcessFactsResponse(recorded=len(new), known=len(command.facts) - len(new))
 
 

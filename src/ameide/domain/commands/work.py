@@ -33,7 +33,7 @@ class WorkCommands(WorkCommandService):
     ) -> pb.RequestWorkResponse:
         caller = _requester()
         return await self._service.execute(
-            caller, "RequestWork", request, pb.RequestWorkResponse, work_requests.request_work
+            caller, "RequestWork", request, pb.RequestWorkResponse, work_requests.request_work, asks_first=True
         )
 
     async def cancel_work(

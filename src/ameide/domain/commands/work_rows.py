@@ -16,19 +16,6 @@ from ameide_core_proto.transformation.work.v1.facts_pb import WorkExecutionReque
 from ameide_core_proto.transformation.work.v1.work_pb import EvidenceBundle, Usage, WorkRequest
 
 _SQL = sql.load("work")
-_SAVED = (
-    "tenant_id",
-    "work_request_id",
-    "status",
-    "attempt",
-    "dispatch",
-    "lost_claims",
-    "cancel_requested",
-    "announce_at",
-    "claim_deadline",
-    "version",
-    "state",
-)
 
 
 def insert(unit: Unit, work: WorkRequest, waiting: Waiting) -> None:
@@ -39,8 +26,7 @@ def insert(unit: Unit, work: WorkRequest, waiting: Waiting) -> None:
 
 def save(unit: Unit, work: WorkRequest, waiting: Waiting | None = None) -> None:
     """Write a work that is running or has ended; `waiting` is for one that stays requested."""
-    columns = _columns(unit, work, waiting)
-    unit.write(_SQL["save"], tuple(columns[name] for name in _SAVED))
+    unit.tx.later(_SQL["save"], _columns(unit, work, waiting))
 
 
 def save_and_invite(unit: Unit, work: WorkRequest, waiting: Waiting) -> None:
@@ -116,26 +102,36 @@ async def claim_of(unit: Unit, work_request_id: str, attempt: int) -> Claim | No
 
 def insert_claim(unit: Unit, work: WorkRequest, claim_id: str, lease: Lease, runner: str) -> None:
     """Write the claim of a new attempt, which is its lease."""
-    requested_at = work.requested_at.to_datetime() if work.requested_at else unit.now
-    place = (unit.tenant_id, work.work_request_id, work.attempt, claim_id, work.executor_principal_id, runner)
-    unit.write(_SQL["insert_claim"], (*place, unit.now, lease.until, lease.run_until, requested_at))
+    claim = {
+        "tenant_id": unit.tenant_id,
+        "work_request_id": work.work_request_id,
+        "attempt": work.attempt,
+        "claim_id": claim_id,
+        "principal_id": work.executor_principal_id,
+        "runner": runner,
+        "now": unit.now,
+        "lease_until": lease.until,
+        "run_until": lease.run_until,
+        "requested_at": work.requested_at.to_datetime() if work.requested_at else unit.now,
+    }
+    unit.tx.later(_SQL["insert_claim"], claim)
 
 
 def end_claim(unit: Unit, work: WorkRequest, ended_by: str, usage: Usage) -> None:
     """End the claim of the current attempt and settle what it used."""
     place = (unit.tenant_id, work.work_request_id, work.attempt)
-    unit.write(_SQL["end_claim"], (*place, unit.now, ended_by, usage.to_binary()))
+    unit.tx.later(_SQL["end_claim"], (unit.now, ended_by, usage.to_binary(), *place))
 
 
 def insert_evidence(unit: Unit, work: WorkRequest, evidence: EvidenceBundle) -> None:
     """Keep the bundle of the outcome that ends a work, whole."""
     place = (unit.tenant_id, evidence.evidence_bundle_id, work.work_request_id, work.change_id, evidence.attempt)
-    unit.write(_SQL["insert_evidence"], (*place, unit.now, evidence.to_binary()))
+    unit.tx.later(_SQL["insert_evidence"], (*place, unit.now, evidence.to_binary()))
 
 
 def remove_invitation(unit: Unit, work_request_id: str) -> None:
     """Use up the invitation, if one is waiting."""
-    unit.write(_SQL["remove_invitation"], (unit.tenant_id, work_request_id))
+    unit.tx.later(_SQL["remove_invitation"], (unit.tenant_id, work_request_id))
 
 
 def _invite(unit: Unit, work: WorkRequest) -> None:

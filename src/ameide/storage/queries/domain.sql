@@ -1,17 +1,10 @@
--- name: begin_command
--- Takes the idempotency key first: a concurrent twin waits here for our commit and then finds our answer.
-INSERT INTO ameide.idempotency (tenant_id, command, client_request_id, fingerprint, response)
-VALUES (%s, %s, %s, %s, '')
-ON CONFLICT DO NOTHING
-RETURNING clock_timestamp() AS now
-
--- name: stored_response
--- The answer that the first successful call got.
-SELECT fingerprint, response FROM ameide.idempotency WHERE tenant_id = %s AND command = %s AND client_request_id = %s
+-- name: open_command
+-- See the function: a key that was used comes with its fingerprint and the answer that the first successful call got.
+SELECT now, fingerprint, response FROM ameide.open_command(%s, %s, %s)
 
 -- name: finish_command
 -- Stores the answer in the transaction of its effect.
-UPDATE ameide.idempotency SET response = %s WHERE tenant_id = %s AND command = %s AND client_request_id = %s
+INSERT INTO ameide.idempotency (tenant_id, command, client_request_id, fingerprint, response) VALUES (%s, %s, %s, %s, %s)
 
 -- name: grounds
 -- See the function: what a request for work rests on, its change and gates locked.

@@ -1,16 +1,9 @@
 -- name: append
--- One statement for all messages of a command; sorted by ordinal so that ids follow the order in which they were given.
+-- One message; the ids follow the order of the statements.
 INSERT INTO ameide.outbox (
     tenant_id, topic, kind, key, message_id, name, aggregate_type, aggregate_id, aggregate_version,
     process_instance_id, correlation_id, causation_id, work_request_id, occurred_at, payload)
-SELECT tenant_id, topic, kind, key, message_id, name, aggregate_type, aggregate_id, aggregate_version,
-    process_instance_id, correlation_id, causation_id, work_request_id, occurred_at, payload
-FROM unnest(
-    %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[],
-    %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::bytea[]) WITH ORDINALITY AS m (
-    tenant_id, topic, kind, key, message_id, name, aggregate_type, aggregate_id, aggregate_version,
-    process_instance_id, correlation_id, causation_id, work_request_id, occurred_at, payload, place)
-ORDER BY place
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 
 -- name: lock_head
 -- The fence: whoever holds the one head row is the sequencer. Others skip it and stay quiet.

@@ -8,17 +8,12 @@ VALUES (
     %(dispatch)s, %(lost_claims)s, %(cancel_requested)s, %(announce_at)s, %(claim_deadline)s, %(version)s, %(state)s)
 
 -- name: save
--- Several at once. The whole state is the message; the columns are what the sweeper and the heartbeat look at.
-UPDATE ameide.work AS w SET
-    status = s.status, attempt = s.attempt, dispatch = s.dispatch, lost_claims = s.lost_claims,
-    cancel_requested = s.cancel_requested, announce_at = s.announce_at, claim_deadline = s.claim_deadline,
-    version = s.version, state = s.state
-FROM unnest(
-    %s::text[], %s::text[], %s::text[], %s::integer[], %s::integer[], %s::integer[], %s::boolean[], %s::timestamptz[],
-    %s::timestamptz[], %s::bigint[], %s::bytea[]) AS s (
-    tenant_id, work_request_id, status, attempt, dispatch, lost_claims, cancel_requested, announce_at, claim_deadline,
-    version, state)
-WHERE w.tenant_id = s.tenant_id AND w.work_request_id = s.work_request_id
+-- The whole state is the message; the columns are what the sweeper and the heartbeat look at.
+UPDATE ameide.work SET
+    status = %(status)s, attempt = %(attempt)s, dispatch = %(dispatch)s, lost_claims = %(lost_claims)s,
+    cancel_requested = %(cancel_requested)s, announce_at = %(announce_at)s, claim_deadline = %(claim_deadline)s,
+    version = %(version)s, state = %(state)s
+WHERE tenant_id = %(tenant_id)s AND work_request_id = %(work_request_id)s
 
 -- name: lock
 -- Every decision about a work is made under its row's lock. In the order of ids, so that two of these can't deadlock.
@@ -54,18 +49,15 @@ FROM unnest(%s::text[], %s::integer[]) AS asked (work_request_id, attempt)
 JOIN ameide.attempt a USING (work_request_id, attempt) WHERE a.tenant_id = %s ORDER BY a.work_request_id FOR UPDATE OF a
 
 -- name: insert_claim
--- Several at once. The wait of each counts from when its work last became free to claim.
+-- The wait counts from when the work last became free to claim.
 INSERT INTO ameide.attempt (
     tenant_id, work_request_id, attempt, claim_id, principal_id, runner, claimed_at, lease_until, run_until,
     last_heartbeat_at, queue_wait_ms)
-SELECT c.tenant_id, c.work_request_id, c.attempt, c.claim_id, c.principal_id, c.runner, c.now, c.lease_until,
-    c.run_until, c.now, greatest(0, round(extract(epoch FROM c.now - coalesce(
-        (SELECT max(a.ended_at) FROM ameide.attempt a
-         WHERE a.tenant_id = c.tenant_id AND a.work_request_id = c.work_request_id), c.requested_at)) * 1000))
-FROM unnest(
-    %s::text[], %s::text[], %s::integer[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[],
-    %s::timestamptz[], %s::timestamptz[]) AS c (
-    tenant_id, work_request_id, attempt, claim_id, principal_id, runner, now, lease_until, run_until, requested_at)
+VALUES (
+    %(tenant_id)s, %(work_request_id)s, %(attempt)s, %(claim_id)s, %(principal_id)s, %(runner)s, %(now)s,
+    %(lease_until)s, %(run_until)s, %(now)s, greatest(0, round(extract(epoch FROM %(now)s - coalesce(
+        (SELECT max(ended_at) FROM ameide.attempt
+         WHERE tenant_id = %(tenant_id)s AND work_request_id = %(work_request_id)s), %(requested_at)s)) * 1000)))
 
 -- name: extend
 -- Extends the lease of the running claim, past its end too as long as nobody swept it, but never past run_until.
@@ -80,22 +72,18 @@ WHERE a.tenant_id = %(tenant_id)s AND a.work_request_id = %(work_request_id)s AN
 RETURNING w.cancel_requested, a.lease_until, a.run_until
 
 -- name: end_claim
--- Ends claims; their pairs are fenced from now on.
-UPDATE ameide.attempt AS a SET ended_at = e.now, ended_by = e.ended_by, usage = e.usage
-FROM unnest(%s::text[], %s::text[], %s::integer[], %s::timestamptz[], %s::text[], %s::bytea[])
-    AS e (tenant_id, work_request_id, attempt, now, ended_by, usage)
-WHERE a.tenant_id = e.tenant_id AND a.work_request_id = e.work_request_id AND a.attempt = e.attempt
-    AND a.ended_at IS NULL
+-- Ends a claim; its pair is fenced from now on.
+UPDATE ameide.attempt SET ended_at = %s, ended_by = %s, usage = %s
+WHERE tenant_id = %s AND work_request_id = %s AND attempt = %s AND ended_at IS NULL
 
 -- name: insert_evidence
--- In the transaction of the outcomes that list it. A work ends once, so it has one bundle.
+-- In the transaction of the outcome that lists it. A work ends once, so it has one bundle.
 INSERT INTO ameide.evidence (tenant_id, evidence_bundle_id, work_request_id, change_id, attempt, recorded_at, body)
-SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::integer[], %s::timestamptz[], %s::bytea[])
+VALUES (%s, %s, %s, %s, %s, %s, %s)
 
 -- name: remove_invitation
--- Claim, cancel and end use up whatever invitations are waiting.
-DELETE FROM ameide.queue_item AS q USING unnest(%s::text[], %s::text[]) AS u (tenant_id, work_request_id)
-WHERE q.tenant_id = u.tenant_id AND q.work_request_id = u.work_request_id
+-- Claim, cancel and end use up whatever invitation is waiting.
+DELETE FROM ameide.queue_item WHERE tenant_id = %s AND work_request_id = %s
 
 -- name: next_works
 -- See the function: the claim's own works, or those of the oldest invitations that nobody else is answering.
