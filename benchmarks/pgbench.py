@@ -51,13 +51,13 @@ def script(found: Recording, replaced: Mapping[str, str], head: Sequence[str]) -
     return "\n".join([*head, *(_rendered(sql, params, replaced) + ";" for sql, params in found.statements), ""])
 
 
-async def run(cluster: Cluster, dsn: str, files: Sequence[Path], clients: int, seconds: float) -> float:
-    """Transactions a second with so many clients, each taking one of the scripts at random, statements prepared."""
+async def run(cluster: Cluster, dsn: str, file: Path, clients: int, seconds: float) -> float:
+    """Transactions of a script a second with so many clients, statements prepared."""
     process = await asyncio.create_subprocess_exec(
         cluster.programs / "pgbench",
         *("-n", "-M", "prepared", "-c", str(clients), "-j", str(os.cpu_count() or 1)),
         *("-T", str(max(1, round(seconds)))),
-        *(part for file in files for part in ("-f", str(file))),
+        *("-f", str(file)),
         dsn,
         env={"PATH": os.defpath, "LC_ALL": "C"},
         stdout=asyncio.subprocess.PIPE,

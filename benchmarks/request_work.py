@@ -33,10 +33,8 @@ async def bench(cluster: Cluster, plan: Plan) -> list[Row]:
     async with domain(there) as inside:
         await inside.register()
         runs = await inside.runs(plan.count(_RUNS, 4))
-        texts = [await _script(inside, one) for one in runs]
-    files = [there.settings.state_dir / f"{number}.pgbench" for number in range(len(texts))]
-    for file, text in zip(files, texts, strict=True):
-        file.write_text(text, encoding="utf-8")
+        script_file = there.settings.state_dir / "request_work.pgbench"
+        script_file.write_text(await _script(inside, runs), encoding="utf-8")
     ids = [one.process_instance_id for one in runs]
     with there.serving("domain"):
         async with Talker("benchmarks.request_work", "clients") as clients:
@@ -46,7 +44,7 @@ async def bench(cluster: Cluster, plan: Plan) -> list[Row]:
                 return float(await clients.ask({"seconds": seconds, "runs": ids}))
 
             async def theirs(seconds: float) -> float:
-                return await run(cluster, there.dsn("app"), files, CLIENTS, seconds)
+                return await run(cluster, there.dsn("app"), script_file, CLIENTS, seconds)
 
             await ours(plan.seconds / 5)
             with counting(there.admin) as count:
@@ -65,17 +63,26 @@ async def bench(cluster: Cluster, plan: Plan) -> list[Row]:
     ]
 
 
-async def _script(inside: Domain, of: Run) -> str:
-    asked = verify(of.process_instance_id)
+async def _script(inside: Domain, runs: list[Run]) -> str:
+    first = runs[0]
+    asked = verify(first.process_instance_id)
     with recording() as found:
         work = await inside.request(asked)
     random = ":a::text || '-' || :b::text"
+    # One script for all runs, so that each connection prepares its statements once, as the service does.
     replaced = {
         asked.client_request_id: f"('c' || {random})",
         work.work_request_id: f"('wrk-' || {random})",
+        first.process_instance_id: _one_of([one.process_instance_id for one in runs]),
+        first.change_id: _one_of([one.change_id for one in runs]),
     }
-    heads = ["\\set a random(1, 2000000000)", "\\set b random(1, 2000000000)"]
-    return script(found, replaced, heads)
+    limits = {"a": 2_000_000_000, "b": 2_000_000_000, "r": len(runs)}
+    return script(found, replaced, [f"\\set {name} random(1, {limit})" for name, limit in limits.items()])
+
+
+def _one_of(texts: list[str]) -> str:
+    listed = ", ".join(f"'{text}'" for text in texts)
+    return f"(ARRAY[{listed}])[:r]"
 
 
 async def _clients() -> None:

@@ -85,7 +85,7 @@ class PostgresCarrier:
     async def publish(self, *messages: OutboxMessage) -> None:
         """Commit to the outbox and sequence all of it."""
         async with self._app.transaction(TENANT) as tx:
-            await append(tx, messages)
+            append(tx, messages)
         relay = Relay(self._relay, self._wakeups)
         while await relay.move():
             pass

@@ -47,7 +47,7 @@ async def test_what_waits_is_told_by_age_and_number(pools: Pools) -> None:
 
     intent = said(topic=topics.QUEUE_VERIFY, kind="intent", name="WorkExecutionRequested")
     async with app.transaction("acme") as tx:
-        await append(tx, [said(), intent])
+        append(tx, [said(), intent])
     assert 60 <= (await gauges.of_relay(relay))["outbox_oldest_age_seconds"][""] < 600
 
     published = metrics.REGISTRY.get_sample_value("events_published_total") or 0.0

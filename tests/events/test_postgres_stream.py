@@ -16,7 +16,7 @@ from tests.events.conftest import Pools
 async def _published(pools: Pools, count: int) -> None:
     app = await pools.role("ameide_app")
     async with app.transaction(TENANT) as tx:
-        await append(tx, [fact("a", version) for version in range(1, count + 1)])
+        append(tx, [fact("a", version) for version in range(1, count + 1)])
     await Relay(await pools.role("ameide_relay"), Wakeups()).move()
 
 
@@ -65,7 +65,7 @@ async def test_a_waiting_consumer_is_woken_by_the_relay(pools: Pools):
     assert await consumer.next_batch() == []
     app = await pools.role("ameide_app")
     async with app.transaction(TENANT) as tx:
-        await append(tx, [fact("a", 1)])
+        append(tx, [fact("a", 1)])
     # Rung between the empty batch and the wait: not lost.
     await Relay(await pools.role("ameide_relay"), wakeups).move()
     await consumer.wait(60)

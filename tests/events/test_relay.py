@@ -20,7 +20,7 @@ COMMITS = 30
 
 async def _append(db: Database, *messages: OutboxMessage) -> None:
     async with db.transaction(TENANT) as tx:
-        await append(tx, messages)
+        append(tx, messages)
 
 
 async def _log(db: Database) -> list[Row]:
@@ -40,7 +40,7 @@ async def _write(db: Database, writer: int, versions: dict[str, int]) -> None:
             # The aggregate's lock, as a command takes it on the aggregate's row.
             await tx.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (aggregate,))
             version = versions[aggregate] + 1
-            await append(tx, [message(aggregate, version)])
+            append(tx, [message(aggregate, version)])
             # The id is taken; the commit comes late, after ids taken later by other aggregates have committed.
             await tx.execute("SELECT pg_sleep(0.004 * random())")
             versions[aggregate] = version
@@ -134,7 +134,7 @@ async def test_what_does_not_commit_is_never_sequenced(pools: Pools):
 
 async def _append_and_fail(db: Database) -> None:
     async with db.transaction(TENANT) as tx:
-        await append(tx, [message("w9", 1)])
+        append(tx, [message("w9", 1)])
         raise ZeroDivisionError
 
 

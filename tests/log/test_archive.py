@@ -113,7 +113,7 @@ async def test_what_everybody_has_read_moves_to_the_object_store(kept: Kept):
     assert await archived(kept) == ([], held)
     # The relay goes on behind it.
     async with opened(kept.spine.dsn("ameide_app")) as app, app.transaction(TENANT) as tx:
-        await append(tx, [message("later", 1)])
+        append(tx, [message("later", 1)])
     assert await Relay(kept.keeper, Wakeups()).move() == 1
     assert (await everything(kept))[:-1] == before
 

@@ -27,7 +27,7 @@ SIZE = 10
 
 async def _say(app: Database, *aggregates: tuple[str, int]) -> None:
     async with app.transaction(TENANT) as tx:
-        await append(tx, [message(aggregate, version) for aggregate, version in aggregates])
+        append(tx, [message(aggregate, version) for aggregate, version in aggregates])
 
 
 async def _consume(consumer: Consumer, works: Callable[[LoggedMessage], bool]) -> list[tuple[str, int]]:

@@ -25,7 +25,7 @@ INSERT INTO ameide.log SELECT n, 'acme', 'transformation.work.domain.facts.v1', 
 async def _say(db: Database, count: int, first: int = 1) -> None:
     async with db.transaction(TENANT) as tx:
         for number in range(first, first + count):
-            await append(tx, [message(f"w{number}", 1, intent=number % 3 == 0)])
+            append(tx, [message(f"w{number}", 1, intent=number % 3 == 0)])
 
 
 async def test_batches_cross_the_edges_of_partitions(pools: Pools, database: SpineDatabase):

@@ -197,7 +197,7 @@ async def _set_aside(projected: Projected) -> None:
     """Two messages of one key wait aside in the live projector, and others have followed."""
     readers = projected.readers
     async with readers.world.app.transaction(TENANT) as tx:
-        await append(tx, [message("w1", 1, payload=NOT_A_MESSAGE), message("w1", 2, payload=UNKNOWN_CASE)])
+        append(tx, [message("w1", 1, payload=NOT_A_MESSAGE), message("w1", 2, payload=UNKNOWN_CASE)])
     await readers.world.register("after")
     await readers.caught_up()
     assert len(await list_parked(projected.projecting)) == 2
@@ -228,7 +228,7 @@ class _Released(Rebuild):
 async def test_what_is_released_meanwhile_is_projected_here_too(projected: Projected):
     readers = projected.readers
     async with readers.world.app.transaction(TENANT) as tx:
-        await append(tx, [message("w1", 1, payload=NOT_A_MESSAGE), message("w1", 2, payload=NOT_A_MESSAGE)])
+        append(tx, [message("w1", 1, payload=NOT_A_MESSAGE), message("w1", 2, payload=NOT_A_MESSAGE)])
     await readers.caught_up()
     [real] = projected.sql("SELECT topic, payload FROM ameide.log WHERE aggregate_type = 'gate' LIMIT 1")
     projected.sql("UPDATE ameide.parked SET payload = %s, topic = %s", real["payload"], real["topic"])

@@ -76,7 +76,7 @@ class Place:
         new: Sequence[LoggedMessage] = self.town.log.messages[self._published :]
         self._published += len(new)
         async with self._app.transaction("default") as tx:
-            await append(tx, new)
+            append(tx, new)
         await Relay(self._relay, Wakeups()).move()
 
     async def started(self, *runs: Run) -> dict[str, list[str]]:

@@ -125,7 +125,7 @@ async def _parked(readers: Readers) -> None:
             payload,
         )
         async with readers.world.app.transaction("default") as tx:
-            await append(tx, [message])
+            append(tx, [message])
 
 
 async def _under_way(world: World, run: Run) -> None:

@@ -42,7 +42,7 @@ def _fact(aggregate: str, version: int, payload: bytes) -> OutboxMessage:
 
 async def _say(readers: Readers, *messages: OutboxMessage) -> None:
     async with readers.world.app.transaction("default") as tx:
-        await append(tx, messages)
+        append(tx, messages)
 
 
 def _views(readers: Readers) -> dict[str, list[dict[str, object]]]:

@@ -1,6 +1,21 @@
 -- Reads that belong together, in one round trip each. Each statement inside sees what was committed before it began, as
 -- if they came one by one, and all run with the caller's own rights: row-level security holds as it does outside.
 
+-- Opens a command in one statement: its tenant, its idempotency key, the clock, and the answer that the key has already.
+-- A key is a lock before it is a row: a concurrent twin waits here for our commit and then finds our answer, which is
+-- written once, with the effect. Each statement inside sees what was committed before it began.
+CREATE FUNCTION ameide.open_command(tenant text, named text, key text)
+RETURNS TABLE (now timestamptz, fingerprint bytea, response bytea) LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('ameide.tenant_id', tenant, true);
+    PERFORM pg_advisory_xact_lock(hashtextextended(tenant || ':' || named || ':' || key, 5275));
+    SELECT i.fingerprint, i.response INTO fingerprint, response
+    FROM ameide.idempotency i WHERE i.tenant_id = tenant AND i.command = named AND i.client_request_id = key;
+    now := clock_timestamp();
+    RETURN NEXT;
+END
+$$;
+
 -- Everything that RequestWork rests on, its change and its gates locked in that order. Of a run its change is known first;
 -- the run is read again under the change's lock, since a cancel or a close may just have been committed.
 CREATE FUNCTION ameide.grounds(tenant text, run text, change text, repository text)
@@ -70,5 +85,6 @@ $$;
 DROP INDEX ameide.attempt_running;
 CREATE INDEX attempt_claim ON ameide.attempt (tenant_id, claim_id) WHERE ended_at IS NULL;
 
+GRANT EXECUTE ON FUNCTION ameide.open_command(text, text, text) TO ameide_app;
 GRANT EXECUTE ON FUNCTION ameide.grounds(text, text, text, text) TO ameide_app;
 GRANT EXECUTE ON FUNCTION ameide.next_works(text, text[], text, text, integer) TO ameide_app;
