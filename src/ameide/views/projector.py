@@ -21,7 +21,7 @@ CONSUMER = "projector"
 POLL_SECONDS = 0.5
 RETRY_SECONDS = 2.0
 # The facts of a step come in quick succession: projected together, they cost hardly more than one.
-GATHER_SECONDS = 0.03
+GATHER_SECONDS = 0.05
 _SQL = load("views")
 log = logging.getLogger(__name__)
 
