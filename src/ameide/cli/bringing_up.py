@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ameide.cli.forking import Nursery
 from ameide.cli.output import say
@@ -27,12 +27,12 @@ def bring_up(settings: Settings, managed: Mapping[str, Managed], nursery: Nurser
             say(f"The {one.name} process ended without `ameide down`; its pid file is stale. Starting it anew.")
     control = managed["control"]
     control_ran = control.process() is not None
-    settings = with_engines(settings, nursery, say, (lambda _: None) if control_ran else _prepare)
+    settings, register = with_engines(settings, nursery, say, (lambda _: None) if control_ran else _prepare)
     for last in (False, False, True):
         former = _former_port(StateFolder(settings.state_dir))
         placed = with_port(settings, former, control.process() is not None, say)
         try:
-            return _start_what_does_not_run(placed, managed, nursery, prepared=not control_ran)
+            return _start_what_does_not_run(placed, managed, nursery, register, prepared=not control_ran)
         except Unreachable:
             # Another program can be quicker between the choice of a port and its use.
             if last or control.process() is not None or is_free(placed.listen_port):
@@ -46,7 +46,12 @@ def _prepare(settings: Settings) -> None:
 
 
 def _start_what_does_not_run(
-    settings: Settings, managed: Mapping[str, Managed], nursery: Nursery, *, prepared: bool
+    settings: Settings,
+    managed: Mapping[str, Managed],
+    nursery: Nursery,
+    register: Callable[[], None],
+    *,
+    prepared: bool,
 ) -> tuple[str, list[str]]:
     state, files = StateFolder(settings.state_dir), settings_files(settings)
     wanting = [name for name in managed if not managed[name].runs_with(files[name])]
@@ -64,9 +69,11 @@ def _start_what_does_not_run(
             say(f"Starting {name}.")
             managed[name].start(nursery)
 
-    # Worker and executor send their tokens to the address of the control process, so that must have the port by then.
     if "control" in wanting:
         start(["control"])
+    register()
+    # Worker and executor send their tokens to the address of the control process, so that must have the port by then.
+    if "control" in wanting:
         wait_for([managed["control"]], lambda control: control.listens(settings.listen_port), say)
     start([name for name in wanting if name != "control"])
     wait_for([managed[name] for name in wanting], Managed.ready, say)

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import NoReturn
 
@@ -50,11 +49,18 @@ _COMMANDS = {
 }
 
 
-def _version() -> str:
+def _tell_version(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
+    if not asked or ctx.resilient_parsing:
+        return
+    # Imported here: looking through what is installed takes longer than most commands need to start.
+    from importlib import metadata
+
     try:
-        return metadata.version("ameide")
+        version = metadata.version("ameide")
     except metadata.PackageNotFoundError:
-        return "of a checkout that is not installed"
+        version = "of a checkout that is not installed"
+    click.echo(f"ameide, version {version}")
+    ctx.exit()
 
 
 @click.group(
@@ -65,7 +71,14 @@ def _version() -> str:
 @click.option("--as", "principal", metavar="NAME", help="Act as this principal, by its token in the state folder.")
 @click.option("--address", metavar="URL", help="The Domain's door; default: the one that `ameide up` started.")
 @click.option("--state-dir", type=click.Path(path_type=Path, file_okay=False), help="Use this state folder.")
-@click.version_option(_version(), prog_name="ameide")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_tell_version,
+    help="Show the version and exit.",
+)
 @click.pass_context
 def root(ctx: click.Context, principal: str | None, address: str | None, state_dir: Path | None) -> None:
     """A durable, audited control plane for software delivery by people and AI agents.

@@ -56,15 +56,18 @@ _OF_EXECUTOR = (
 )
 
 
-def with_engines(settings: Settings, nursery: Nursery, say: Say, on_database: Callable[[Settings], None]) -> Settings:
+def with_engines(
+    settings: Settings, nursery: Nursery, say: Say, on_database: Callable[[Settings], None]
+) -> tuple[Settings, Callable[[], None]]:
     """The settings, with the embedded engines started for whatever they leave open.
 
-    `on_database` is called beside the start of Temporal, with settings that know the database.
+    `on_database` is called beside the start of Temporal, with settings that know the database. What is returned as well
+    registers at Temporal what a worker needs there, and may be called while other things start.
     """
     if settings.database_url_app and settings.temporal_address:
         say("Using the PostgreSQL and the Temporal server that the settings name.")
         on_database(settings)
-        return settings
+        return settings, lambda: None
     engine = engine_of(settings, say)
     engine.ensure_installed()
     postgres, state = engine.start_postgres(), StateFolder(settings.state_dir)
@@ -72,9 +75,13 @@ def with_engines(settings: Settings, nursery: Nursery, say: Say, on_database: Ca
         settings = replace(settings, **database_urls(state, postgres))
     with ThreadPoolExecutor(1) as beside:
         prepared = beside.submit(on_database, settings)
-        temporal = engine.start_temporal(run=lambda argv: nursery.run(argv, state.logs / "registering.log"))
+        temporal = engine.start_temporal()
         prepared.result()
-    return replace(settings, temporal_address=temporal, temporal_namespace=NAMESPACE)
+
+    def register() -> None:
+        engine.register(run=lambda argv: nursery.run(argv, state.logs / "registering.log"))
+
+    return replace(settings, temporal_address=temporal, temporal_namespace=NAMESPACE), register
 
 
 def with_schema_and_principals(settings: Settings, say: Say) -> None:
@@ -131,8 +138,9 @@ def _admin(settings: Settings, place: int) -> Written:
 
 
 def write_settings(path: Path, text: str) -> None:
-    """Store a settings file; it may hold passwords."""
-    write_whole(path, text, mode=0o600)
+    """Store a settings file, unless it says so already; it may hold passwords."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_whole(path, text, mode=0o600)
 
 
 def _pick(settings: Settings, names: tuple[str, ...]) -> Written:

@@ -90,21 +90,22 @@ class Engine:
         """
         self.ensure_installed()
         address = self.start_postgres()
-        return Running(address, self.start_temporal(search_attributes), self._namespace)
+        temporal = self.start_temporal()
+        self.register(search_attributes)
+        return Running(address, temporal, self._namespace)
 
-    def start_temporal(self, search_attributes: tuple[str, ...] = SEARCH_ATTRIBUTES, run: Run = run_apart) -> str:
-        """The second half of ``start``, once PostgreSQL runs; ``host:port`` of the Temporal server.
-
-        ``run`` runs the program that registers.
-        """
+    def start_temporal(self) -> str:
+        """Bring only Temporal up, once PostgreSQL runs; ``host:port`` of its frontend."""
         if self._external:
             self._say(f"Using the Temporal server at {self._external}.")
-            register_apart(self._external, self._namespace, search_attributes, run)
             return self._external
         with self._alone():
             self.temporal.start()
-            register_apart(self.temporal.address(), self._namespace, search_attributes, run)
         return self.temporal.address()
+
+    def register(self, search_attributes: tuple[str, ...] = SEARCH_ATTRIBUTES, run: Run = run_apart) -> None:
+        """Register what is missing at the running Temporal server; ``run`` runs the program that does it."""
+        register_apart(self._external or self.temporal.address(), self._namespace, search_attributes, run)
 
     def stop(self) -> None:
         """Stop what was started for this state folder, and nothing else.

