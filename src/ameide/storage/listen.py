@@ -14,6 +14,7 @@ import psycopg
 from psycopg import sql
 
 from ameide.errors import Unreachable
+from ameide.storage.connection import Connection
 
 # A server that says nothing for so long to an empty question is taken for dead.
 ANSWER_SECONDS = 10.0
@@ -30,14 +31,14 @@ async def _reported() -> AsyncGenerator[None]:
 class Line:
     """One connection that sends or hears notifications. Every method raises Unreachable once the connection is lost."""
 
-    def __init__(self, connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     @classmethod
     async def open(cls, dsn: str) -> Self:
         """Connect. Raises Unreachable when nobody answers within ten seconds."""
         async with _reported():
-            return cls(await psycopg.AsyncConnection.connect(dsn, autocommit=True, connect_timeout=10))
+            return cls(await Connection.connect(dsn, autocommit=True, connect_timeout=10))
 
     @property
     def pid(self) -> int:
