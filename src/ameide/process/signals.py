@@ -84,9 +84,6 @@ class Signals:
             if _is_old(message):
                 # Temporal may have forgotten a workflow that came and went since.
                 run = await self._stored_run(message)
-                if run is None:
-                    # The fact itself says that there is a run: the projector has set it aside as well.
-                    raise NotNow(f"the views do not show {message.process_instance_id} yet")
                 if run.status != RunStatus.OPEN:
                     return "late"
             return await self._start(temporal, message, body.run, lean)
@@ -103,8 +100,6 @@ class Signals:
         if isinstance(body, RunClosed):
             return "late"
         run = await self._stored_run(message)
-        if run is None:
-            return "skipped"
         return await self._start(temporal, message, run, lean) if run.status == RunStatus.OPEN else "late"
 
     async def _start(self, temporal: Client, message: LoggedMessage, run: Run, lean: DomainFact) -> str:
@@ -129,16 +124,20 @@ class Signals:
     async def _close(self, message: LoggedMessage) -> str:
         """The workflow is over in Temporal: the run must not stay open without one."""
         run = await self._stored_run(message)
-        if run is None or run.status != RunStatus.OPEN:
+        if run.status != RunStatus.OPEN:
             return "late"
         reach("ingress.close_run.before")
         await self._runs.close(message.tenant_id, message.process_instance_id)
         reach("ingress.close_run.after")
         return "closed"
 
-    async def _stored_run(self, message: LoggedMessage) -> Run | None:
-        """The run as the Domain states it at this place of the log or later; None when it knows no such run."""
-        return await self._runs.find(message.tenant_id, message.process_instance_id, message.position)
+    async def _stored_run(self, message: LoggedMessage) -> Run:
+        """The run as the Domain states it at this place of the log or later. Raises NotNow when it shows none."""
+        run = await self._runs.find(message.tenant_id, message.process_instance_id, message.position)
+        if run is None:
+            # The fact itself says that there is a run: the projector has set its request aside.
+            raise NotNow(f"the views do not show {message.process_instance_id} yet")
+        return run
 
 
 def _is_old(message: LoggedMessage) -> bool:
