@@ -19,6 +19,7 @@ from ameide.infra.object_store import ObjectStore
 from ameide.infra.settings import ExecutorSettings, UnprivilegedUser
 from ameide.logs import bound
 from ameide.rpc.clients import Clients
+from ameide.stopping import unless
 from ameide.telemetry import tracing
 from ameide.telemetry.context import TraceContext
 from ameide_core_proto.transformation.work.v1.command_service_pb import ClaimAnswer, PollWorkRequest, PollWorkResponse
@@ -77,8 +78,7 @@ class Executor:
 
     async def _pause(self, seconds: float) -> float:
         """Wait, not longer than until we are stopped; how long to wait the next time."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stop.wait(), seconds * random.uniform(0.5, 1.5))  # noqa: S311 jitter
+        await unless(self._stop, asyncio.sleep(seconds * random.uniform(0.5, 1.5)))  # noqa: S311 jitter
         return min(_PAUSE, seconds * 2)
 
     async def _turn(self, settings: ExecutorSettings, claim_id: str, *, first: bool) -> ClaimAnswer:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ameide.errors import Unreachable
 from ameide.infra.clock import now
-from ameide.stopping import Stop
+from ameide.stopping import Stop, unless
 from ameide.telemetry.metrics import Readings
 
 logger = logging.getLogger(__name__)
@@ -74,8 +74,7 @@ class Supervisor:
                 return
             pause = self._first_pause if now() - started > _STEADY else min(_LAST_PAUSE, pause * 2)
             logger.error("child died, starting it again", extra={"child": child.name, "exit_code": code, "in": pause})
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.asked.wait(), pause * random.uniform(0.75, 1.25))  # noqa: S311 jitter
+            await unless(self._stopping.asked, asyncio.sleep(pause * random.uniform(0.75, 1.25)))  # noqa: S311 jitter
 
     async def _run(self, child: ChildProcess) -> int:
         process = await asyncio.create_subprocess_exec(
