@@ -36,7 +36,8 @@ def serve() -> None:
     """Load, then fork what is ordered until standard input ends. Raises RuntimeError when a thread runs."""
     # Loading makes no garbage. What is frozen is never looked at by a collector, so its pages stay shared.
     gc.disable()
-    import_module("ameide.cli.roles")
+    for module in ("ameide.cli.roles", "ameide.app"):
+        import_module(module)
     gc.freeze()
     for line in sys.stdin.buffer:
         order: Order = json.loads(line)

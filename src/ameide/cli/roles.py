@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ameide import app, schema
+from ameide import schema
 from ameide.cli.engines import embedded_database
 from ameide.cli.output import say
 from ameide.cli.session import Session, pass_session
@@ -23,11 +23,14 @@ _ready_file = click.option(
 
 
 @click.command()
-@click.argument("roles", nargs=-1, required=True, type=click.Choice(app.ROLES), metavar="ROLE…")
+@click.argument("roles", nargs=-1, required=True, metavar="ROLE…")
 @_ready_file
 @pass_session
 def serve(session: Session, roles: tuple[str, ...], ready_file: Path | None) -> None:
     """Run roles in this process until it is told to stop: domain relay sweeper ingress projector worker."""
+    # Imported here, as below: the composition loads every part of the program, which `ameide --help` need not wait for.
+    from ameide import app
+
     app.serve(roles, session.settings, lambda: _tell(ready_file))
 
 
@@ -41,6 +44,8 @@ def executor() -> None:
 @pass_session
 def pool(session: Session, ready_file: Path | None) -> None:
     """Run a long-lived executor: an author for agent work, a verifier for tool runs, each with its own token."""
+    from ameide import app
+
     app.executor_pool(session.settings, lambda: _tell(ready_file))
 
 
