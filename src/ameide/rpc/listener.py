@@ -12,6 +12,7 @@ import uvicorn
 
 from ameide.errors import Unreachable
 from ameide.rpc.asgi import Receive, Scope, Send
+from ameide.rpc.gathering import GatheringProtocol
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -21,7 +22,10 @@ class Listener(uvicorn.Server):
 
     def __init__(self, application: Application, host: str, port: int, *, setting: str) -> None:
         # What has begun is answered: how long that may take is for who calls `close`.
-        super().__init__(uvicorn.Config(application, host=host, port=port, log_config=None, access_log=False))
+        config = uvicorn.Config(
+            application, host=host, port=port, http=GatheringProtocol, log_config=None, access_log=False
+        )
+        super().__init__(config)
         self._setting = setting
         self._accepting = asyncio.Event()
         self._socket: socket.socket | None = None

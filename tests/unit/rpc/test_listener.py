@@ -1,14 +1,16 @@
-"""The listener: answers leave at once, and a port that is taken is told."""
+"""The listener: answers leave at once and in one piece, and a port that is taken is told."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
 import pytest
 
 from ameide.errors import Unreachable
 from ameide.rpc.asgi import Receive, Scope, Send
+from ameide.rpc.gathering import Gathered
 from ameide.rpc.listener import Listener
 
 
@@ -37,6 +39,32 @@ async def test_an_answer_does_not_wait_for_the_client_to_acknowledge_its_headers
     assert sending == [True]
     listener.close()
     await serving
+
+
+class _Inner(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = list[bytes]()
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        self.told.append(bytes(data))
+
+    def close(self) -> None:
+        self.told.append(b"closed")
+
+
+async def test_what_is_written_in_one_turn_is_sent_together_and_before_the_end() -> None:
+    inner = _Inner()
+    transport = Gathered(inner)
+    for part in (b"headers ", b"body ", b"end"):
+        transport.write(part)
+    assert inner.told == []
+    await asyncio.sleep(0)
+    assert inner.told == [b"headers body end"]
+    transport.write(b"last")
+    transport.close()
+    await asyncio.sleep(0)
+    assert inner.told == [b"headers body end", b"last", b"closed"]
 
 
 def test_a_port_that_is_taken_is_told() -> None:
