@@ -23,7 +23,15 @@ class Listener(uvicorn.Server):
     def __init__(self, application: Application, host: str, port: int, *, setting: str) -> None:
         # What has begun is answered: how long that may take is for who calls `close`.
         config = uvicorn.Config(
-            application, host=host, port=port, http=GatheringProtocol, log_config=None, access_log=False
+            application,
+            host=host,
+            port=port,
+            http=GatheringProtocol,
+            log_config=None,
+            access_log=False,
+            # Nobody asks for the client's address behind a proxy, and which program serves is nobody's business.
+            proxy_headers=False,
+            server_header=False,
         )
         super().__init__(config)
         self._setting = setting
