@@ -1,4 +1,4 @@
-"""A running installation, shared by the tests that do not break it."""
+"""A running installation, shared by the tests that do not break it, and gone before others want the cores."""
 
 import shutil
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ from tests.telemetry.collector import Collector, collecting
 CODER = Path(__file__).with_name("coder.py")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def collector() -> Iterator[Collector]:
     """Where the processes of the installation, and the commands on it, send their spans."""
     with collecting() as found:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def installation(collector: Collector) -> Iterator[Installation]:
     """`ameide up` with the offline coder's patches and, as coder `command`, the scripted one of these tests."""
     made = Installation.make()
