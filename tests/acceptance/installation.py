@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 GATE_DECIDERS = {"READY_TO_RELEASE": "releaser", "PROMOTION": "releaser"}
 # Long enough for a loaded machine; nothing waits for it when the condition holds.
 PATIENCE = 240.0
-PAUSE = 0.1
+PAUSE = 0.25
 _TRACING = ("OTEL_", "TRACEPARENT")
 
 
@@ -37,6 +37,7 @@ class Installation:
 
     state_dir: Path
     settings: dict[str, str] = field(default_factory=dict[str, str])
+    _decided: set[str] = field(default_factory=set[str])
 
     @classmethod
     def make(cls, **settings: str) -> Installation:
@@ -76,11 +77,24 @@ class Installation:
         return done.stdout
 
     def json(self, *argv: str, who: str = "", exit_codes: Sequence[int] = (0,)) -> Any:
-        """One reading command with --json, parsed.
+        """One reading command with --json, parsed, of what is there or is about to be: views follow a moment later.
 
         It runs in this process, untraced: a program for each look would take the cores from what the look is for.
         """
         words = [*(("--as", who) if who else ()), *argv, "--json"]
+        found: tuple[int, str, str] = (0, "", "")
+
+        def there() -> bool:
+            nonlocal found
+            found = self._look(words)
+            return '"code": "not_found"' not in found[2]
+
+        wait_for(there, f"ameide {' '.join(words)} to find something", PATIENCE)
+        code, out, err = found
+        assert code in exit_codes, f"ameide {' '.join(words)} exited {code}\n{out}\n{err}"
+        return json.loads(out)
+
+    def _look(self, words: Sequence[str]) -> tuple[int, str, str]:
         quiet = {name: value for name, value in self.environment.items() if not name.startswith(_TRACING)}
         out, err = io.StringIO(), io.StringIO()
         # A thread of its own, since the test may run in an event loop and the command brings one.
@@ -91,8 +105,7 @@ class Installation:
             ThreadPoolExecutor(1) as thread,
         ):
             code = thread.submit(run_command, words).result()
-        assert code in exit_codes, f"ameide {' '.join(words)} exited {code}\n{out.getvalue()}\n{err.getvalue()}"
-        return json.loads(out.getvalue())
+        return code, out.getvalue(), err.getvalue()
 
     def id_of(self, *argv: str, who: str = "") -> str:
         """One command with -q: the first id that it prints."""
@@ -109,8 +122,9 @@ class Installation:
         return self.id_of("change", "start", repository, "--title", title, *options, who="requester")
 
     def open_gates(self, change: str) -> list[dict[str, Any]]:
-        """The gates of a change that wait for a decision."""
-        return self.json("gate", "list", "--change", change).get("gates", [])
+        """The gates of a change that wait for a decision, as views that may not know of `decide` yet show them."""
+        found: list[dict[str, Any]] = self.json("gate", "list", "--change", change).get("gates", [])
+        return [gate for gate in found if gate["gateId"] not in self._decided]
 
     def show(self, change: str) -> dict[str, Any]:
         """`change show --json`."""
@@ -135,6 +149,7 @@ class Installation:
         kind = gate["kind"].removeprefix("GATE_KIND_")
         decider = who or GATE_DECIDERS.get(kind, "approver")
         self.ameide("gate", verb, gate["gateId"], "--hash", gate["subjectHash"], "--comment", comment, who=decider)
+        self._decided.add(gate["gateId"])
 
     def gate(self, change: str, kind: str) -> dict[str, Any]:
         """The next open gate of a kind; fails when the run ends or waits elsewhere."""

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,77 +15,74 @@ import pytest
 from tests.acceptance.installation import ROOT, Installation, remove
 
 COURSE = {"PhaseEntered", "GateOpened", "GateDecided"}
+PROCESSES = ("control", "worker", "executor")
 
 
-@pytest.fixture
-def fresh() -> Iterator[Installation]:
-    """An installation in which nothing was started yet."""
-    made = Installation.make()
-    yield made
-    remove(made)
+@dataclass(frozen=True)
+class Demo:
+    """An installation in which the demo of the wheel ran, the wheel's `ameide`, and what the demo said."""
+
+    installation: Installation
+    program: Path
+    said: str
 
 
 @pytest.fixture(scope="module")
-def other() -> Iterator[Installation]:
-    """A second one, for the whole module."""
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """What somebody has who installed the wheel and ran the demo, without make and without a checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    program = installed(wheel(folder), folder / "empty")
+    programs = folder / "programs"
+    programs.mkdir()
+    for name in ("git", "sh"):
+        found = shutil.which(name)
+        assert found is not None
+        (programs / name).symlink_to(found)
     made = Installation.make()
-    yield made
-    remove(made)
+    try:
+        done = subprocess.run(
+            [program, "demo"],
+            cwd=folder,
+            env={**made.environment, "PATH": str(programs)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        yield Demo(made, program, done.stdout)
+    finally:
+        remove(made)
 
 
-def course(installation: Installation) -> list[tuple[str, str]]:
-    """Phases and gates of the one change, in order."""
-    [change] = installation.ameide("change", "list", "-q").split()
-    rows: list[dict[str, Any]] = installation.json("change", "timeline", change)["rows"]
-    return [(row["name"], re.sub(r" by .*", "", row["text"])) for row in rows if row["name"] in COURSE]
+@pytest.fixture(scope="module")
+def pasted() -> Iterator[Installation]:
+    """One in which the commands that the demo prints were run by hand."""
+    made = Installation.make()
+    try:
+        printed = made.ameide("demo", "--print")
+        lines = [line for line in printed.splitlines() if line and not line.startswith("#")]
+        assert all(re.search(r"\bameide\b", line) for line in lines), lines
+        done = subprocess.run(
+            ["bash", "-e"],
+            cwd=made.state_dir,
+            env=made.environment,
+            input=printed,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        yield made
+    finally:
+        remove(made)
 
 
-def test_the_demo_delivers_and_the_commands_it_prints_do_the_same(fresh: Installation, other: Installation) -> None:
-    printed = other.ameide("demo", "--print")
-    demo = fresh.ameide("demo")
-    for expected in ("offline", "Deciding as approver, a second principal", "is red", "is green", "Try next"):
-        assert expected in demo
-    lines = [line for line in printed.splitlines() if line and not line.startswith("#")]
-    assert all(re.search(r"\bameide\b", line) for line in lines), lines
-    pasted = subprocess.run(
-        ["bash", "-e"],
-        cwd=other.state_dir,
-        env=other.environment,
-        input=printed,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert pasted.returncode == 0, pasted.stderr
-    assert course(other) == course(fresh)
-    assert ("PhaseEntered", "phase terminal") in course(fresh)
-
-
-def test_up_again_changes_nothing_and_down_stops_only_its_own(fresh: Installation, other: Installation) -> None:
-    fresh.ameide("up")
-    pids = {name: fresh.pid_of(name) for name in ("control", "worker", "executor")}
-    again = fresh.run("up")
-    assert again.returncode == 0
-    assert "already" in (again.stdout + again.stderr).lower()
-    assert {name: fresh.pid_of(name) for name in pids} == pids
-    other.ameide("up")
-    theirs = {name: other.pid_of(name) for name in pids}
-    fresh.ameide("down")
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
-    assert all(Path(f"/proc/{pid}").exists() for pid in theirs.values())
-
-
-def test_purge_says_what_it_deletes(fresh: Installation) -> None:
-    fresh.ameide("up")
-    done = fresh.run("down", "--purge", "--yes")
-    assert done.returncode == 0
-    assert str(fresh.state_dir) in done.stdout + done.stderr
-    assert not (fresh.state_dir / "engine").exists()
-
-
-def test_the_wheel_alone_runs_the_demo_without_make(tmp_path: Path, fresh: Installation) -> None:
-    source = tmp_path / "source"
+def wheel(folder: Path) -> Path:
+    """The wheel of this checkout, built in a clone that has its changes."""
+    source = folder / "source"
     subprocess.run(["git", "clone", "--quiet", ROOT, source], check=True)
     for changed in ("src", "examples", "pyproject.toml", "README.md"):
         target = source / changed
@@ -95,30 +93,52 @@ def test_the_wheel_alone_runs_the_demo_without_make(tmp_path: Path, fresh: Insta
         ) if origin.is_dir() else shutil.copy(origin, target)
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel"]
     subprocess.run(build, cwd=source, check=True, capture_output=True)
-    [wheel] = (source / "dist").glob("*.whl")
-    empty = tmp_path / "empty"
+    [built] = (source / "dist").glob("*.whl")
+    return built
+
+
+def installed(wheel: Path, empty: Path) -> Path:
+    """The program `ameide` in a new environment with the wheel and the locked packages."""
     subprocess.run([sys.executable, "-m", "venv", empty], check=True)
     locked = ["-r", ROOT / "requirements" / "runtime.txt"]
     subprocess.run([empty / "bin" / "pip", "install", "-q", *locked], check=True, capture_output=True)
     subprocess.run([empty / "bin" / "pip", "install", "-q", "--no-deps", wheel], check=True, capture_output=True)
-    programs = tmp_path / "programs"
-    programs.mkdir()
-    for name in ("git", "sh"):
-        found = shutil.which(name)
-        assert found is not None
-        (programs / name).symlink_to(found)
-    done = subprocess.run(
-        [empty / "bin" / "ameide", "demo"],
-        cwd=tmp_path,
-        env={**fresh.environment, "PATH": str(programs)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Try next" in done.stdout
-    version = subprocess.run([empty / "bin" / "ameide", "--version"], capture_output=True, text=True, check=True).stdout
+    return empty / "bin" / "ameide"
+
+
+def course(installation: Installation) -> list[tuple[str, str]]:
+    """Phases and gates of the one change, in order."""
+    [change] = installation.ameide("change", "list", "-q").split()
+    rows: list[dict[str, Any]] = installation.json("change", "timeline", change)["rows"]
+    return [(row["name"], re.sub(r" by .*", "", row["text"])) for row in rows if row["name"] in COURSE]
+
+
+def test_the_wheel_alone_runs_the_demo_and_the_commands_it_prints_do_the_same(demo: Demo, pasted: Installation) -> None:
+    for expected in ("offline", "Deciding as approver, a second principal", "is red", "is green", "Try next"):
+        assert expected in demo.said
+    assert course(pasted) == course(demo.installation)
+    assert ("PhaseEntered", "phase terminal") in course(pasted)
+    version = subprocess.run([demo.program, "--version"], capture_output=True, text=True, check=True).stdout
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["version"] in version
+
+
+def test_up_again_changes_nothing_and_down_stops_only_its_own(demo: Demo, pasted: Installation) -> None:
+    ours = {name: pasted.pid_of(name) for name in PROCESSES}
+    theirs = {name: demo.installation.pid_of(name) for name in PROCESSES}
+    again = pasted.run("up")
+    assert again.returncode == 0
+    assert "already" in (again.stdout + again.stderr).lower()
+    assert {name: pasted.pid_of(name) for name in PROCESSES} == ours
+    pasted.ameide("down")
+    assert not any(Path(f"/proc/{pid}").exists() for pid in ours.values())
+    assert all(Path(f"/proc/{pid}").exists() for pid in theirs.values())
+    pasted.ameide("up")
+
+
+def test_purge_says_what_it_deletes(pasted: Installation) -> None:
+    assert all(Path(f"/proc/{pasted.pid_of(name)}").exists() for name in PROCESSES)
+    done = pasted.run("down", "--purge", "--yes")
+    assert done.returncode == 0
+    assert str(pasted.state_dir) in done.stdout + done.stderr
+    assert not (pasted.state_dir / "engine").exists()
