@@ -13,7 +13,6 @@ import pytest
 from ameide.domain import service
 from ameide.domain.decisions import work_claim, work_outcome
 from ameide.domain.decisions.work import Claim
-from ameide.events import relay
 from ameide.events.log import advance_cursor, lock_cursor, read
 from ameide.process.workflows.delegation import TERMINAL
 from ameide.process.workflows.inbox import DomainFact, Inbox, Known, key_of
@@ -68,10 +67,8 @@ def no_stored_response(patch: Patch) -> None:
     patch.setitem(queries, "open_command", opened)
 
 
-def no_head_lock(patch: Patch) -> None:
-    """Whoever reads the head moves."""
-    queries = cast("dict[str, str]", vars(relay)["_SQL"])
-    patch.setitem(queries, "lock_head", queries["lock_head"].replace("FOR UPDATE SKIP LOCKED", ""))
+def no_head_lock(_patch: Patch) -> None:
+    """Whoever reads the head moves: in the database alone."""
 
 
 def cursor_first(patch: Patch) -> None:
@@ -98,5 +95,8 @@ MUTATIONS: dict[str, Callable[[Patch], None]] = {
 STATEMENTS = {
     "no_fence": "ALTER TABLE ameide.evidence DROP CONSTRAINT evidence_pkey",
     "no_stored_response": "ALTER TABLE ameide.idempotency DROP CONSTRAINT idempotency_pkey",
-    "no_head_lock": "ALTER TABLE ameide.log DROP CONSTRAINT log_pkey",
+    "no_head_lock": """DO $do$ BEGIN
+        ALTER TABLE ameide.log DROP CONSTRAINT log_pkey;
+        EXECUTE replace(pg_get_functiondef('ameide.move_outbox'::regproc), 'FOR UPDATE SKIP LOCKED', '');
+    END $do$""",
 }

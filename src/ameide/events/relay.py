@@ -12,7 +12,7 @@ from collections.abc import Collection
 from ameide.errors import Unreachable
 from ameide.events.presence import RolePresence
 from ameide.events.wakeups import Bell, Wakeups
-from ameide.storage.db import Database, Transaction
+from ameide.storage.db import Database
 from ameide.storage.sql import load
 from ameide.telemetry import metrics
 
@@ -53,31 +53,19 @@ class Relay:
 
     async def move(self) -> int:
         """Move one batch; returns its size, 0 when there is nothing or another relay is at it. Raises Unreachable."""
+        asked = {"most": self._batch, "elsewhere": self._elsewhere, "size": self._partition, "edge": self._edge}
         async with self._db.transaction(None) as tx:
-            head = await tx.fetch_one(_SQL["lock_head"])
-            if head is None:
-                return 0
-            after: int = head["position"]
-            edge = await self._edge_beyond(tx, after + self._batch)
-            done = await tx.fetch_one(_SQL["move"], {"head": after, "limit": self._batch, "elsewhere": self._elsewhere})
-            moved, intents = (done["moved"], done["intents"]) if done else (0, 0)
-            if moved:
+            done = await tx.fetch_one(_SQL["move"], asked)
+            assert done is not None
+            if done["moved"]:
                 tx.point = "relay.move"
-                tx.later(_SQL["set_head"], {"head": after + moved})
-        self._edge = edge
-        if moved:
-            metrics.EVENTS_PUBLISHED.inc(moved)
+        self._edge = done["edge"]
+        if done["moved"]:
+            metrics.EVENTS_PUBLISHED.inc(done["moved"])
             self._wakeups.ring("log")
-        if intents:
+        if done["intents"]:
             self._wakeups.ring("queue")
-        return moved
-
-    async def _edge_beyond(self, tx: Transaction, position: int) -> int:
-        if position < self._edge:
-            return self._edge
-        row = await tx.fetch_one(_SQL["extend_log"], {"upto": position, "size": self._partition})
-        assert row is not None
-        return int(row["edge"])
+        return int(done["moved"])
 
     async def run(self) -> None:
         """Move until the process is closing; an unreachable database is waited for."""

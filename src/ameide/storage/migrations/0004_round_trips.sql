@@ -81,6 +81,60 @@ BEGIN
 END
 $$;
 
+-- Moves the oldest of the outbox into the log. Whoever holds the one head row is the sequencer; others skip it and stay quiet.
+-- Partitions are made under that lock, before the batch may need them: `edge` is the first position without one, as far as
+-- the caller knows, and then really.
+CREATE FUNCTION ameide.move_outbox(
+    most integer, elsewhere text[], size bigint, INOUT edge bigint, OUT moved bigint, OUT intents bigint)
+LANGUAGE plpgsql AS $$
+DECLARE
+    head bigint;
+BEGIN
+    moved := 0;
+    intents := 0;
+    SELECT h.position INTO head FROM ameide.log_head h FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    IF head + most >= edge THEN
+        edge := ameide.extend_log(head + most, size);
+    END IF;
+    -- A statement of its own after the lock, so that its snapshot is younger than the last mover's commit. Ids of one
+    -- aggregate are taken under its lock, hence visible in order; a late commit of another aggregate is simply sequenced
+    -- later. The parts share that snapshot: what is deleted is what was logged, without carrying whole rows from one to the
+    -- other. Intents of PostgreSQL queues become invitations: one row per work, a later dispatch replaces an earlier one.
+    WITH batch AS MATERIALIZED (
+        SELECT min(id) AS first, max(id) AS last FROM (SELECT id FROM ameide.outbox ORDER BY id LIMIT most) AS oldest
+    ), logged AS (
+        INSERT INTO ameide.log (
+            position, tenant_id, topic, kind, key, message_id, name, aggregate_type, aggregate_id, aggregate_version,
+            process_instance_id, correlation_id, causation_id, work_request_id, occurred_at, payload)
+        SELECT head + row_number() OVER (ORDER BY id), tenant_id, topic, kind, key, message_id, name, aggregate_type,
+            aggregate_id, aggregate_version, process_instance_id, correlation_id, causation_id, work_request_id, occurred_at,
+            payload
+        FROM ameide.outbox WHERE id BETWEEN (SELECT first FROM batch) AND (SELECT last FROM batch)
+    ), invited AS (
+        INSERT INTO ameide.queue_item AS q (queue, tenant_id, work_request_id, dispatch, position)
+        SELECT DISTINCT ON (tenant_id, work_request_id) topic, tenant_id, work_request_id, aggregate_version, position
+        FROM (
+            SELECT topic, kind, tenant_id, work_request_id, aggregate_version,
+                head + row_number() OVER (ORDER BY id) AS position
+            FROM ameide.outbox WHERE id BETWEEN (SELECT first FROM batch) AND (SELECT last FROM batch)) AS placed
+        WHERE kind = 'intent' AND NOT topic = ANY(elsewhere)
+        ORDER BY tenant_id, work_request_id, aggregate_version DESC, position DESC
+        ON CONFLICT (tenant_id, work_request_id) DO UPDATE
+        SET queue = excluded.queue, dispatch = excluded.dispatch, position = excluded.position, enqueued_at = clock_timestamp()
+        WHERE q.dispatch <= excluded.dispatch
+    ), taken AS (
+        DELETE FROM ameide.outbox WHERE id BETWEEN (SELECT first FROM batch) AND (SELECT last FROM batch) RETURNING kind)
+    SELECT count(*), count(*) FILTER (WHERE t.kind = 'intent') INTO moved, intents FROM taken t;
+    -- The new end of the log, in the moving transaction: positions have no gap and no duplicate.
+    IF moved > 0 THEN
+        UPDATE ameide.log_head SET position = head + moved;
+    END IF;
+END
+$$;
+
 -- The running attempt of a claim is looked up at each poll, among all that run. By its work an attempt has its key.
 DROP INDEX ameide.attempt_running;
 CREATE INDEX attempt_claim ON ameide.attempt (tenant_id, claim_id) WHERE ended_at IS NULL;
@@ -88,3 +142,4 @@ CREATE INDEX attempt_claim ON ameide.attempt (tenant_id, claim_id) WHERE ended_a
 GRANT EXECUTE ON FUNCTION ameide.open_command(text, text, text) TO ameide_app;
 GRANT EXECUTE ON FUNCTION ameide.grounds(text, text, text, text) TO ameide_app;
 GRANT EXECUTE ON FUNCTION ameide.next_works(text, text[], text, text, integer) TO ameide_app;
+GRANT EXECUTE ON FUNCTION ameide.move_outbox(integer, text[], bigint, bigint) TO ameide_relay;

@@ -5,48 +5,9 @@ INSERT INTO ameide.outbox (
     process_instance_id, correlation_id, causation_id, work_request_id, occurred_at, payload)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 
--- name: lock_head
--- The fence: whoever holds the one head row is the sequencer. Others skip it and stay quiet.
-SELECT position FROM ameide.log_head FOR UPDATE SKIP LOCKED
-
--- name: extend_log
--- Partitions are made under the head's lock, before a batch may need them: no batch meets a position without a place.
-SELECT ameide.extend_log(%(upto)s, %(size)s) AS edge
-
 -- name: move
--- A statement of its own after the lock, so that its snapshot is younger than the last mover's commit. Ids of one aggregate
--- are taken under its lock, hence visible in order; a late commit of another aggregate is simply sequenced later. The parts
--- share that snapshot: what is deleted is what was logged, without carrying whole rows from one to the other. Intents of
--- PostgreSQL queues become invitations: one row per work, a later dispatch replaces an earlier one.
-WITH batch AS MATERIALIZED (
-    SELECT min(id) AS first, max(id) AS last FROM (SELECT id FROM ameide.outbox ORDER BY id LIMIT %(limit)s) AS oldest
-), logged AS (
-    INSERT INTO ameide.log (
-        position, tenant_id, topic, kind, key, message_id, name, aggregate_type, aggregate_id, aggregate_version,
-        process_instance_id, correlation_id, causation_id, work_request_id, occurred_at, payload)
-    SELECT %(head)s + row_number() OVER (ORDER BY id), tenant_id, topic, kind, key, message_id, name, aggregate_type,
-        aggregate_id, aggregate_version, process_instance_id, correlation_id, causation_id, work_request_id, occurred_at,
-        payload
-    FROM ameide.outbox WHERE id BETWEEN (SELECT first FROM batch) AND (SELECT last FROM batch)
-), invited AS (
-    INSERT INTO ameide.queue_item AS q (queue, tenant_id, work_request_id, dispatch, position)
-    SELECT DISTINCT ON (tenant_id, work_request_id) topic, tenant_id, work_request_id, aggregate_version, position
-    FROM (
-        SELECT topic, kind, tenant_id, work_request_id, aggregate_version,
-            %(head)s + row_number() OVER (ORDER BY id) AS position
-        FROM ameide.outbox WHERE id BETWEEN (SELECT first FROM batch) AND (SELECT last FROM batch)) AS placed
-    WHERE kind = 'intent' AND NOT topic = ANY(%(elsewhere)s)
-    ORDER BY tenant_id, work_request_id, aggregate_version DESC, position DESC
-    ON CONFLICT (tenant_id, work_request_id) DO UPDATE
-    SET queue = excluded.queue, dispatch = excluded.dispatch, position = excluded.position, enqueued_at = clock_timestamp()
-    WHERE q.dispatch <= excluded.dispatch
-), moved AS (
-    DELETE FROM ameide.outbox WHERE id BETWEEN (SELECT first FROM batch) AND (SELECT last FROM batch) RETURNING kind)
-SELECT count(*) AS moved, count(*) FILTER (WHERE kind = 'intent') AS intents FROM moved
-
--- name: set_head
--- The new end of the log, in the moving transaction: positions have no gap and no duplicate.
-UPDATE ameide.log_head SET position = %(head)s
+-- See the function: one batch from the outbox into the log, unless somebody else is at it.
+SELECT edge, moved, intents FROM ameide.move_outbox(%(most)s::integer, %(elsewhere)s::text[], %(size)s::bigint, %(edge)s::bigint)
 
 -- name: lock_cursor
 -- Of several replicas the one that holds the row is active.
