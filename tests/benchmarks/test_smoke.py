@@ -1,25 +1,29 @@
 """The benchmarks run: one short round of those that need PostgreSQL alone, on the server of the session."""
 
 import json
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 
 from ameide.engine.engine import Engine
 from ameide.engine.postgres import PostgresAddress
+from ameide.storage.migrate import ensure_roles
 from benchmarks import pick_up, relay, request_work
 from benchmarks.command import keep
 from benchmarks.installation import Cluster
 from benchmarks.protocol import Plan, Row, compare
 from benchmarks.report import stored, table
+from tests.conftest import role_passwords
 
 SHORT = Plan(seconds=0.2, rounds=1, scale=0.01)
 
 
 @pytest.fixture
-def cluster(session_engine: Engine, postgres_server: PostgresAddress, tmp_path: Path) -> Cluster:
-    """The session's server, for benchmarks."""
-    return Cluster(tmp_path, postgres_server, session_engine.postgres.cluster().programs)
+async def cluster(session_engine: Engine, postgres_server: PostgresAddress, tmp_path: Path) -> AsyncGenerator[Cluster]:
+    """The session's server, for benchmarks: they give its roles other passwords, which are taken back."""
+    yield Cluster(tmp_path, postgres_server, session_engine.postgres.cluster().programs)
+    await ensure_roles(postgres_server.conninfo, role_passwords())
 
 
 async def test_the_relay_and_its_comparator_move_rows(cluster: Cluster) -> None:
