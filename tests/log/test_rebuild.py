@@ -22,7 +22,10 @@ from ameide.views import rebuild as rebuilding
 from ameide.views.projector import Projector
 from ameide.views.rebuild import Rebuild
 from ameide.views.shadow import TABLES
-from ameide_core_proto.transformation.governance.v1.query_service_pb import ListRepositoriesRequest
+from ameide_core_proto.transformation.governance.v1.query_service_pb import (
+    GetRepositoryRequest,
+    ListRepositoriesRequest,
+)
 from tests.log.facts import all_read_by_ingress, say_facts
 from tests.log.rebuild_at_scale import digest, measure
 from tests.log.world import TENANT, message, opened, rows
@@ -141,6 +144,8 @@ async def test_a_rebuild_that_is_killed_has_changed_nothing(projected: Projected
 async def test_the_live_projector_and_its_readers_go_on_meanwhile(projected: Projected):
     readers = projected.readers
     client = await readers.reader()
+    registered = (await client.queries.list_repositories(ListRepositoriesRequest())).repositories
+    [orders] = [repository for repository in registered if repository.name == "orders"]
     ended = asyncio.Event()
 
     async def said() -> int:
@@ -154,8 +159,8 @@ async def test_the_live_projector_and_its_readers_go_on_meanwhile(projected: Pro
     async def read() -> int:
         count = 0
         while not ended.is_set():
-            answer = await client.queries.list_repositories(ListRepositoriesRequest())
-            assert any(repository.name == "orders" for repository in answer.repositories)
+            answer = await client.queries.get_repository(GetRepositoryRequest(repository_id=orders.repository_id))
+            assert answer.repository == orders
             count += 1
         return count
 
