@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from ameide.storage.migrate import migrations
 from tests.conftest import Databases
-from tests.upgrades.record import DATABASES
+from tests.upgrades.record import RECORDED
 from tests.upgrades.restore import Past, restored
 from tests.views.readers import Readers, opened
 
+_NEWEST = migrations()[-1][0]
 
-@pytest.fixture(params=sorted(DATABASES.glob("*.sql")), ids=lambda path: path.stem)
+
+@pytest.fixture(params=[path for path in RECORDED if int(path.stem) < _NEWEST], ids=lambda path: path.stem)
 def past(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Past]:
     """The database of one recording, not upgraded yet."""
     path: Path = request.param

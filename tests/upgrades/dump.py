@@ -8,6 +8,8 @@ from typing import LiteralString
 import psycopg
 from psycopg import sql
 
+from ameide.events.relay import PARTITION
+
 _TABLES: LiteralString = (
     "SELECT c.relname, array_agg(a.attname::text ORDER BY a.attnum) FROM pg_class c "
     "JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid "
@@ -36,14 +38,17 @@ def rows(conninfo: str, of: dict[str, list[str]]) -> Rows:
 
 
 def save(conninfo: str, path: Path) -> None:
-    """Write all rows, and where the sequence of the outbox stands."""
+    """Write all rows, where the sequence of the outbox stands, and how far the log has partitions."""
     of = columns(conninfo)
     with psycopg.connect(conninfo) as connection:
-        row = connection.execute("SELECT last_value FROM ameide.outbox_id").fetchone()
+        row = connection.execute(
+            "SELECT (SELECT last_value FROM ameide.outbox_id), max(until) - 1 FROM ameide.log_partition"
+        ).fetchone()
     assert row is not None
     with path.open("w", encoding="utf-8") as file:
         file.write(f"TRUNCATE {', '.join(f'ameide.{table}' for table in of)};\n")
         file.write(f"SELECT setval('ameide.outbox_id', {row[0]});\n")
+        file.write(f"SELECT ameide.extend_log({row[1]}, {PARTITION});\n")
         for table, lines in rows(conninfo, of).items():
             file.write(f"COPY ameide.{table} ({', '.join(of[table])}) FROM stdin;\n{''.join(lines)}\\.\n")
 

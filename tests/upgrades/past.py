@@ -56,6 +56,7 @@ async def lived(readers: Readers) -> None:
     await readers.caught_up()
     await _under_way(world, run)
     await _token(world)
+    _seen(world)
     await world.relayed()
     # From here on nothing is in the log.
     await world.register("later")
@@ -150,6 +151,16 @@ async def _claimed(world: World, works: dict[str, WorkRequest], name: str) -> Cl
     answer = await world.claim(work.work_request_id, by, claim_id)
     assert answer.work is not None
     return Claimed(answer.work, answer.attempt, claim_id, by)
+
+
+def _seen(world: World) -> None:
+    """Who was at work."""
+    world.sql("INSERT INTO ameide.role_seen (role, seen_at) VALUES ('relay', now())")
+    world.sql(
+        "INSERT INTO ameide.queue_served (tenant_id, queue, principal_id, seen_at, served_until)"
+        " VALUES ('default', %s, 'verifier', now(), now())",
+        topics.QUEUE_VERIFY,
+    )
 
 
 async def _token(world: World) -> None:

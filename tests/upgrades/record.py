@@ -21,6 +21,7 @@ from tests.upgrades.past import lived
 from tests.views.readers import opened
 
 DATABASES = Path(__file__).parent / "databases"
+RECORDED = sorted(DATABASES.glob("*.sql"))
 
 
 async def prepare(spine: SpineDatabase) -> None:
