@@ -17,6 +17,7 @@ import os
 import runpy
 import sys
 import traceback
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn, TypedDict
@@ -55,15 +56,8 @@ def serve() -> None:
 def _become(order: Order) -> NoReturn:
     code = 1
     try:
-        os.setsid()
         os.chdir(order["folder"])
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        for source, target in ((nothing, 0), (log, 1), (log, 2)):
-            os.dup2(source, target)
-        os.closerange(3, max(nothing, log) + 1)
-        os.environ.clear()
-        os.environ.update(order["environment"])
+        detach(order["environment"], order["log"])
         gc.enable()
         module, *arguments = order["argv"]
         _retitle([sys.executable, "-m", module, *arguments])
@@ -78,6 +72,18 @@ def _become(order: Order) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def detach(environment: Mapping[str, str], log: str) -> None:
+    """Give a forked process a session, an environment, no input, and a file for its output, which is appended to."""
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for source, target in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(source, target)
+    os.closerange(3, max(nothing, output) + 1)
+    os.environ.clear()
+    os.environ.update(environment)
 
 
 def _retitle(argv: list[str]) -> None:

@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from ameide import app, cli
 from ameide.cli import roles
+from ameide.cli.nursery import detach
 from ameide.process import worker
 from tests.faults.rig import executor_double
 
@@ -46,14 +47,7 @@ def main() -> None:
 def _become(argv: list[str], environment: dict[str, str], log: str) -> NoReturn:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-    os.setsid()
-    null = os.open(os.devnull, os.O_RDONLY)
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(null, 0)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.environ.clear()
-    os.environ.update(environment)
+    detach(environment, log)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 -- for the life of the process
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
