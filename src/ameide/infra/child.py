@@ -17,7 +17,7 @@ from ameide.infra.clock import now
 from ameide.infra.environment import environment
 from ameide.infra.live_log import LiveLog
 from ameide.infra.settings import ExecutorSettings
-from ameide.infra.steps import CommandResult, Profile, StepFailed
+from ameide.infra.steps import NOTHING_ELSE, CommandResult, Profile, Reach, StepFailed
 from ameide.infra.workspace import Workspace, WorkspaceRefused
 from ameide_core_proto.transformation.work.v1.work_pb import FailureCode
 
@@ -49,6 +49,7 @@ class Children:
         timeout: float | None = None,
         profile: Profile = Profile.TOOL,
         stdin: bytes = b"",
+        reach: Reach = NOTHING_ELSE,  # noqa: ARG002 there is no sandbox to widen
     ) -> CommandResult:
         """Run one child to its end; see `RunCommand`. Cancelled, it kills the child and all that came from it first."""
         if not cwd.is_relative_to(self.workspace.root) or ".." in cwd.parts:

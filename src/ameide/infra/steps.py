@@ -56,13 +56,28 @@ class CommandResult:
     timed_out: bool = False
 
 
+@dataclass(frozen=True)
+class Reach:
+    """What one child reaches besides its workspace and the system's programs; each lies inside where it lies outside.
+
+    `readable` and `writable` are files and folders; `hosts` are ``host:port``, ``*.host:port`` for all below it.
+    """
+
+    readable: tuple[Path, ...] = ()
+    writable: tuple[Path, ...] = ()
+    hosts: tuple[str, ...] = ()
+
+
+NOTHING_ELSE = Reach()
+
+
 class RunCommand(Protocol):
     """Runs one child inside the workspace: own session, unprivileged, allowlisted environment, limits, killed with
     its descendants.
 
     `cwd` must lie in the workspace. `env` adds to the profile's environment. `timeout` is in seconds; when it passes,
-    the child is killed and the result says `timed_out`. A program that isn't found raises `StepFailed(TOOL_FAILED)`
-    naming it.
+    the child is killed and the result says `timed_out`. `reach` widens its sandbox for this one command. A program that
+    isn't found raises `StepFailed(TOOL_FAILED)` naming it.
     """
 
     async def __call__(
@@ -74,6 +89,7 @@ class RunCommand(Protocol):
         timeout: float | None = None,
         profile: Profile = Profile.TOOL,
         stdin: bytes = b"",
+        reach: Reach = NOTHING_ELSE,
     ) -> CommandResult: ...
 
 

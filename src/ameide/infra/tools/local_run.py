@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ameide.infra.steps import CommandResult, Profile, StepFailed
+from ameide.infra.steps import NOTHING_ELSE, CommandResult, Profile, Reach, StepFailed
 from ameide_core_proto.transformation.work.v1.work_pb import FailureCode
 
 
@@ -36,8 +36,9 @@ class LocalRun:
         timeout: float | None = None,
         profile: Profile = Profile.TOOL,  # noqa: ARG002 part of the port; a person has one environment
         stdin: bytes = b"",
+        reach: Reach = NOTHING_ELSE,  # noqa: ARG002 a person reaches what they reach
     ) -> CommandResult:
-        """Run one command to its end; `profile` makes no difference here."""
+        """Run one command to its end; `profile` and `reach` make no difference here."""
         started = time.monotonic()
         self._count += 1
         log = self.logs / f"{self._count}.log"
