@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ameide.storage.sql import load
+from ameide.views.costs import costs_of
 from ameide.views.iterations import iterations
 from ameide.views.projection import ARTIFACT_VERSION
 from ameide.views.reading import Filter, Reading, not_found
@@ -33,12 +34,14 @@ async def summaries(reading: Reading, changes: Sequence[Change]) -> list[ChangeS
 
 
 async def whole_change(reading: Reading, change_id: str) -> GetChangeResponse:
-    """A change with its runs, artifacts, gates, works, releases, promotions and iterations. Raises NotFound."""
+    """A change with its runs, artifacts, gates, works and what they took, releases, promotions and iterations. Raises
+    NotFound."""
     change = await reading.get(Change, change_id)
     own = Filter(change=change_id)
     works = await reading.every(WorkRequest, own)
     bundles = await evidence_of(reading, [work.work_request_id for work in works])
     [summary] = await summaries(reading, [change])
+    costs = await costs_of(reading, works)
     answer = GetChangeResponse(
         summary=summary,
         runs=await reading.every(Run, own),
@@ -48,6 +51,9 @@ async def whole_change(reading: Reading, change_id: str) -> GetChangeResponse:
         releases=await reading.every(Release, own),
         promotions=await reading.every(Promotion, own),
         iterations=iterations(works, bundles),
+        steps=costs.steps,
+        costs=costs.runs,
+        total=costs.total,
     )
     for artifact in answer.artifacts:
         cite_artifact(reading, artifact)

@@ -26,7 +26,7 @@ from ameide_core_proto.transformation.work.v1.query_service_pb import (
     ListWorkResponse,
     WorkAttempt,
 )
-from ameide_core_proto.transformation.work.v1.work_pb import EvidenceBundle, WorkRequest
+from ameide_core_proto.transformation.work.v1.work_pb import EvidenceBundle, Usage, WorkRequest
 
 _SQL = load("views")
 
@@ -111,6 +111,7 @@ def _attempt(row: Row) -> WorkAttempt:
         heartbeats=row["heartbeats"],
         queue_wait_ms=row["queue_wait_ms"],
         log_tail=row["log_tail"],
+        usage=Usage.from_binary(row["usage"]),
     )
 
 

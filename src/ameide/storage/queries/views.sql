@@ -90,7 +90,7 @@ ORDER BY s.position DESC LIMIT %(limit)s
 -- name: attempts
 -- Infra's own observations, from the claims themselves at read time, never projected.
 SELECT work_request_id, attempt, principal_id, runner, claimed_at, last_heartbeat_at, ended_at, ended_by, heartbeats,
-    queue_wait_ms, log_tail
+    queue_wait_ms, log_tail, usage
 FROM ameide.attempt WHERE work_request_id = ANY(%(works)s) ORDER BY work_request_id, attempt
 
 -- name: waiting

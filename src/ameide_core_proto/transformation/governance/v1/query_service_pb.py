@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ....common.v1.metadata_pb import Actor, AggregateRef, Scope
     from ....common.v1.reading_pb import Citation, Page, ReadContext
     from ...knowledge.v1.artifact_pb import Artifact
-    from ...work.v1.work_pb import Finding, WorkRequest
+    from ...work.v1.work_pb import Budget, FailureCode, Finding, Usage, WorkRequest, WorkStatus
     from .governance_pb import Change, ChangeStatus, Gate, GateStatus, Promotion, PromotionStatus, Release, Repository, Run
     from .policy_pb import Policy
 
@@ -160,6 +160,181 @@ class Iteration(Message[_IterationFields]):
         failing: list[str]
         passing: list[str]
         findings: list[Finding]
+
+_StepCostFields: TypeAlias = Literal["run_number", "process_instance_id", "step", "iteration", "work_request_id", "status", "failure_code", "attempts", "usage", "queue_wait_ms", "wall_time_ms", "budget", "reused_from"]
+
+class StepCost(Message[_StepCostFields]):
+    """
+    What one delegated step of a run took, summed over its attempts: their own rows, read now.
+
+    ```proto
+    message ameide_core_proto.transformation.governance.v1.StepCost
+    ```
+
+    Attributes:
+        run_number:
+            ```proto
+            int32 run_number = 1;
+            ```
+        process_instance_id:
+            ```proto
+            string process_instance_id = 2;
+            ```
+        step:
+            preflight, scaffold, generate, coder, verify, merge_prepare, merge_push, build, publish, deploy, smoke; of a work outside
+            of any run its action.
+
+            ```proto
+            string step = 3;
+            ```
+        iteration:
+            How often the run has asked for this step, from 1; 0 outside of a run.
+
+            ```proto
+            int32 iteration = 4;
+            ```
+        work_request_id:
+            ```proto
+            string work_request_id = 5;
+            ```
+        status:
+            ```proto
+            ameide_core_proto.transformation.work.v1.WorkStatus status = 6;
+            ```
+        failure_code:
+            ```proto
+            ameide_core_proto.transformation.work.v1.FailureCode failure_code = 7;
+            ```
+        attempts:
+            ```proto
+            int32 attempts = 8;
+            ```
+        usage:
+            ```proto
+            optional ameide_core_proto.transformation.work.v1.Usage usage = 9;
+            ```
+        queue_wait_ms:
+            From when it was free to claim until it was claimed, and while an executor held it. An attempt that runs counts until now.
+
+            ```proto
+            int64 queue_wait_ms = 10;
+            ```
+        wall_time_ms:
+            ```proto
+            int64 wall_time_ms = 11;
+            ```
+        budget:
+            What it may still use; 0 is no limit.
+
+            ```proto
+            optional ameide_core_proto.transformation.work.v1.Budget budget = 12;
+            ```
+        reused_from:
+            The run that did the work, where this one took its result; it cost this run nothing.
+
+            ```proto
+            string reused_from = 13;
+            ```
+    """
+
+    __slots__ = ("run_number", "process_instance_id", "step", "iteration", "work_request_id", "status", "failure_code", "attempts", "usage", "queue_wait_ms", "wall_time_ms", "budget", "reused_from")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            run_number: int = 0,
+            process_instance_id: str = "",
+            step: str = "",
+            iteration: int = 0,
+            work_request_id: str = "",
+            status: WorkStatus | None = None,
+            failure_code: FailureCode | None = None,
+            attempts: int = 0,
+            usage: Usage | None = None,
+            queue_wait_ms: int = 0,
+            wall_time_ms: int = 0,
+            budget: Budget | None = None,
+            reused_from: str = "",
+        ) -> None:
+            pass
+
+        run_number: int
+        process_instance_id: str
+        step: str
+        iteration: int
+        work_request_id: str
+        status: WorkStatus
+        failure_code: FailureCode
+        attempts: int
+        usage: Usage | None
+        queue_wait_ms: int
+        wall_time_ms: int
+        budget: Budget | None
+        reused_from: str
+
+_CostFields: TypeAlias = Literal["process_instance_id", "run_number", "works", "usage", "queue_wait_ms", "wall_time_ms"]
+
+class Cost(Message[_CostFields]):
+    """
+    What a run, or all of a change, took.
+
+    ```proto
+    message ameide_core_proto.transformation.governance.v1.Cost
+    ```
+
+    Attributes:
+        process_instance_id:
+            Empty: the change.
+
+            ```proto
+            string process_instance_id = 1;
+            ```
+        run_number:
+            ```proto
+            int32 run_number = 2;
+            ```
+        works:
+            ```proto
+            int32 works = 3;
+            ```
+        usage:
+            ```proto
+            optional ameide_core_proto.transformation.work.v1.Usage usage = 4;
+            ```
+        queue_wait_ms:
+            ```proto
+            int64 queue_wait_ms = 5;
+            ```
+        wall_time_ms:
+            ```proto
+            int64 wall_time_ms = 6;
+            ```
+    """
+
+    __slots__ = ("process_instance_id", "run_number", "works", "usage", "queue_wait_ms", "wall_time_ms")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            process_instance_id: str = "",
+            run_number: int = 0,
+            works: int = 0,
+            usage: Usage | None = None,
+            queue_wait_ms: int = 0,
+            wall_time_ms: int = 0,
+        ) -> None:
+            pass
+
+        process_instance_id: str
+        run_number: int
+        works: int
+        usage: Usage | None
+        queue_wait_ms: int
+        wall_time_ms: int
 
 _TimelineRowFields: TypeAlias = Literal["column", "at", "name", "text", "work_request_id", "process_instance_id", "actor", "citation", "log_position", "causation_id"]
 
@@ -905,7 +1080,7 @@ class GetChangeRequest(Message[_GetChangeRequestFields]):
         min_position: int
         change_id: str
 
-_GetChangeResponseFields: TypeAlias = Literal["read_context", "citations", "summary", "runs", "artifacts", "gates", "works", "releases", "promotions", "iterations"]
+_GetChangeResponseFields: TypeAlias = Literal["read_context", "citations", "summary", "runs", "artifacts", "gates", "works", "releases", "promotions", "iterations", "steps", "costs", "total"]
 
 class GetChangeResponse(Message[_GetChangeResponseFields]):
     """
@@ -956,9 +1131,23 @@ class GetChangeResponse(Message[_GetChangeResponseFields]):
             ```proto
             repeated ameide_core_proto.transformation.governance.v1.Iteration iterations = 10;
             ```
+        steps:
+            In the order of their works, then what each run took, and all of them.
+
+            ```proto
+            repeated ameide_core_proto.transformation.governance.v1.StepCost steps = 11;
+            ```
+        costs:
+            ```proto
+            repeated ameide_core_proto.transformation.governance.v1.Cost costs = 12;
+            ```
+        total:
+            ```proto
+            optional ameide_core_proto.transformation.governance.v1.Cost total = 13;
+            ```
     """
 
-    __slots__ = ("read_context", "citations", "summary", "runs", "artifacts", "gates", "works", "releases", "promotions", "iterations")
+    __slots__ = ("read_context", "citations", "summary", "runs", "artifacts", "gates", "works", "releases", "promotions", "iterations", "steps", "costs", "total")
 
     if TYPE_CHECKING:
 
@@ -975,6 +1164,9 @@ class GetChangeResponse(Message[_GetChangeResponseFields]):
             releases: list[Release] | None = None,
             promotions: list[Promotion] | None = None,
             iterations: list[Iteration] | None = None,
+            steps: list[StepCost] | None = None,
+            costs: list[Cost] | None = None,
+            total: Cost | None = None,
         ) -> None:
             pass
 
@@ -988,6 +1180,9 @@ class GetChangeResponse(Message[_GetChangeResponseFields]):
         releases: list[Release]
         promotions: list[Promotion]
         iterations: list[Iteration]
+        steps: list[StepCost]
+        costs: list[Cost]
+        total: Cost | None
 
 _GetTimelineRequestFields: TypeAlias = Literal["scope", "min_position", "page", "change_id", "process_instance_id"]
 
@@ -2226,7 +2421,7 @@ class StuckKind(Enum):
 
 
 _DESC = file_desc(
-    b'\nBameide_core_proto/transformation/governance/v1/query_service.proto\x12.ameide_core_proto.transformation.governance.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a)ameide_core_proto/common/v1/reading.proto\x1a?ameide_core_proto/transformation/governance/v1/governance.proto\x1a;ameide_core_proto/transformation/governance/v1/policy.proto\x1a<ameide_core_proto/transformation/knowledge/v1/artifact.proto\x1a3ameide_core_proto/transformation/work/v1/work.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto"\xe5\x01\n\rChangeSummary\x12N\n\x06change\x18\x01 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.ChangeR\x06change\x12\x14\n\x05phase\x18\x02 \x01(\tR\x05phase\x12\x1a\n\x08awaiting\x18\x03 \x01(\tR\x08awaiting\x12R\n\nnewest_run\x18\x04 \x01(\x0b23.ameide_core_proto.transformation.governance.v1.RunR\tnewestRun"\xf3\x02\n\tIteration\x12\x16\n\x06number\x18\x01 \x01(\x05R\x06number\x12.\n\x13process_instance_id\x18\x02 \x01(\tR\x11processInstanceId\x121\n\x15agent_work_request_id\x18\x03 \x01(\tR\x12agentWorkRequestId\x123\n\x16verify_work_request_id\x18\x04 \x01(\tR\x13verifyWorkRequestId\x12\x1d\n\ncommit_sha\x18\x05 \x01(\tR\tcommitSha\x12\x14\n\x05green\x18\x06 \x01(\x08R\x05green\x12\x18\n\x07failing\x18\x07 \x03(\tR\x07failing\x12\x18\n\x07passing\x18\x08 \x03(\tR\x07passing\x12M\n\x08findings\x18\t \x03(\x0b21.ameide_core_proto.transformation.work.v1.FindingR\x08findings"\xb0\x03\n\x0bTimelineRow\x12V\n\x06column\x18\x01 \x01(\x0e2>.ameide_core_proto.transformation.governance.v1.TimelineColumnR\x06column\x12*\n\x02at\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x12\n\x04text\x18\x04 \x01(\tR\x04text\x12&\n\x0fwork_request_id\x18\x05 \x01(\tR\rworkRequestId\x12.\n\x13process_instance_id\x18\x06 \x01(\tR\x11processInstanceId\x12\x14\n\x05actor\x18\x07 \x01(\tR\x05actor\x12A\n\x08citation\x18\x08 \x01(\x0b2%.ameide_core_proto.common.v1.CitationR\x08citation\x12!\n\x0clog_position\x18\t \x01(\x03R\x0blogPosition\x12!\n\x0ccausation_id\x18\n \x01(\tR\x0bcausationId"\xe1\x02\n\x10EnvironmentState\x12#\n\rrepository_id\x18\x01 \x01(\tR\x0crepositoryId\x12 \n\x0benvironment\x18\x02 \x01(\tR\x0benvironment\x12\x1c\n\tcomponent\x18\x03 \x01(\tR\tcomponent\x12\x1b\n\timage_ref\x18\x04 \x01(\tR\x08imageRef\x12\x1d\n\nrelease_id\x18\x05 \x01(\tR\treleaseId\x12!\n\x0cpromotion_id\x18\x06 \x01(\tR\x0bpromotionId\x12W\n\x06status\x18\x07 \x01(\x0e2?.ameide_core_proto.transformation.governance.v1.PromotionStatusR\x06status\x120\n\x05since\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\x05since"\xbc\x03\n\nAuditEntry\x12!\n\x0clog_position\x18\x01 \x01(\x03R\x0blogPosition\x12\x1d\n\nmessage_id\x18\x02 \x01(\tR\tmessageId\x12\x14\n\x05topic\x18\x03 \x01(\tR\x05topic\x12\x12\n\x04name\x18\x04 \x01(\tR\x04name\x12;\n\x0boccurred_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\noccurredAt\x128\n\x05actor\x18\x06 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\x05actor\x12G\n\taggregate\x18\x07 \x01(\x0b2).ameide_core_proto.common.v1.AggregateRefR\taggregate\x12\x1b\n\tchange_id\x18\x08 \x01(\tR\x08changeId\x12.\n\x13process_instance_id\x18\t \x01(\tR\x11processInstanceId\x12!\n\x0ccausation_id\x18\n \x01(\tR\x0bcausationId\x12\x12\n\x04text\x18\x0b \x01(\tR\x04text"f\n\nQueueState\x12\x14\n\x05queue\x18\x01 \x01(\tR\x05queue\x12\x14\n\x05ready\x18\x02 \x01(\x03R\x05ready\x12,\n\x12oldest_age_seconds\x18\x03 \x01(\x01R\x10oldestAgeSeconds"Y\n\rConsumerState\x12\x1a\n\x08consumer\x18\x01 \x01(\tR\x08consumer\x12\x1a\n\x08position\x18\x02 \x01(\x03R\x08position\x12\x10\n\x03lag\x18\x03 \x01(\x03R\x03lag"\xd4\x03\n\x05Stuck\x12M\n\x04kind\x18\x01 \x01(\x0e29.ameide_core_proto.transformation.governance.v1.StuckKindR\x04kind\x12\x18\n\x07subject\x18\x02 \x01(\tR\x07subject\x12\x1b\n\tchange_id\x18\x03 \x01(\tR\x08changeId\x120\n\x05since\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x05since\x12\x1f\n\x0bage_seconds\x18\x05 \x01(\x01R\nageSeconds\x12\x18\n\x07waiting\x18\x06 \x01(\x03R\x07waiting\x12\x16\n\x06reason\x18\x07 \x01(\tR\x06reason\x127\n\tlast_seen\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\x08lastSeen\x12\x1a\n\x08consumer\x18\t \x01(\tR\x08consumer\x12!\n\x0cprincipal_id\x18\n \x01(\tR\x0bprincipalId\x12H\n\x04gate\x18\x0b \x01(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x04gate"\xb6\x01\n\x17ListRepositoriesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page"\xb4\x02\n\x18ListRepositoriesResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12^\n\x0crepositories\x18\x03 \x03(\x0b2:.ameide_core_proto.transformation.governance.v1.RepositoryR\x0crepositories\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xac\x01\n\x14GetRepositoryRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12.\n\rrepository_id\x18\x03 \x01(\tR\x0crepositoryIdB\t\xbaH\x06r\x04\x10\x01\x18?"\xd5\x02\n\x15GetRepositoryResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12Z\n\nrepository\x18\x03 \x01(\x0b2:.ameide_core_proto.transformation.governance.v1.RepositoryR\nrepository\x12N\n\x06policy\x18\x04 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.PolicyR\x06policy"\xc3\x02\n\x12ListChangesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12b\n\x08statuses\x18\x04 \x03(\x0e2<.ameide_core_proto.transformation.governance.v1.ChangeStatusR\x08statusesB\x08\xbaH\x05\x92\x01\x02\x10\x08\x12,\n\rrepository_id\x18\x05 \x01(\tR\x0crepositoryIdB\x07\xbaH\x04r\x02\x18?"\xa8\x02\n\x13ListChangesResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12W\n\x07changes\x18\x03 \x03(\x0b2=.ameide_core_proto.transformation.governance.v1.ChangeSummaryR\x07changes\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xa0\x01\n\x10GetChangeRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12&\n\tchange_id\x18\x03 \x01(\tR\x08changeIdB\t\xbaH\x06r\x04\x10\x01\x18?"\xc2\x06\n\x11GetChangeResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12W\n\x07summary\x18\x03 \x01(\x0b2=.ameide_core_proto.transformation.governance.v1.ChangeSummaryR\x07summary\x12G\n\x04runs\x18\x04 \x03(\x0b23.ameide_core_proto.transformation.governance.v1.RunR\x04runs\x12U\n\tartifacts\x18\x05 \x03(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\tartifacts\x12J\n\x05gates\x18\x06 \x03(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x05gates\x12K\n\x05works\x18\x07 \x03(\x0b25.ameide_core_proto.transformation.work.v1.WorkRequestR\x05works\x12S\n\x08releases\x18\x08 \x03(\x0b27.ameide_core_proto.transformation.governance.v1.ReleaseR\x08releases\x12Y\n\npromotions\x18\t \x03(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\npromotions\x12Y\n\niterations\x18\n \x03(\x0b29.ameide_core_proto.transformation.governance.v1.IterationR\niterations"\x91\x02\n\x12GetTimelineRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x128\n\x13process_instance_id\x18\x05 \x01(\tR\x11processInstanceIdB\x08\xbaH\x05r\x03\x18\x80\x02"\xa0\x02\n\x13GetTimelineResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12O\n\x04rows\x18\x03 \x03(\x0b2;.ameide_core_proto.transformation.governance.v1.TimelineRowR\x04rows\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xb7\x02\n\x10ListGatesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x12`\n\x08statuses\x18\x05 \x03(\x0e2:.ameide_core_proto.transformation.governance.v1.GateStatusR\x08statusesB\x08\xbaH\x05\x92\x01\x02\x10\x08"\x99\x02\n\x11ListGatesResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12J\n\x05gates\x18\x03 \x03(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x05gates\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\x9a\x01\n\x0eGetGateRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12"\n\x07gate_id\x18\x03 \x01(\tR\x06gateIdB\t\xbaH\x06r\x04\x10\x01\x18?"\xc2\x02\n\x0fGetGateResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12H\n\x04gate\x18\x03 \x01(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x04gate\x12S\n\x08artifact\x18\x04 \x01(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\x08artifact"\xc7\x01\n\x12GetArtifactRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12*\n\x0bartifact_id\x18\x03 \x01(\tR\nartifactIdB\t\xbaH\x06r\x04\x10\x01\x18?\x12\x1f\n\x06number\x18\x04 \x01(\x05R\x06numberB\x07\xbaH\x04\x1a\x02(\x00"\xfc\x01\n\x13GetArtifactResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12S\n\x08artifact\x18\x03 \x01(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\x08artifact"\xd8\x01\n\x13ListReleasesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?"\xa5\x02\n\x14ListReleasesResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12S\n\x08releases\x18\x03 \x03(\x0b27.ameide_core_proto.transformation.governance.v1.ReleaseR\x08releases\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xa3\x01\n\x11GetReleaseRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12(\n\nrelease_id\x18\x03 \x01(\tR\treleaseIdB\t\xbaH\x06r\x04\x10\x01\x18?"\xd4\x02\n\x12GetReleaseResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12Q\n\x07release\x18\x03 \x01(\x0b27.ameide_core_proto.transformation.governance.v1.ReleaseR\x07release\x12Y\n\npromotions\x18\x04 \x03(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\npromotions"\x82\x02\n\x15ListPromotionsRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x12&\n\nrelease_id\x18\x05 \x01(\tR\treleaseIdB\x07\xbaH\x04r\x02\x18?"\xad\x02\n\x16ListPromotionsResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12Y\n\npromotions\x18\x03 \x03(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\npromotions\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xa9\x01\n\x13GetPromotionRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12,\n\x0cpromotion_id\x18\x03 \x01(\tR\x0bpromotionIdB\t\xbaH\x06r\x04\x10\x01\x18?"\x81\x02\n\x14GetPromotionResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12W\n\tpromotion\x18\x03 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\tpromotion"\xad\x01\n\x17ListEnvironmentsRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12,\n\rrepository_id\x18\x03 \x01(\tR\x0crepositoryIdB\x07\xbaH\x04r\x02\x18?"\x92\x02\n\x18ListEnvironmentsResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12d\n\x0cenvironments\x18\x03 \x03(\x0b2@.ameide_core_proto.transformation.governance.v1.EnvironmentStateR\x0cenvironments"\x81\x02\n\x10ListAuditRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x12*\n\x0cprincipal_id\x18\x05 \x01(\tR\x0bprincipalIdB\x07\xbaH\x04r\x02\x18?"\xa3\x02\n\x11ListAuditResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12T\n\x07entries\x18\x03 \x03(\x0b2:.ameide_core_proto.transformation.governance.v1.AuditEntryR\x07entries\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xa0\x01\n\x0eGetFactRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12(\n\nmessage_id\x18\x03 \x01(\tR\tmessageIdB\t\xbaH\x06r\x04\x10\x01\x18?"\x92\x02\n\x0fGetFactResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12P\n\x05entry\x18\x03 \x01(\x0b2:.ameide_core_proto.transformation.governance.v1.AuditEntryR\x05entry\x12\x1b\n\tbody_json\x18\x04 \x01(\tR\x08bodyJson"L\n\x10GetStatusRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope"\xc8\x04\n\x11GetStatusResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12!\n\x0clog_position\x18\x02 \x01(\x03R\x0blogPosition\x12%\n\x0eoutbox_pending\x18\x03 \x01(\x03R\routboxPending\x129\n\x19outbox_oldest_age_seconds\x18\x04 \x01(\x01R\x16outboxOldestAgeSeconds\x12\'\n\x0fparked_messages\x18\x05 \x01(\x03R\x0eparkedMessages\x12R\n\x06queues\x18\x06 \x03(\x0b2:.ameide_core_proto.transformation.governance.v1.QueueStateR\x06queues\x12[\n\tconsumers\x18\x07 \x03(\x0b2=.ameide_core_proto.transformation.governance.v1.ConsumerStateR\tconsumers\x12\x1d\n\nopen_gates\x18\x08 \x01(\x05R\topenGates\x12\x1b\n\topen_runs\x18\t \x01(\x05R\x08openRuns\x12K\n\x05stuck\x18\n \x03(\x0b25.ameide_core_proto.transformation.governance.v1.StuckR\x05stuck*\x85\x01\n\x0eTimelineColumn\x12\x1f\n\x1bTIMELINE_COLUMN_UNSPECIFIED\x10\x00\x12\x1b\n\x17TIMELINE_COLUMN_PROCESS\x10\x01\x12\x1a\n\x16TIMELINE_COLUMN_EVENTS\x10\x02\x12\x19\n\x15TIMELINE_COLUMN_INFRA\x10\x03*\x8e\x02\n\tStuckKind\x12\x1a\n\x16STUCK_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTUCK_KIND_GATE\x10\x01\x12\x14\n\x10STUCK_KIND_QUEUE\x10\x02\x12\x14\n\x10STUCK_KIND_RELAY\x10\x03\x12\x16\n\x12STUCK_KIND_SWEEPER\x10\x04\x12\x16\n\x12STUCK_KIND_INGRESS\x10\x05\x12\x18\n\x14STUCK_KIND_PROJECTOR\x10\x06\x12\x15\n\x11STUCK_KIND_PARKED\x10\x07\x12\x12\n\x0eSTUCK_KIND_RUN\x10\x08\x12\x15\n\x11STUCK_KIND_CANCEL\x10\t\x12\x18\n\x14STUCK_KIND_PROMOTION\x10\n2\xa8\x13\n\x16GovernanceQueryService\x12\xa5\x01\n\x10ListRepositories\x12G.ameide_core_proto.transformation.governance.v1.ListRepositoriesRequest\x1aH.ameide_core_proto.transformation.governance.v1.ListRepositoriesResponse\x12\x9c\x01\n\rGetRepository\x12D.ameide_core_proto.transformation.governance.v1.GetRepositoryRequest\x1aE.ameide_core_proto.transformation.governance.v1.GetRepositoryResponse\x12\x96\x01\n\x0bListChanges\x12B.ameide_core_proto.transformation.governance.v1.ListChangesRequest\x1aC.ameide_core_proto.transformation.governance.v1.ListChangesResponse\x12\x90\x01\n\tGetChange\x12@.ameide_core_proto.transformation.governance.v1.GetChangeRequest\x1aA.ameide_core_proto.transformation.governance.v1.GetChangeResponse\x12\x96\x01\n\x0bGetTimeline\x12B.ameide_core_proto.transformation.governance.v1.GetTimelineRequest\x1aC.ameide_core_proto.transformation.governance.v1.GetTimelineResponse\x12\x90\x01\n\tListGates\x12@.ameide_core_proto.transformation.governance.v1.ListGatesRequest\x1aA.ameide_core_proto.transformation.governance.v1.ListGatesResponse\x12\x8a\x01\n\x07GetGate\x12>.ameide_core_proto.transformation.governance.v1.GetGateRequest\x1a?.ameide_core_proto.transformation.governance.v1.GetGateResponse\x12\x96\x01\n\x0bGetArtifact\x12B.ameide_core_proto.transformation.governance.v1.GetArtifactRequest\x1aC.ameide_core_proto.transformation.governance.v1.GetArtifactResponse\x12\x99\x01\n\x0cListReleases\x12C.ameide_core_proto.transformation.governance.v1.ListReleasesRequest\x1aD.ameide_core_proto.transformation.governance.v1.ListReleasesResponse\x12\x93\x01\n\nGetRelease\x12A.ameide_core_proto.transformation.governance.v1.GetReleaseRequest\x1aB.ameide_core_proto.transformation.governance.v1.GetReleaseResponse\x12\x9f\x01\n\x0eListPromotions\x12E.ameide_core_proto.transformation.governance.v1.ListPromotionsRequest\x1aF.ameide_core_proto.transformation.governance.v1.ListPromotionsResponse\x12\x99\x01\n\x0cGetPromotion\x12C.ameide_core_proto.transformation.governance.v1.GetPromotionRequest\x1aD.ameide_core_proto.transformation.governance.v1.GetPromotionResponse\x12\xa5\x01\n\x10ListEnvironments\x12G.ameide_core_proto.transformation.governance.v1.ListEnvironmentsRequest\x1aH.ameide_core_proto.transformation.governance.v1.ListEnvironmentsResponse\x12\x90\x01\n\tListAudit\x12@.ameide_core_proto.transformation.governance.v1.ListAuditRequest\x1aA.ameide_core_proto.transformation.governance.v1.ListAuditResponse\x12\x8a\x01\n\x07GetFact\x12>.ameide_core_proto.transformation.governance.v1.GetFactRequest\x1a?.ameide_core_proto.transformation.governance.v1.GetFactResponse\x12\x90\x01\n\tGetStatus\x12@.ameide_core_proto.transformation.governance.v1.GetStatusRequest\x1aA.ameide_core_proto.transformation.governance.v1.GetStatusResponseb\x06proto3',
+    b'\nBameide_core_proto/transformation/governance/v1/query_service.proto\x12.ameide_core_proto.transformation.governance.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a)ameide_core_proto/common/v1/reading.proto\x1a?ameide_core_proto/transformation/governance/v1/governance.proto\x1a;ameide_core_proto/transformation/governance/v1/policy.proto\x1a<ameide_core_proto/transformation/knowledge/v1/artifact.proto\x1a3ameide_core_proto/transformation/work/v1/work.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto"\xe5\x01\n\rChangeSummary\x12N\n\x06change\x18\x01 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.ChangeR\x06change\x12\x14\n\x05phase\x18\x02 \x01(\tR\x05phase\x12\x1a\n\x08awaiting\x18\x03 \x01(\tR\x08awaiting\x12R\n\nnewest_run\x18\x04 \x01(\x0b23.ameide_core_proto.transformation.governance.v1.RunR\tnewestRun"\xf3\x02\n\tIteration\x12\x16\n\x06number\x18\x01 \x01(\x05R\x06number\x12.\n\x13process_instance_id\x18\x02 \x01(\tR\x11processInstanceId\x121\n\x15agent_work_request_id\x18\x03 \x01(\tR\x12agentWorkRequestId\x123\n\x16verify_work_request_id\x18\x04 \x01(\tR\x13verifyWorkRequestId\x12\x1d\n\ncommit_sha\x18\x05 \x01(\tR\tcommitSha\x12\x14\n\x05green\x18\x06 \x01(\x08R\x05green\x12\x18\n\x07failing\x18\x07 \x03(\tR\x07failing\x12\x18\n\x07passing\x18\x08 \x03(\tR\x07passing\x12M\n\x08findings\x18\t \x03(\x0b21.ameide_core_proto.transformation.work.v1.FindingR\x08findings"\xef\x04\n\x08StepCost\x12\x1d\n\nrun_number\x18\x01 \x01(\x05R\trunNumber\x12.\n\x13process_instance_id\x18\x02 \x01(\tR\x11processInstanceId\x12\x12\n\x04step\x18\x03 \x01(\tR\x04step\x12\x1c\n\titeration\x18\x04 \x01(\x05R\titeration\x12&\n\x0fwork_request_id\x18\x05 \x01(\tR\rworkRequestId\x12L\n\x06status\x18\x06 \x01(\x0e24.ameide_core_proto.transformation.work.v1.WorkStatusR\x06status\x12X\n\x0cfailure_code\x18\x07 \x01(\x0e25.ameide_core_proto.transformation.work.v1.FailureCodeR\x0bfailureCode\x12\x1a\n\x08attempts\x18\x08 \x01(\x05R\x08attempts\x12E\n\x05usage\x18\t \x01(\x0b2/.ameide_core_proto.transformation.work.v1.UsageR\x05usage\x12"\n\rqueue_wait_ms\x18\n \x01(\x03R\x0bqueueWaitMs\x12 \n\x0cwall_time_ms\x18\x0b \x01(\x03R\nwallTimeMs\x12H\n\x06budget\x18\x0c \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x06budget\x12\x1f\n\x0breused_from\x18\r \x01(\tR\nreusedFrom"\xf8\x01\n\x04Cost\x12.\n\x13process_instance_id\x18\x01 \x01(\tR\x11processInstanceId\x12\x1d\n\nrun_number\x18\x02 \x01(\x05R\trunNumber\x12\x14\n\x05works\x18\x03 \x01(\x05R\x05works\x12E\n\x05usage\x18\x04 \x01(\x0b2/.ameide_core_proto.transformation.work.v1.UsageR\x05usage\x12"\n\rqueue_wait_ms\x18\x05 \x01(\x03R\x0bqueueWaitMs\x12 \n\x0cwall_time_ms\x18\x06 \x01(\x03R\nwallTimeMs"\xb0\x03\n\x0bTimelineRow\x12V\n\x06column\x18\x01 \x01(\x0e2>.ameide_core_proto.transformation.governance.v1.TimelineColumnR\x06column\x12*\n\x02at\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x12\n\x04text\x18\x04 \x01(\tR\x04text\x12&\n\x0fwork_request_id\x18\x05 \x01(\tR\rworkRequestId\x12.\n\x13process_instance_id\x18\x06 \x01(\tR\x11processInstanceId\x12\x14\n\x05actor\x18\x07 \x01(\tR\x05actor\x12A\n\x08citation\x18\x08 \x01(\x0b2%.ameide_core_proto.common.v1.CitationR\x08citation\x12!\n\x0clog_position\x18\t \x01(\x03R\x0blogPosition\x12!\n\x0ccausation_id\x18\n \x01(\tR\x0bcausationId"\xe1\x02\n\x10EnvironmentState\x12#\n\rrepository_id\x18\x01 \x01(\tR\x0crepositoryId\x12 \n\x0benvironment\x18\x02 \x01(\tR\x0benvironment\x12\x1c\n\tcomponent\x18\x03 \x01(\tR\tcomponent\x12\x1b\n\timage_ref\x18\x04 \x01(\tR\x08imageRef\x12\x1d\n\nrelease_id\x18\x05 \x01(\tR\treleaseId\x12!\n\x0cpromotion_id\x18\x06 \x01(\tR\x0bpromotionId\x12W\n\x06status\x18\x07 \x01(\x0e2?.ameide_core_proto.transformation.governance.v1.PromotionStatusR\x06status\x120\n\x05since\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\x05since"\xbc\x03\n\nAuditEntry\x12!\n\x0clog_position\x18\x01 \x01(\x03R\x0blogPosition\x12\x1d\n\nmessage_id\x18\x02 \x01(\tR\tmessageId\x12\x14\n\x05topic\x18\x03 \x01(\tR\x05topic\x12\x12\n\x04name\x18\x04 \x01(\tR\x04name\x12;\n\x0boccurred_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\noccurredAt\x128\n\x05actor\x18\x06 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\x05actor\x12G\n\taggregate\x18\x07 \x01(\x0b2).ameide_core_proto.common.v1.AggregateRefR\taggregate\x12\x1b\n\tchange_id\x18\x08 \x01(\tR\x08changeId\x12.\n\x13process_instance_id\x18\t \x01(\tR\x11processInstanceId\x12!\n\x0ccausation_id\x18\n \x01(\tR\x0bcausationId\x12\x12\n\x04text\x18\x0b \x01(\tR\x04text"f\n\nQueueState\x12\x14\n\x05queue\x18\x01 \x01(\tR\x05queue\x12\x14\n\x05ready\x18\x02 \x01(\x03R\x05ready\x12,\n\x12oldest_age_seconds\x18\x03 \x01(\x01R\x10oldestAgeSeconds"Y\n\rConsumerState\x12\x1a\n\x08consumer\x18\x01 \x01(\tR\x08consumer\x12\x1a\n\x08position\x18\x02 \x01(\x03R\x08position\x12\x10\n\x03lag\x18\x03 \x01(\x03R\x03lag"\xd4\x03\n\x05Stuck\x12M\n\x04kind\x18\x01 \x01(\x0e29.ameide_core_proto.transformation.governance.v1.StuckKindR\x04kind\x12\x18\n\x07subject\x18\x02 \x01(\tR\x07subject\x12\x1b\n\tchange_id\x18\x03 \x01(\tR\x08changeId\x120\n\x05since\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x05since\x12\x1f\n\x0bage_seconds\x18\x05 \x01(\x01R\nageSeconds\x12\x18\n\x07waiting\x18\x06 \x01(\x03R\x07waiting\x12\x16\n\x06reason\x18\x07 \x01(\tR\x06reason\x127\n\tlast_seen\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\x08lastSeen\x12\x1a\n\x08consumer\x18\t \x01(\tR\x08consumer\x12!\n\x0cprincipal_id\x18\n \x01(\tR\x0bprincipalId\x12H\n\x04gate\x18\x0b \x01(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x04gate"\xb6\x01\n\x17ListRepositoriesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page"\xb4\x02\n\x18ListRepositoriesResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12^\n\x0crepositories\x18\x03 \x03(\x0b2:.ameide_core_proto.transformation.governance.v1.RepositoryR\x0crepositories\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xac\x01\n\x14GetRepositoryRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12.\n\rrepository_id\x18\x03 \x01(\tR\x0crepositoryIdB\t\xbaH\x06r\x04\x10\x01\x18?"\xd5\x02\n\x15GetRepositoryResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12Z\n\nrepository\x18\x03 \x01(\x0b2:.ameide_core_proto.transformation.governance.v1.RepositoryR\nrepository\x12N\n\x06policy\x18\x04 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.PolicyR\x06policy"\xc3\x02\n\x12ListChangesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12b\n\x08statuses\x18\x04 \x03(\x0e2<.ameide_core_proto.transformation.governance.v1.ChangeStatusR\x08statusesB\x08\xbaH\x05\x92\x01\x02\x10\x08\x12,\n\rrepository_id\x18\x05 \x01(\tR\x0crepositoryIdB\x07\xbaH\x04r\x02\x18?"\xa8\x02\n\x13ListChangesResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12W\n\x07changes\x18\x03 \x03(\x0b2=.ameide_core_proto.transformation.governance.v1.ChangeSummaryR\x07changes\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xa0\x01\n\x10GetChangeRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12&\n\tchange_id\x18\x03 \x01(\tR\x08changeIdB\t\xbaH\x06r\x04\x10\x01\x18?"\xaa\x08\n\x11GetChangeResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12W\n\x07summary\x18\x03 \x01(\x0b2=.ameide_core_proto.transformation.governance.v1.ChangeSummaryR\x07summary\x12G\n\x04runs\x18\x04 \x03(\x0b23.ameide_core_proto.transformation.governance.v1.RunR\x04runs\x12U\n\tartifacts\x18\x05 \x03(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\tartifacts\x12J\n\x05gates\x18\x06 \x03(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x05gates\x12K\n\x05works\x18\x07 \x03(\x0b25.ameide_core_proto.transformation.work.v1.WorkRequestR\x05works\x12S\n\x08releases\x18\x08 \x03(\x0b27.ameide_core_proto.transformation.governance.v1.ReleaseR\x08releases\x12Y\n\npromotions\x18\t \x03(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\npromotions\x12Y\n\niterations\x18\n \x03(\x0b29.ameide_core_proto.transformation.governance.v1.IterationR\niterations\x12N\n\x05steps\x18\x0b \x03(\x0b28.ameide_core_proto.transformation.governance.v1.StepCostR\x05steps\x12J\n\x05costs\x18\x0c \x03(\x0b24.ameide_core_proto.transformation.governance.v1.CostR\x05costs\x12J\n\x05total\x18\r \x01(\x0b24.ameide_core_proto.transformation.governance.v1.CostR\x05total"\x91\x02\n\x12GetTimelineRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x128\n\x13process_instance_id\x18\x05 \x01(\tR\x11processInstanceIdB\x08\xbaH\x05r\x03\x18\x80\x02"\xa0\x02\n\x13GetTimelineResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12O\n\x04rows\x18\x03 \x03(\x0b2;.ameide_core_proto.transformation.governance.v1.TimelineRowR\x04rows\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xb7\x02\n\x10ListGatesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x12`\n\x08statuses\x18\x05 \x03(\x0e2:.ameide_core_proto.transformation.governance.v1.GateStatusR\x08statusesB\x08\xbaH\x05\x92\x01\x02\x10\x08"\x99\x02\n\x11ListGatesResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12J\n\x05gates\x18\x03 \x03(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x05gates\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\x9a\x01\n\x0eGetGateRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12"\n\x07gate_id\x18\x03 \x01(\tR\x06gateIdB\t\xbaH\x06r\x04\x10\x01\x18?"\xc2\x02\n\x0fGetGateResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12H\n\x04gate\x18\x03 \x01(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x04gate\x12S\n\x08artifact\x18\x04 \x01(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\x08artifact"\xc7\x01\n\x12GetArtifactRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12*\n\x0bartifact_id\x18\x03 \x01(\tR\nartifactIdB\t\xbaH\x06r\x04\x10\x01\x18?\x12\x1f\n\x06number\x18\x04 \x01(\x05R\x06numberB\x07\xbaH\x04\x1a\x02(\x00"\xfc\x01\n\x13GetArtifactResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12S\n\x08artifact\x18\x03 \x01(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\x08artifact"\xd8\x01\n\x13ListReleasesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?"\xa5\x02\n\x14ListReleasesResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12S\n\x08releases\x18\x03 \x03(\x0b27.ameide_core_proto.transformation.governance.v1.ReleaseR\x08releases\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xa3\x01\n\x11GetReleaseRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12(\n\nrelease_id\x18\x03 \x01(\tR\treleaseIdB\t\xbaH\x06r\x04\x10\x01\x18?"\xd4\x02\n\x12GetReleaseResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12Q\n\x07release\x18\x03 \x01(\x0b27.ameide_core_proto.transformation.governance.v1.ReleaseR\x07release\x12Y\n\npromotions\x18\x04 \x03(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\npromotions"\x82\x02\n\x15ListPromotionsRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x12&\n\nrelease_id\x18\x05 \x01(\tR\treleaseIdB\x07\xbaH\x04r\x02\x18?"\xad\x02\n\x16ListPromotionsResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12Y\n\npromotions\x18\x03 \x03(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\npromotions\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xa9\x01\n\x13GetPromotionRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12,\n\x0cpromotion_id\x18\x03 \x01(\tR\x0bpromotionIdB\t\xbaH\x06r\x04\x10\x01\x18?"\x81\x02\n\x14GetPromotionResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12W\n\tpromotion\x18\x03 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\tpromotion"\xad\x01\n\x17ListEnvironmentsRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12,\n\rrepository_id\x18\x03 \x01(\tR\x0crepositoryIdB\x07\xbaH\x04r\x02\x18?"\x92\x02\n\x18ListEnvironmentsResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12d\n\x0cenvironments\x18\x03 \x03(\x0b2@.ameide_core_proto.transformation.governance.v1.EnvironmentStateR\x0cenvironments"\x81\x02\n\x10ListAuditRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x12*\n\x0cprincipal_id\x18\x05 \x01(\tR\x0bprincipalIdB\x07\xbaH\x04r\x02\x18?"\xa3\x02\n\x11ListAuditResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12T\n\x07entries\x18\x03 \x03(\x0b2:.ameide_core_proto.transformation.governance.v1.AuditEntryR\x07entries\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xa0\x01\n\x0eGetFactRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12(\n\nmessage_id\x18\x03 \x01(\tR\tmessageIdB\t\xbaH\x06r\x04\x10\x01\x18?"\x92\x02\n\x0fGetFactResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12P\n\x05entry\x18\x03 \x01(\x0b2:.ameide_core_proto.transformation.governance.v1.AuditEntryR\x05entry\x12\x1b\n\tbody_json\x18\x04 \x01(\tR\x08bodyJson"L\n\x10GetStatusRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope"\xc8\x04\n\x11GetStatusResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12!\n\x0clog_position\x18\x02 \x01(\x03R\x0blogPosition\x12%\n\x0eoutbox_pending\x18\x03 \x01(\x03R\routboxPending\x129\n\x19outbox_oldest_age_seconds\x18\x04 \x01(\x01R\x16outboxOldestAgeSeconds\x12\'\n\x0fparked_messages\x18\x05 \x01(\x03R\x0eparkedMessages\x12R\n\x06queues\x18\x06 \x03(\x0b2:.ameide_core_proto.transformation.governance.v1.QueueStateR\x06queues\x12[\n\tconsumers\x18\x07 \x03(\x0b2=.ameide_core_proto.transformation.governance.v1.ConsumerStateR\tconsumers\x12\x1d\n\nopen_gates\x18\x08 \x01(\x05R\topenGates\x12\x1b\n\topen_runs\x18\t \x01(\x05R\x08openRuns\x12K\n\x05stuck\x18\n \x03(\x0b25.ameide_core_proto.transformation.governance.v1.StuckR\x05stuck*\x85\x01\n\x0eTimelineColumn\x12\x1f\n\x1bTIMELINE_COLUMN_UNSPECIFIED\x10\x00\x12\x1b\n\x17TIMELINE_COLUMN_PROCESS\x10\x01\x12\x1a\n\x16TIMELINE_COLUMN_EVENTS\x10\x02\x12\x19\n\x15TIMELINE_COLUMN_INFRA\x10\x03*\x8e\x02\n\tStuckKind\x12\x1a\n\x16STUCK_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTUCK_KIND_GATE\x10\x01\x12\x14\n\x10STUCK_KIND_QUEUE\x10\x02\x12\x14\n\x10STUCK_KIND_RELAY\x10\x03\x12\x16\n\x12STUCK_KIND_SWEEPER\x10\x04\x12\x16\n\x12STUCK_KIND_INGRESS\x10\x05\x12\x18\n\x14STUCK_KIND_PROJECTOR\x10\x06\x12\x15\n\x11STUCK_KIND_PARKED\x10\x07\x12\x12\n\x0eSTUCK_KIND_RUN\x10\x08\x12\x15\n\x11STUCK_KIND_CANCEL\x10\t\x12\x18\n\x14STUCK_KIND_PROMOTION\x10\n2\xa8\x13\n\x16GovernanceQueryService\x12\xa5\x01\n\x10ListRepositories\x12G.ameide_core_proto.transformation.governance.v1.ListRepositoriesRequest\x1aH.ameide_core_proto.transformation.governance.v1.ListRepositoriesResponse\x12\x9c\x01\n\rGetRepository\x12D.ameide_core_proto.transformation.governance.v1.GetRepositoryRequest\x1aE.ameide_core_proto.transformation.governance.v1.GetRepositoryResponse\x12\x96\x01\n\x0bListChanges\x12B.ameide_core_proto.transformation.governance.v1.ListChangesRequest\x1aC.ameide_core_proto.transformation.governance.v1.ListChangesResponse\x12\x90\x01\n\tGetChange\x12@.ameide_core_proto.transformation.governance.v1.GetChangeRequest\x1aA.ameide_core_proto.transformation.governance.v1.GetChangeResponse\x12\x96\x01\n\x0bGetTimeline\x12B.ameide_core_proto.transformation.governance.v1.GetTimelineRequest\x1aC.ameide_core_proto.transformation.governance.v1.GetTimelineResponse\x12\x90\x01\n\tListGates\x12@.ameide_core_proto.transformation.governance.v1.ListGatesRequest\x1aA.ameide_core_proto.transformation.governance.v1.ListGatesResponse\x12\x8a\x01\n\x07GetGate\x12>.ameide_core_proto.transformation.governance.v1.GetGateRequest\x1a?.ameide_core_proto.transformation.governance.v1.GetGateResponse\x12\x96\x01\n\x0bGetArtifact\x12B.ameide_core_proto.transformation.governance.v1.GetArtifactRequest\x1aC.ameide_core_proto.transformation.governance.v1.GetArtifactResponse\x12\x99\x01\n\x0cListReleases\x12C.ameide_core_proto.transformation.governance.v1.ListReleasesRequest\x1aD.ameide_core_proto.transformation.governance.v1.ListReleasesResponse\x12\x93\x01\n\nGetRelease\x12A.ameide_core_proto.transformation.governance.v1.GetReleaseRequest\x1aB.ameide_core_proto.transformation.governance.v1.GetReleaseResponse\x12\x9f\x01\n\x0eListPromotions\x12E.ameide_core_proto.transformation.governance.v1.ListPromotionsRequest\x1aF.ameide_core_proto.transformation.governance.v1.ListPromotionsResponse\x12\x99\x01\n\x0cGetPromotion\x12C.ameide_core_proto.transformation.governance.v1.GetPromotionRequest\x1aD.ameide_core_proto.transformation.governance.v1.GetPromotionResponse\x12\xa5\x01\n\x10ListEnvironments\x12G.ameide_core_proto.transformation.governance.v1.ListEnvironmentsRequest\x1aH.ameide_core_proto.transformation.governance.v1.ListEnvironmentsResponse\x12\x90\x01\n\tListAudit\x12@.ameide_core_proto.transformation.governance.v1.ListAuditRequest\x1aA.ameide_core_proto.transformation.governance.v1.ListAuditResponse\x12\x8a\x01\n\x07GetFact\x12>.ameide_core_proto.transformation.governance.v1.GetFactRequest\x1a?.ameide_core_proto.transformation.governance.v1.GetFactResponse\x12\x90\x01\n\tGetStatus\x12@.ameide_core_proto.transformation.governance.v1.GetStatusRequest\x1aA.ameide_core_proto.transformation.governance.v1.GetStatusResponseb\x06proto3',
     [
         metadata_pb.desc(),
         reading_pb.desc(),
@@ -2240,6 +2435,8 @@ _DESC = file_desc(
     {
         "ChangeSummary": ChangeSummary,
         "Iteration": Iteration,
+        "StepCost": StepCost,
+        "Cost": Cost,
         "TimelineRow": TimelineRow,
         "EnvironmentState": EnvironmentState,
         "AuditEntry": AuditEntry,

@@ -1,0 +1,92 @@
+"""What each delegated step took: tokens and money, the wait in its queue, the time that executors held it.
+
+Works are read from the projection; what their attempts used comes from the attempts' own rows, read now.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ameide.contracts.ids import parse_process_instance_id
+from ameide.contracts.usage import added
+from ameide.storage.db import Row
+from ameide.storage.sql import load
+from ameide.views.reading import Reading
+from ameide_core_proto.transformation.governance.v1.query_service_pb import Cost, StepCost
+from ameide_core_proto.transformation.work.v1.work_pb import FailureCode, Usage, WorkRequest
+
+_SQL = load("views")
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Of a change: its steps in the order of their works, its runs in theirs, and all of it."""
+
+    steps: list[StepCost]
+    runs: list[Cost]
+    total: Cost
+
+
+async def costs_of(reading: Reading, works: Sequence[WorkRequest]) -> Costs:
+    """What these works of one change took until now."""
+    ids = [work.work_request_id for work in works]
+    rows = await reading.tx.fetch_all(_SQL["attempts"], {"works": ids}) if ids else []
+    by_work: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_work[row["work_request_id"]].append(row)
+    return summed([step_cost(work, by_work[work.work_request_id], reading.tx.now) for work in works])
+
+
+def step_cost(work: WorkRequest, attempts: Sequence[Row], now: datetime) -> StepCost:
+    """One work, over all of its attempts; one that runs is counted until `now`."""
+    step, iteration = _activity(work)
+    run = parse_process_instance_id(work.process_instance_id)
+    held = sum(((row["ended_at"] or now) - row["claimed_at"]).total_seconds() for row in attempts)
+    return StepCost(
+        run_number=run[2] if run else 0,
+        process_instance_id=work.process_instance_id,
+        step=step,
+        iteration=iteration,
+        work_request_id=work.work_request_id,
+        status=work.status,
+        failure_code=work.result.failure_code if work.result else FailureCode.UNSPECIFIED,
+        attempts=len(attempts),
+        usage=added(Usage.from_binary(row["usage"]) for row in attempts),
+        queue_wait_ms=sum(row["queue_wait_ms"] for row in attempts),
+        wall_time_ms=round(held * 1000),
+        budget=work.budget,
+    )
+
+
+def summed(steps: Sequence[StepCost]) -> Costs:
+    """The same by run, and in all."""
+    by_run: dict[str, list[StepCost]] = defaultdict(list)
+    for step in steps:
+        if step.process_instance_id:
+            by_run[step.process_instance_id].append(step)
+    runs = [_cost(of_run, run, of_run[0].run_number) for run, of_run in by_run.items()]
+    return Costs(list(steps), sorted(runs, key=lambda cost: cost.run_number), _cost(steps))
+
+
+def _cost(steps: Sequence[StepCost], run: str = "", number: int = 0) -> Cost:
+    return Cost(
+        process_instance_id=run,
+        run_number=number,
+        works=len(steps),
+        usage=added(step.usage for step in steps if step.usage),
+        queue_wait_ms=sum(step.queue_wait_ms for step in steps),
+        wall_time_ms=sum(step.wall_time_ms for step in steps),
+    )
+
+
+def _activity(work: WorkRequest) -> tuple[str, int]:
+    """The step and how often its run asked for it, as its key says; a work of no run goes by its action."""
+    prefix = f"{work.process_instance_id}/"
+    asked = work.client_request_id.removeprefix(prefix)
+    name, _, number = asked.rpartition("/")
+    if work.process_instance_id and asked != work.client_request_id and number.isdecimal():
+        return name, int(number)
+    return work.action_kind.name.lower(), 0
