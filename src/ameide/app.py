@@ -280,7 +280,7 @@ async def compare_rebuild(settings: Settings, tell: Callable[[int, int], None]) 
 def executor_pool(settings: Settings, on_ready: Callable[[], None]) -> None:
     """Run the worker pool, author and verifier, until SIGTERM or SIGINT."""
     logs.configure(settings.log_level)
-    operator = config.passed_through((*OPERATOR_VARIABLES, *STORE_VARIABLES))
+    operator = config.passed_through((*OPERATOR_VARIABLES, *STORE_VARIABLES, *settings.credential_variables))
 
     asyncio.run(run_pool(settings, operator, on_ready))
 

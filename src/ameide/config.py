@@ -89,6 +89,9 @@ class Settings:
         Path(),
         "Folder with one file per credential reference of a repository. Default: `credentials` in the state folder.",
     )
+    credential_variables: tuple[str, ...] = _setting(
+        (), "Variables of the executor's environment that a credential reference `env:NAME` may name."
+    )
     author_uid: int = _setting(64101, "User id of the author's children when the executor runs as root.")
     verifier_uid: int = _setting(64102, "User id of the verifier's children when the executor runs as root.")
     author_slots: int = _setting(1, "Works that the author executor runs at the same time.")

@@ -215,20 +215,21 @@ def tell_what_is_readable() -> None:
             continue
 
 
-def conflict() -> None:
+def conflict(words: str) -> None:
     """Changes the first line of README.md; asked again about a conflict, it does so in the words of main."""
     if "in the same place" not in prompt:
-        rewrite("README.md", r"\A.*", "# Orders, as the coder says")
+        rewrite("README.md", r"\A.*", f"# Orders, as {words} says")
         return
     theirs = subprocess.run(["git", "show", "origin/main:README.md"], capture_output=True, text=True, check=True)
-    write("README.md", theirs.stdout + "\nThe coder agrees.\n")
+    write("README.md", theirs.stdout + f"\n{words[0].upper()}{words[1:]} agrees.\n")
 
 
 ACTS = {
     "remark": remark,
     "green": lambda: write("tests/test_added.py", "def test_added():\n    assert True\n"),
     "nothing": lambda: None,
-    "conflict": conflict,
+    "conflict": lambda: conflict("the coder"),
+    "conflict too": lambda: conflict("another coder"),
     "delete the failing tests": delete_the_failing_tests,
     "skip or empty the failing tests": skip_or_empty_the_failing_tests,
     "edit ameide.yaml": lambda: append("ameide.yaml", "# touched\n"),

@@ -34,15 +34,18 @@ def ungated(*kinds: str) -> Callable[[Policy], None]:
     return change
 
 
-def person_commits(bare: Path, clone: Path, files: dict[str, str], message: str = "A person's commit") -> str:
-    """Commit files on main as a person does, in a clone that is made when it is missing, and push; the commit."""
+def person_commits(
+    bare: Path, clone: Path, files: dict[str, str], message: str = "A person's commit", branch: str = "main"
+) -> str:
+    """Commit files on a branch as a person does, in a clone that is made when it is missing, and push; the commit."""
     if not clone.exists():
         git(bare, "clone", "--quiet", str(bare), str(clone))
-    git(clone, "pull", "--quiet", "--ff-only")
+    git(clone, "fetch", "--quiet", "origin")
+    git(clone, "checkout", "--quiet", "-B", branch, f"origin/{branch}")
     for path, text in files.items():
         (clone / path).parent.mkdir(parents=True, exist_ok=True)
         (clone / path).write_text(text, encoding="utf-8")
     git(clone, "add", "--all")
     git(clone, "commit", "--quiet", "-m", message)
-    git(clone, "push", "--quiet", "origin", "HEAD:main")
+    git(clone, "push", "--quiet", "origin", f"HEAD:{branch}")
     return git(clone, "rev-parse", "HEAD")

@@ -74,6 +74,7 @@ class Script(GovernanceQueryService, GovernanceCommandService, WorkQueryService)
         self.run = Run(process_instance_id=f"r2r/default/{CHANGE}/1", change_id=CHANGE, number=1, status=RunStatus.OPEN)
         self.changes = [Change(change_id=f"chg-{n}", repository_id="orders", title=f"Title {n}") for n in range(1, 4)]
         self.repository = Repository(repository_id="orders", default_branch="main")
+        self.registered: list[c.RegisterRepositoryRequest] = []
         self.decided: list[tuple[str, c.DecideGateRequest]] = []
         self.calls: list[str] = []
         self.works: list[w.GetWorkResponse] = []
@@ -106,6 +107,15 @@ class Script(GovernanceQueryService, GovernanceCommandService, WorkQueryService)
         self, request: q.GetRepositoryRequest, _ctx: RequestContext[q.GetRepositoryRequest, q.GetRepositoryResponse], /
     ) -> q.GetRepositoryResponse:
         return q.GetRepositoryResponse(repository=self.repository, policy=Policy())
+
+    async def register_repository(
+        self,
+        request: c.RegisterRepositoryRequest,
+        _ctx: RequestContext[c.RegisterRepositoryRequest, c.RegisterRepositoryResponse],
+        /,
+    ) -> c.RegisterRepositoryResponse:
+        self.registered.append(request)
+        return c.RegisterRepositoryResponse(repository=Repository(repository_id=request.name, url=request.url))
 
     async def get_change(
         self, request: q.GetChangeRequest, _ctx: RequestContext[q.GetChangeRequest, q.GetChangeResponse], /

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ameide.infra.credentials import Credential, Kind
 from ameide.infra.git import Git, GitFailed, LeaseRefused
 
 DATE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -116,7 +117,12 @@ async def test_errors_name_the_command(git: Git) -> None:
 
 
 async def test_a_credential_reaches_git_by_a_private_file_only(git: Git, tmp_path: Path) -> None:
-    secret = Git(git.folder, git.tree, "https://127.0.0.1:9/none.git", credential="ada:pa55word-of-ada")
+    secret = Git(
+        git.folder,
+        git.tree,
+        "https://127.0.0.1:9/none.git",
+        credential=Credential(Kind.PASSWORD, "ada", "pa55word-of-ada"),
+    )
     with pytest.raises(GitFailed) as failed:
         await secret.fetch()
     assert "pa55word" not in str(failed.value)

@@ -6,7 +6,8 @@ import pytest
 
 from ameide.infra.steps import StepFailed
 from ameide.infra.tools import STEPS
-from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, FailureCode, Outputs, WorkInputs
+from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, FailureCode, Outputs, WhereToFix, WorkInputs
+from tests.infra.git_servers import refuse_pushes
 from tests.tools.world import Remote, World
 
 CANDIDATE = "agent/candidate/chg-1/1/1"
@@ -87,3 +88,16 @@ async def test_a_candidate_that_would_take_commits_away_is_refused(world: World,
         await push(world, project, stray, main)
     assert failed.value.code is FailureCode.POLICY_VIOLATION
     assert project.head() == main
+
+
+async def test_a_protected_main_is_named_and_not_tried_again(world: World, project: Remote) -> None:
+    refuse_pushes(project.bare, "refs/heads/main", "main takes pull requests only")
+    base = project.head()
+    head = project.commit({"sub.py": "x = 1\n"}, branch=HEAD)
+    with pytest.raises(StepFailed, match="main takes pull requests only") as failed:
+        await push(world, project, head, base)
+    # Neither a code for which the step is repeated, nor one that goes to the coder.
+    assert failed.value.code is FailureCode.TOOL_FAILED
+    [finding] = failed.value.findings
+    assert (finding.id, finding.where_to_fix) == ("push_refused:main", WhereToFix.OPS)
+    assert project.head() == base

@@ -123,7 +123,7 @@ def _farewell(session: Session, change: str, seconds: float) -> None:
         f"ameide change diff {change}",
         "ameide promotion environments",
         "ameide demo --interactive",
-        "ameide repo add NAME URL      your own repository; docs/how-to/use-it-on-my-repository.md",
+        "ameide repo add URL           your own repository; docs/how-to/use-it-on-my-repository.md",
         "ameide down                   stop everything; the data stays",
     ):
         click.echo(f"  {line}")

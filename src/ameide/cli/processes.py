@@ -85,8 +85,10 @@ class Managed:
     def start(self, nursery: Nursery) -> None:
         """Launch it. Its settings file must be written."""
         self._ready_file.unlink(missing_ok=True)
-        environment = config.passed_through((*BASE_VARIABLES, *_PASSED.get(self.name, ())))
-        environment[config.CONFIG_VARIABLE] = str(self.state.settings_of(self.name))
+        settings = self.state.settings_of(self.name)
+        named = config.read({}, file=settings).credential_variables
+        environment = config.passed_through((*BASE_VARIABLES, *_PASSED.get(self.name, ()), *named))
+        environment[config.CONFIG_VARIABLE] = str(settings)
         argv = ["ameide", *_ARGUMENTS[self.name], "--ready-file", str(self._ready_file)]
         pid = nursery.start(argv, self.log, environment)
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -12,16 +11,14 @@ import yaml
 from ameide.cli.example import example
 from ameide.cli.options import as_json, quiet, request_id
 from ameide.cli.output import clock, emit_json, facts, heading, say, table, word
+from ameide.cli.policy_file import read_policy
+from ameide.cli.repo_add import add
 from ameide.cli.repo_check import check
 from ameide.cli.session import Session, every_page, pass_session
 from ameide.cli.session import request_id as key_for
-from ameide.errors import InvalidArgument
 from ameide_core_proto.transformation.governance.v1.command_service_pb import (
     AdoptPolicyRequest,
-    RegisterRepositoryRequest,
 )
-from ameide_core_proto.transformation.governance.v1.governance_pb import GitopsTarget
-from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
 from ameide_core_proto.transformation.governance.v1.query_service_pb import (
     GetRepositoryRequest,
     GetRepositoryResponse,
@@ -34,74 +31,9 @@ def repo() -> None:
     """Repositories that changes are made in."""
 
 
-@dataclass(frozen=True)
-class _Place:
-    url: str
-    branch: str
-
-
-def _place(url: str, branch: str) -> _Place:
-    # A path on this machine means the same to the executor only when it is absolute.
-    local = Path(url).expanduser()
-    return _Place(str(local.resolve()) if "://" not in url and local.exists() else url, branch)
-
-
+repo.add_command(add)
 repo.add_command(example)
 repo.add_command(check)
-
-
-@repo.command()
-@click.argument("name")
-@click.argument("url")
-@click.option("--branch", default="main", show_default=True, help="Default branch.")
-@click.option("--workdir", default="", help="Folder of the component inside the repository.")
-@click.option("--credential", default="", metavar="REF", help="Name of the credential that the executor uses.")
-@click.option(
-    "--gitops", default="", metavar="URL", help="Repository of the environments; without it a change ends at its merge."
-)
-@click.option("--gitops-branch", default="main", show_default=True, help="Branch that the environments follow.")
-@click.option(
-    "--policy", "policy_file", type=click.Path(exists=True, path_type=Path), help="First policy, as YAML or JSON."
-)
-@request_id
-@as_json
-@quiet
-@pass_session
-def add(
-    session: Session,
-    name: str,
-    url: str,
-    branch: str,
-    workdir: str,
-    credential: str,
-    gitops: str,
-    gitops_branch: str,
-    policy_file: Path | None,
-    request_id: str | None,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """Register the repository URL under NAME. A path of this machine is a URL too."""
-    source, target = _place(url, branch), _place(gitops, gitops_branch)
-    command = RegisterRepositoryRequest(
-        scope=session.scope,
-        client_request_id=key_for(request_id),
-        name=name,
-        url=source.url,
-        default_branch=source.branch,
-        credential_ref=credential,
-        gitops=GitopsTarget(url=target.url, branch=target.branch) if gitops else None,
-        workdir=workdir,
-        policy=_read_policy(policy_file) if policy_file else None,
-    )
-    answer = session.call(lambda clients: clients.governance.register_repository(command))
-    if as_json:
-        emit_json(answer)
-    elif quiet:
-        click.echo(name)
-    else:
-        click.echo(f"{name} is registered: {source.url}, branch {source.branch}")
-        click.echo(f"Next: ameide change start {name} --title '…'")
 
 
 @repo.command("list")
@@ -129,7 +61,7 @@ def list_(session: Session, as_json: bool, quiet: bool) -> None:
             (r.repository_id, r.default_branch, r.gitops.url if r.gitops else "its merge", r.url)
             for r in answer.repositories
         ],
-        empty="No repository is registered. Register one: ameide repo add NAME URL",
+        empty="No repository is registered. Register one: ameide repo add URL",
     )
 
 
@@ -205,7 +137,7 @@ def policy_set(session: Session, name: str, file: Path, request_id: str | None, 
 
     A `version` in it must be the one in force now, so that nobody else's change is lost.
     """
-    wanted = _read_policy(file)
+    wanted = read_policy(file)
     if wanted.version == 0:
         current = _get(session, name).policy
         wanted.version = current.version if current else 1
@@ -228,14 +160,3 @@ def _get(session: Session, name: str) -> GetRepositoryResponse:
     return session.call(
         lambda clients: clients.queries.get_repository(GetRepositoryRequest(scope=session.scope, repository_id=name))
     )
-
-
-def _read_policy(file: Path) -> Policy:
-    try:
-        return Policy.from_json(json.dumps(yaml.safe_load(file.read_text(encoding="utf-8"))))
-    except (yaml.YAMLError, ValueError, TypeError) as error:
-        raise InvalidArgument(
-            f"{file} is no policy: {error}",
-            field="policy",
-            remedy="Start from the output of `ameide repo policy show NAME`",
-        ) from error

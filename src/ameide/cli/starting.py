@@ -45,6 +45,7 @@ _OF_EXECUTOR = (
     "forge_root",
     "work_dir",
     "credentials_dir",
+    "credential_variables",
     "patches_dir",
     "coder_command",
     "author_uid",

@@ -43,4 +43,4 @@ def up(session: Session) -> None:
         click.echo(f"Already running at {address}. Nothing to do.")
     else:
         click.echo(f"Ready at {address} after {time.monotonic() - begun:.1f} s: {', '.join(started)} started.")
-        click.echo("Next: ameide status, or ameide repo add NAME URL")
+        click.echo("Next: ameide status, or ameide repo add URL")

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import shutil
 
+from ameide.errors import InvalidArgument
+from ameide.infra.credentials import Credential
 from ameide.infra.git import Git, GitFailed
 from ameide.infra.settings import ExecutorSettings
 from ameide.infra.steps import StepContext, StepFailed
@@ -23,21 +25,17 @@ def network(settings: ExecutorSettings) -> dict[str, str]:
     return proxies | {git: operator[name] for name, git in _GIT_NETWORK.items() if name in operator}
 
 
-def credential(settings: ExecutorSettings, reference: str) -> str:
-    """The credential behind a reference.
+def credential(settings: ExecutorSettings, reference: str) -> Credential | None:
+    """The credential behind a reference, as it is now.
 
-    Empty for none. Raises `StepFailed(MISSING_CREDENTIALS)` when this executor has none.
+    None for no reference. Raises `StepFailed(MISSING_CREDENTIALS)` when this executor has none that it could use.
     """
     if not reference:
-        return ""
-    if reference not in settings.credentials:
-        raise StepFailed(
-            FailureCode.MISSING_CREDENTIALS,
-            f"credential_ref: this executor knows no credential {reference!r}. Put it into a file of that name "
-            f"in the executor's"
-            " credentials folder (AMEIDE_CREDENTIALS_DIR) and request the work again.",
-        )
-    return settings.credentials[reference]
+        return None
+    try:
+        return settings.credentials.find(reference)
+    except InvalidArgument as error:
+        raise StepFailed(FailureCode.MISSING_CREDENTIALS, f"{error} and request the work again.") from error
 
 
 async def check_out(ctx: StepContext, commit_sha: str) -> str:

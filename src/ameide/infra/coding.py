@@ -14,6 +14,7 @@ from ameide.infra.coders.port import Coder, CoderReport, CoderTask
 from ameide.infra.coders.prompt import prompt
 from ameide.infra.git import CODER, GitFailed, LeaseRefused
 from ameide.infra.path_rules import violations
+from ameide.infra.push_failure import push_failed
 from ameide.infra.steps import Step, StepContext, StepFailed
 from ameide_core_proto.transformation.work.v1.work_pb import (
     ActionKind,
@@ -135,7 +136,7 @@ async def _commit(ctx: StepContext, start: str, report: CoderReport) -> str:
 async def push(ctx: StepContext, commit: str, moved: Callable[[str], Finding]) -> None:
     """Push to the work's branch if it is where the work expects it; `moved` words the finding when it is not.
 
-    Raises `StepFailed` with CONFLICT, whose outputs say where the branch is now, or CHECKOUT_FAILED.
+    Raises `StepFailed` with CONFLICT, whose outputs say where the branch is now, or as `push_failed` says.
     """
     inputs = ctx.work.inputs or WorkInputs()
     try:
@@ -147,9 +148,7 @@ async def push(ctx: StepContext, commit: str, moved: Callable[[str], Finding]) -
             FailureCode.CONFLICT, f"Somebody pushed meanwhile: {error}.", findings=[moved(str(error))], outputs=actual
         ) from error
     except GitFailed as error:
-        raise StepFailed(
-            FailureCode.CHECKOUT_FAILED, f"repo_url: {error}. `ameide repo check` tests the right to push."
-        ) from error
+        raise push_failed(error, inputs.branch) from error
     ctx.log(f"pushed {commit} to {inputs.branch}")
 
 

@@ -9,7 +9,17 @@ from datetime import datetime
 from ameide.infra.diff_hash import DIFF_OPTIONS, diff_hash
 from ameide.infra.git_command import GitCommand, GitFailed, GitResult, last_lines
 
-__all__ = ["CODER", "IDENTITY", "Git", "GitFailed", "GitResult", "LeaseRefused", "MergeOutcome", "PathChange"]
+__all__ = [
+    "CODER",
+    "IDENTITY",
+    "Git",
+    "GitFailed",
+    "GitResult",
+    "LeaseRefused",
+    "MergeOutcome",
+    "PathChange",
+    "PushRefused",
+]
 
 IDENTITY = ("ameide", "ameide@ameide.invalid")
 CODER = ("ameide coder", "coder@ameide.invalid")
@@ -24,6 +34,10 @@ class LeaseRefused(GitFailed):
     def __init__(self, branch: str, expected: str, actual: str) -> None:
         super().__init__(f"{branch} is at {actual or 'no commit'} and was expected at {expected or 'no commit'}")
         self.branch, self.expected, self.actual = branch, expected, actual
+
+
+class PushRefused(GitFailed):
+    """The remote has a rule against the push, such as a protected branch or a hook; the message ends with its words."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +65,16 @@ class MergeOutcome:
 class Git(GitCommand):
     """Git on one remote, with a private git folder and a working tree. Methods raise `GitFailed`."""
 
-    async def fetch(self, *refspecs: str) -> None:
-        """Fetch from the remote; without refspecs all of its branches, to ``refs/remotes/origin``."""
+    async def fetch(self, *refspecs: str, depth: int = 0) -> None:
+        """Fetch from the remote; without refspecs all of its branches, to ``refs/remotes/origin``.
+
+        With `depth` only so many commits of history.
+        """
         wanted = refspecs or ("+refs/heads/*:refs/remotes/origin/*",)
+        options = ["--quiet", "--no-tags", "--no-write-fetch-head", "--force"]
+        options += [f"--depth={depth}"] if depth else []
         with self.with_credential() as env:
-            await self.git(
-                "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--force", "--", self.url, *wanted, env=env
-            )
+            await self.git("fetch", *options, "--", self.url, *wanted, env=env)
 
     async def remote_head(self, branch: str) -> str:
         """The commit of a branch at the remote now; empty when there is no such branch."""
@@ -237,4 +254,18 @@ class Git(GitCommand):
                 return
             if actual != expected:
                 raise LeaseRefused(branch, expected, actual)
-            raise GitFailed(f"git push to {branch} failed: {last_lines(pushed.stderr)}")
+            kind = PushRefused if "[remote rejected]" in pushed.stderr else GitFailed
+            raise kind(f"git push to {branch} failed: {_said(pushed.stderr)}")
+
+    async def delete_branch(self, branch: str, expected: str) -> None:
+        """Delete a branch of the remote that is at `expected`."""
+        lease = f"--force-with-lease=refs/heads/{branch}:{expected}"
+        with self.with_credential() as env:
+            await self.git("push", "--quiet", "--no-verify", lease, "--", self.url, f":refs/heads/{branch}", env=env)
+
+
+def _said(stderr: str) -> str:
+    """The end of git's complaint, the remote's own words first: they tell which rule it was."""
+    remote = [line.removeprefix("remote:").strip() for line in stderr.splitlines() if line.startswith("remote:")]
+    own = "\n".join(line for line in stderr.splitlines() if not line.startswith(("remote:", "error: failed to push")))
+    return " / ".join([*filter(None, remote), last_lines(own)])[:900]

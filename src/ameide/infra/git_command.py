@@ -8,15 +8,16 @@ that reads a private file, never in a URL, an argument or a log line.
 from __future__ import annotations
 
 import contextlib
-import os
-import shlex
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ameide.delivery.git_process import run_git
+from ameide.errors import InvalidArgument
+from ameide.infra.credentials import Credential
+from ameide.infra.git_login import logged_in
 
-_PATH = "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin"
+PATH = "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin"
 _CONFIG = """\
 [core]
 \thooksPath = /dev/null
@@ -70,14 +71,14 @@ class GitResult:
 class GitCommand:
     """Git on one remote, with a private git folder `folder` and a working tree `tree`.
 
-    `credential` is ``user:password`` or a token; `network` are proxy and CA variables; `guard` is called before every
+    `credential` is for the URL's host alone; `network` are proxy and CA variables; `guard` is called before every
     command and raises when the claim is gone. Methods raise `GitFailed`.
     """
 
     folder: Path
     tree: Path
     url: str = ""
-    credential: str = field(default="", repr=False)
+    credential: Credential | None = None
     network: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     guard: Callable[[], None] = lambda: None
 
@@ -106,7 +107,7 @@ class GitCommand:
                 *args, env={**self._environment(), **(env or {})}, cwd=cwd or self.folder, stdin=stdin
             )
         except FileNotFoundError as error:
-            raise GitFailed(f"git was not found in {_PATH}; install git 2.38 or later there") from error
+            raise GitFailed(f"git was not found in {PATH}; install git 2.38 or later there") from error
         result = GitResult(exit_code, stdout, stderr.decode("utf-8", "replace"))
         if check and result.exit_code:
             raise GitFailed(f"git {args[0]} failed: {last_lines(result.stderr or result.text)}")
@@ -115,23 +116,15 @@ class GitCommand:
     @contextlib.contextmanager
     def with_credential(self) -> Generator[dict[str, str]]:
         """The variables that let one command use the credential; its files are gone afterwards."""
-        if not self.credential:
-            yield {}
-            return
-        user, _, password = self.credential.rpartition(":")
-        secret, program = self.folder / "credential", self.folder / "askpass"
-        name, file = shlex.quote(user or "x-access-token"), shlex.quote(str(secret))
-        _write_private(secret, password)
-        _write_private(program, f'#!/bin/sh\ncase "$1" in Username*) echo {name};; *) cat {file};; esac\n', 0o700)
         try:
-            yield {"GIT_ASKPASS": str(program)}
-        finally:
-            secret.unlink(missing_ok=True)
-            program.unlink(missing_ok=True)
+            with logged_in(self.credential, self.url, self.folder) as variables:
+                yield variables
+        except InvalidArgument as error:
+            raise GitFailed(str(error)) from error
 
     def _environment(self) -> dict[str, str]:
         return {
-            "PATH": _PATH,
+            "PATH": PATH,
             "HOME": str(self.folder),
             "LC_ALL": "C",
             "GIT_DIR": str(self.folder),
@@ -149,12 +142,14 @@ class GitCommand:
         }
 
 
-def _write_private(path: Path, text: str, mode: int = 0o600) -> None:
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
-        file.write(text)
+_SAYS_NOTHING = (
+    "Please make sure you have the correct access",
+    "and the repository exists",
+    "fatal: Could not read from",
+)
 
 
 def last_lines(text: str) -> str:
     """The end of git's complaint, on one line."""
-    return " / ".join(line for line in text.strip().splitlines()[-3:])[:600]
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(_SAYS_NOTHING)]
+    return " / ".join((lines or text.strip().splitlines())[-3:])[:600]

@@ -11,6 +11,7 @@ from enum import Enum
 from pathlib import Path
 
 from ameide.config import Settings
+from ameide.infra.credentials import Credentials
 from ameide.infra.settings import AUTHOR_QUEUES, VERIFIER_QUEUES, ExecutorSettings, UnprivilegedUser
 from ameide.infra.toolchain import prepare
 
@@ -53,9 +54,11 @@ def executor_settings(
     work_root: Path,
     operator: Mapping[str, str],
     store: Mapping[str, str],
+    variables: Mapping[str, str],
     say: Callable[[str], None],
 ) -> ExecutorSettings:
-    """What the executor of a role runs with. `operator` and `store` are the operator's variables that `settings` names.
+    """What the executor of a role runs with. `operator` and `store` are the operator's variables that `settings` names,
+    `variables` those that credential references may name.
 
     Raises `ToolchainUnavailable` when the children could execute no Python.
     """
@@ -74,17 +77,10 @@ def executor_settings(
         search_path=toolchain.search_path,
         user=user,
         slots=role.slots(settings),
-        credentials=credentials(settings.credentials_dir),
+        credentials=Credentials(settings.credentials_dir, variables),
         operator_environment=operator,
         store_options={name.lower(): value for name, value in store.items()},
         otlp_headers=settings.otlp_headers,
         coder_command=settings.coder_command,
         coder_patches=settings.patches_dir,
     )
-
-
-def credentials(folder: Path) -> dict[str, str]:
-    """Credentials by reference: one file each in the credentials folder."""
-    if not folder.is_dir():
-        return {}
-    return {file.name: file.read_text(encoding="utf-8").strip() for file in sorted(folder.iterdir()) if file.is_file()}

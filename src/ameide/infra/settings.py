@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ameide.contracts import topics
+from ameide.infra.credentials import Credentials
 
 AUTHOR_QUEUES = (topics.QUEUE_CODER, topics.QUEUE_GENERATE)
 VERIFIER_QUEUES = (topics.QUEUE_VERIFY, topics.QUEUE_VERIFY_UI, topics.QUEUE_PUBLISH)
@@ -65,8 +66,8 @@ class UnprivilegedUser:
 class ExecutorSettings:
     """How one executor runs.
 
-    `credentials` maps a credential reference of a repository to ``user:password`` or a bare token; `object_store` is
-    ``file:///folder`` or ``s3://bucket/prefix``; `registry` is the folder of OCI layouts, `forge` the folder of local
+    `credentials` are found by the references of repositories; `object_store` is ``file:///folder`` or
+    ``s3://bucket/prefix``; `registry` is the folder of OCI layouts, `forge` the folder of local
     remotes. `python` and `search_path` name programs that the children can execute (see `ameide.infra.toolchain`).
     """
 
@@ -83,7 +84,7 @@ class ExecutorSettings:
     user: UnprivilegedUser | None = None
     slots: int = 1
     poll_seconds: int = 20
-    credentials: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    credentials: Credentials = field(default_factory=Credentials)
     operator_environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     store_options: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     otlp_headers: str = field(default="", repr=False)
@@ -91,8 +92,8 @@ class ExecutorSettings:
     coder_patches: Path | None = None
 
     def secrets(self) -> tuple[str, ...]:
-        """Values that must not reach a log, an error or evidence."""
+        """Values that must not reach a log, an error or evidence, as they are now."""
         collector = [header.partition("=")[2] for header in self.otlp_headers.split(",")]
-        values = [self.token, *self.credentials.values(), *self.store_options.values(), *collector]
+        values = [self.token, *self.credentials.secrets(), *self.store_options.values(), *collector]
         parts = [part for value in values for part in (value, *value.split(":")) if len(part) >= 8]
         return tuple(dict.fromkeys(parts))

@@ -6,6 +6,7 @@ from copy import deepcopy
 
 from protobuf.wkt import Timestamp
 
+from ameide.contracts.remote_url import check_url
 from ameide.domain.decisions.default_policy import default_policy
 from ameide.errors import Conflict, InvalidArgument
 from ameide_core_proto.common.v1.metadata_pb import Scope
@@ -21,7 +22,13 @@ from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind, P
 def register(
     command: RegisterRepositoryRequest, tenant_id: str, now: Timestamp
 ) -> tuple[RepositoryRegistered, PolicyAdopted]:
-    """A new repository with its first policy: the one given, or the default."""
+    """A new repository with its first policy: the one given, or the default.
+
+    Raises InvalidArgument for an address with a credential in it.
+    """
+    check_url(command.url, "url")
+    if command.gitops:
+        check_url(command.gitops.url, "gitops.url")
     repository = Repository(
         scope=Scope(tenant_id=tenant_id, repository_id=command.name),
         repository_id=command.name,

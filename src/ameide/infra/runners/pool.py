@@ -54,6 +54,7 @@ def child_environment(settings: Settings, role: Role) -> dict[str, str]:
         "AMEIDE_FORGE_ROOT": str(settings.forge_root),
         "AMEIDE_WORK_DIR": str(settings.work_dir),
         "AMEIDE_CREDENTIALS_DIR": str(settings.credentials_dir),
+        "AMEIDE_CREDENTIAL_VARIABLES": shlex.join(settings.credential_variables),
         "AMEIDE_CHILD_PYTHON": settings.child_python,
         "AMEIDE_LOG_LEVEL": settings.log_level,
         "AMEIDE_DRAIN_SECONDS": str(settings.drain_seconds),
@@ -76,7 +77,7 @@ async def run_pool(
     settings: Settings, operator: Mapping[str, str], on_ready: Callable[[], None] = lambda: None
 ) -> None:
     """Run both executors until SIGTERM or SIGINT. `operator` holds the variables of `OPERATOR_VARIABLES` and
-    `STORE_VARIABLES`.
+    `STORE_VARIABLES`, and those that the setting `credential_variables` names.
 
     Raises `InvalidArgument` for a missing token, `ToolchainUnavailable` when children could execute no Python.
     """
@@ -148,6 +149,7 @@ async def serve_role(
                 work_root=root.folder,
                 operator={name: operator[name] for name in OPERATOR_VARIABLES if name in operator},
                 store={name: operator[name] for name in STORE_VARIABLES if name in operator},
+                variables={name: operator[name] for name in settings.credential_variables if name in operator},
                 say=logger.info,
             )
         )

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from ameide.infra.coding import CHANGE_TRAILER
 from ameide.infra.git import GitFailed, LeaseRefused
+from ameide.infra.push_failure import push_failed
 from ameide.infra.steps import StepContext, StepFailed
 from ameide.infra.tools.findings import finding
 from ameide.infra.tools.repository import inputs_of
@@ -95,10 +96,7 @@ async def _push(ctx: StepContext, main: str) -> WorkResult:
     except LeaseRefused as error:
         raise _moved(ctx, error.actual) from error
     except GitFailed as error:
-        raise StepFailed(
-            FailureCode.TOOL_FAILED,
-            f"{error}. Let the executor's credential push to {_target(ctx)}; `ameide repo check` tests it.",
-        ) from error
+        raise push_failed(error, _target(ctx)) from error
     ctx.log(f"pushed {candidate} to {_target(ctx)}")
     return WorkResult(summary=f"{_target(ctx)} is now {candidate[:12]}.", outputs=outputs)
 
@@ -113,9 +111,7 @@ async def _publish_candidate(ctx: StepContext, candidate: str) -> None:
     try:
         await ctx.git.push_with_lease(candidate, branch, await ctx.git.remote_head(branch))
     except GitFailed as error:
-        raise StepFailed(
-            FailureCode.CHECKOUT_FAILED, f"repo_url: {error}. `ameide repo check` tests the right to push."
-        ) from error
+        raise push_failed(error, branch) from error
 
 
 async def _here(ctx: StepContext, sha: str, field: str) -> str:

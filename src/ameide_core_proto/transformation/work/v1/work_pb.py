@@ -293,7 +293,7 @@ class GatePass(Message[_GatePassFields]):
         gate_id: str
         subject_hash: str
 
-_WorkInputsFields: TypeAlias = Literal["change_id", "run_number", "iteration", "artifact_refs", "requirement_title", "requirement_text", "acceptance_criteria", "findings", "branch", "expected_branch_sha", "target_branch", "push", "candidate_sha", "expected_main_sha", "accepted_diff_hash", "release_id", "image_ref", "component", "environment", "gitops_url", "gitops_branch", "image_ref_path", "build_uri", "build_digest", "force_generate"]
+_WorkInputsFields: TypeAlias = Literal["change_id", "run_number", "iteration", "artifact_refs", "requirement_title", "requirement_text", "acceptance_criteria", "findings", "branch", "expected_branch_sha", "target_branch", "push", "candidate_sha", "expected_main_sha", "accepted_diff_hash", "release_id", "image_ref", "component", "environment", "gitops_url", "gitops_branch", "image_ref_path", "build_uri", "build_digest", "force_generate", "agent_branch", "expected_agent_sha"]
 
 class WorkInputs(Message[_WorkInputsFields]):
     """
@@ -420,9 +420,19 @@ class WorkInputs(Message[_WorkInputsFields]):
             ```proto
             bool force_generate = 25;
             ```
+        agent_branch:
+            MERGE: the run's branch and the commit that the run knows there. Another one is a person's, and comes first.
+
+            ```proto
+            string agent_branch = 26;
+            ```
+        expected_agent_sha:
+            ```proto
+            string expected_agent_sha = 27;
+            ```
     """
 
-    __slots__ = ("change_id", "run_number", "iteration", "artifact_refs", "requirement_title", "requirement_text", "acceptance_criteria", "findings", "branch", "expected_branch_sha", "target_branch", "push", "candidate_sha", "expected_main_sha", "accepted_diff_hash", "release_id", "image_ref", "component", "environment", "gitops_url", "gitops_branch", "image_ref_path", "build_uri", "build_digest", "force_generate")
+    __slots__ = ("change_id", "run_number", "iteration", "artifact_refs", "requirement_title", "requirement_text", "acceptance_criteria", "findings", "branch", "expected_branch_sha", "target_branch", "push", "candidate_sha", "expected_main_sha", "accepted_diff_hash", "release_id", "image_ref", "component", "environment", "gitops_url", "gitops_branch", "image_ref_path", "build_uri", "build_digest", "force_generate", "agent_branch", "expected_agent_sha")
 
     if TYPE_CHECKING:
 
@@ -454,6 +464,8 @@ class WorkInputs(Message[_WorkInputsFields]):
             build_uri: str = "",
             build_digest: str = "",
             force_generate: bool = False,
+            agent_branch: str = "",
+            expected_agent_sha: str = "",
         ) -> None:
             pass
 
@@ -482,6 +494,124 @@ class WorkInputs(Message[_WorkInputsFields]):
         build_uri: str
         build_digest: str
         force_generate: bool
+        agent_branch: str
+        expected_agent_sha: str
+
+_CommitIdentityFields: TypeAlias = Literal["author_name", "author_email", "committer_name", "committer_email", "sign_off"]
+
+class CommitIdentity(Message[_CommitIdentityFields]):
+    """
+    Who commits are by. Empty fields: ameide's own names.
+
+    ```proto
+    message ameide_core_proto.transformation.work.v1.CommitIdentity
+    ```
+
+    Attributes:
+        author_name:
+            Author of what a coder wrote.
+
+            ```proto
+            string author_name = 1;
+            ```
+        author_email:
+            ```proto
+            string author_email = 2;
+            ```
+        committer_name:
+            Committer of all commits, author of those that a tool or a merge makes.
+
+            ```proto
+            string committer_name = 3;
+            ```
+        committer_email:
+            ```proto
+            string committer_email = 4;
+            ```
+        sign_off:
+            Adds `Signed-off-by` with the committer, as `git commit --signoff` does.
+
+            ```proto
+            bool sign_off = 5;
+            ```
+    """
+
+    __slots__ = ("author_name", "author_email", "committer_name", "committer_email", "sign_off")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            author_name: str = "",
+            author_email: str = "",
+            committer_name: str = "",
+            committer_email: str = "",
+            sign_off: bool = False,
+        ) -> None:
+            pass
+
+        author_name: str
+        author_email: str
+        committer_name: str
+        committer_email: str
+        sign_off: bool
+
+_CheckoutRulesFields: TypeAlias = Literal["submodules", "coder_may_change_submodules", "history_depth", "paths_outside_workdir"]
+
+class CheckoutRules(Message[_CheckoutRulesFields]):
+    """
+    How a repository is fetched, and what of it a change may touch besides the path rules.
+
+    ```proto
+    message ameide_core_proto.transformation.work.v1.CheckoutRules
+    ```
+
+    Attributes:
+        submodules:
+            Fetch submodules, at the commits that the checked out commit pins.
+
+            ```proto
+            bool submodules = 1;
+            ```
+        coder_may_change_submodules:
+            A coder may move, add or remove a submodule; .gitmodules stays under the path rules.
+
+            ```proto
+            bool coder_may_change_submodules = 2;
+            ```
+        history_depth:
+            Fetch only so many commits of history at first, more when a merge needs them; 0: all.
+
+            ```proto
+            int32 history_depth = 3;
+            ```
+        paths_outside_workdir:
+            A coder may change files outside of the repository's workdir.
+
+            ```proto
+            bool paths_outside_workdir = 4;
+            ```
+    """
+
+    __slots__ = ("submodules", "coder_may_change_submodules", "history_depth", "paths_outside_workdir")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            submodules: bool = False,
+            coder_may_change_submodules: bool = False,
+            history_depth: int = 0,
+            paths_outside_workdir: bool = False,
+        ) -> None:
+            pass
+
+        submodules: bool
+        coder_may_change_submodules: bool
+        history_depth: int
+        paths_outside_workdir: bool
 
 _PathRulesFields: TypeAlias = Literal["allowed", "denied"]
 
@@ -905,7 +1035,7 @@ class WorkResult(Message[_WorkResultFields]):
         findings: list[Finding]
         usage: Usage | None
 
-_WorkRequestFields: TypeAlias = Literal["scope", "work_request_id", "client_request_id", "process_instance_id", "work_kind", "action_kind", "requested_by", "repo_url", "base_sha", "commit_sha", "workdir", "inputs", "verification_suite_ref", "timeout_policy", "lost_claim_retries", "budget", "status", "attempt", "dispatch", "requested_at", "started_at", "ended_at", "result", "change_id", "cancel_requested", "gate_pass", "queue", "path_rules", "lost_claims", "executor_principal_id", "coder", "credential_ref", "version", "summary", "traceparent", "tracestate"]
+_WorkRequestFields: TypeAlias = Literal["scope", "work_request_id", "client_request_id", "process_instance_id", "work_kind", "action_kind", "requested_by", "repo_url", "base_sha", "commit_sha", "workdir", "inputs", "verification_suite_ref", "timeout_policy", "lost_claim_retries", "budget", "status", "attempt", "dispatch", "requested_at", "started_at", "ended_at", "result", "change_id", "cancel_requested", "gate_pass", "queue", "path_rules", "lost_claims", "executor_principal_id", "coder", "credential_ref", "version", "summary", "traceparent", "tracestate", "commit_identity", "checkout"]
 
 class WorkRequest(Message[_WorkRequestFields]):
     """
@@ -1072,9 +1202,19 @@ class WorkRequest(Message[_WorkRequestFields]):
             ```proto
             string tracestate = 36;
             ```
+        commit_identity:
+            From the policy in force when the work was requested.
+
+            ```proto
+            optional ameide_core_proto.transformation.work.v1.CommitIdentity commit_identity = 42;
+            ```
+        checkout:
+            ```proto
+            optional ameide_core_proto.transformation.work.v1.CheckoutRules checkout = 43;
+            ```
     """
 
-    __slots__ = ("scope", "work_request_id", "client_request_id", "process_instance_id", "work_kind", "action_kind", "requested_by", "repo_url", "base_sha", "commit_sha", "workdir", "inputs", "verification_suite_ref", "timeout_policy", "lost_claim_retries", "budget", "status", "attempt", "dispatch", "requested_at", "started_at", "ended_at", "result", "change_id", "cancel_requested", "gate_pass", "queue", "path_rules", "lost_claims", "executor_principal_id", "coder", "credential_ref", "version", "summary", "traceparent", "tracestate")
+    __slots__ = ("scope", "work_request_id", "client_request_id", "process_instance_id", "work_kind", "action_kind", "requested_by", "repo_url", "base_sha", "commit_sha", "workdir", "inputs", "verification_suite_ref", "timeout_policy", "lost_claim_retries", "budget", "status", "attempt", "dispatch", "requested_at", "started_at", "ended_at", "result", "change_id", "cancel_requested", "gate_pass", "queue", "path_rules", "lost_claims", "executor_principal_id", "coder", "credential_ref", "version", "summary", "traceparent", "tracestate", "commit_identity", "checkout")
 
     if TYPE_CHECKING:
 
@@ -1117,6 +1257,8 @@ class WorkRequest(Message[_WorkRequestFields]):
             summary: str = "",
             traceparent: str = "",
             tracestate: str = "",
+            commit_identity: CommitIdentity | None = None,
+            checkout: CheckoutRules | None = None,
         ) -> None:
             pass
 
@@ -1156,6 +1298,8 @@ class WorkRequest(Message[_WorkRequestFields]):
         summary: str
         traceparent: str
         tracestate: str
+        commit_identity: CommitIdentity | None
+        checkout: CheckoutRules | None
 
 class WorkKind(Enum):
     """
@@ -1469,7 +1613,7 @@ class CheckStatus(Enum):
 
 
 _DESC = file_desc(
-    b'\n3ameide_core_proto/transformation/work/v1/work.proto\x12(ameide_core_proto.transformation.work.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto"\x90\x03\n\x07Finding\x12X\n\x05class\x18\x01 \x01(\x0e26.ameide_core_proto.transformation.work.v1.FindingClassR\x05classB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1a\n\x02id\x18\x02 \x01(\tR\x02idB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12)\n\x0bwhat_failed\x18\x03 \x01(\tR\nwhatFailedB\x08\xbaH\x05r\x03\x18\xd0\x0f\x12.\n\x0ewhy_it_matters\x18\x04 \x01(\tR\x0cwhyItMattersB\x08\xbaH\x05r\x03\x18\xd0\x0f\x12`\n\x0cwhere_to_fix\x18\x05 \x01(\x0e24.ameide_core_proto.transformation.work.v1.WhereToFixR\nwhereToFixB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12,\n\tfix_steps\x18\x06 \x03(\tR\x08fixStepsB\x0f\xbaH\x0c\x92\x01\t\x10\n"\x05r\x03\x18\xd0\x0f\x12$\n\x08location\x18\x07 \x01(\tR\x08locationB\x08\xbaH\x05r\x03\x18\x80\x04"\xb6\x01\n\rTimeoutPolicy\x125\n\x10claim_by_seconds\x18\x01 \x01(\x05R\x0eclaimBySecondsB\x0b\xbaH\x08\x1a\x06\x18\x80\xf5$(\x00\x123\n\x0frun_for_seconds\x18\x02 \x01(\x05R\rrunForSecondsB\x0b\xbaH\x08\x1a\x06\x18\x80\xa3\x05(\x00\x129\n\x12silent_for_seconds\x18\x03 \x01(\x05R\x10silentForSecondsB\x0b\xbaH\x08\x1a\x06\x18\x80\xa3\x05(\x00"a\n\x06Budget\x12&\n\nmax_tokens\x18\x01 \x01(\x03R\tmaxTokensB\x07\xbaH\x04"\x02(\x00\x12/\n\x0fmax_cost_micros\x18\x02 \x01(\x03R\rmaxCostMicrosB\x07\xbaH\x04"\x02(\x00"\xab\x01\n\x05Usage\x12*\n\x0cinput_tokens\x18\x01 \x01(\x03R\x0binputTokensB\x07\xbaH\x04"\x02(\x00\x12,\n\routput_tokens\x18\x02 \x01(\x03R\x0coutputTokensB\x07\xbaH\x04"\x02(\x00\x12(\n\x0bcost_micros\x18\x03 \x01(\x03R\ncostMicrosB\x07\xbaH\x04"\x02(\x00\x12\x1e\n\x05model\x18\x04 \x01(\tR\x05modelB\x08\xbaH\x05r\x03\x18\x80\x01"r\n\x0bRequestedBy\x12)\n\x0bactivity_id\x18\x01 \x01(\tR\nactivityIdB\x08\xbaH\x05r\x03\x18\x80\x02\x128\n\x05actor\x18\x02 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\x05actor"h\n\x08GatePass\x12"\n\x07gate_id\x18\x01 \x01(\tR\x06gateIdB\t\xbaH\x06r\x04\x10\x01\x18?\x128\n\x0csubject_hash\x18\x02 \x01(\tR\x0bsubjectHashB\x15\xbaH\x12r\x102\x0e^[0-9a-f]{64}$"\xed\x0e\n\nWorkInputs\x12$\n\tchange_id\x18\x01 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x12&\n\nrun_number\x18\x02 \x01(\x05R\trunNumberB\x07\xbaH\x04\x1a\x02(\x00\x12%\n\titeration\x18\x03 \x01(\x05R\titerationB\x07\xbaH\x04\x1a\x02(\x00\x124\n\rartifact_refs\x18\x04 \x03(\tR\x0cartifactRefsB\x0f\xbaH\x0c\x92\x01\t\x10\x14"\x05r\x03\x18\x80\x01\x125\n\x11requirement_title\x18\x05 \x01(\tR\x10requirementTitleB\x08\xbaH\x05r\x03\x18\xc8\x01\x123\n\x10requirement_text\x18\x06 \x01(\tR\x0frequirementTextB\x08\xbaH\x05r\x03\x18\x80 \x12@\n\x13acceptance_criteria\x18\x07 \x03(\tR\x12acceptanceCriteriaB\x0f\xbaH\x0c\x92\x01\t\x102"\x05r\x03\x18\xe8\x07\x12W\n\x08findings\x18\x08 \x03(\x0b21.ameide_core_proto.transformation.work.v1.FindingR\x08findingsB\x08\xbaH\x05\x92\x01\x02\x102\x12 \n\x06branch\x18\t \x01(\tR\x06branchB\x08\xbaH\x05r\x03\x18\xff\x01\x12\xc2\x01\n\x13expected_branch_sha\x18\n \x01(\tR\x11expectedBranchShaB\x91\x01\xbaH\x8d\x01\xba\x01\x89\x01\n\x0fcommit_sha.full\x12Smust be a full commit id of 40 lower-case hex digits; `git rev-parse REF` prints it\x1a!this.matches(\'^([0-9a-f]{40})?$\')\x12-\n\rtarget_branch\x18\x0b \x01(\tR\x0ctargetBranchB\x08\xbaH\x05r\x03\x18\xff\x01\x12\x12\n\x04push\x18\x0c \x01(\x08R\x04push\x12\xb7\x01\n\rcandidate_sha\x18\r \x01(\tR\x0ccandidateShaB\x91\x01\xbaH\x8d\x01\xba\x01\x89\x01\n\x0fcommit_sha.full\x12Smust be a full commit id of 40 lower-case hex digits; `git rev-parse REF` prints it\x1a!this.matches(\'^([0-9a-f]{40})?$\')\x12\xbe\x01\n\x11expected_main_sha\x18\x0e \x01(\tR\x0fexpectedMainShaB\x91\x01\xbaH\x8d\x01\xba\x01\x89\x01\n\x0fcommit_sha.full\x12Smust be a full commit id of 40 lower-case hex digits; `git rev-parse REF` prints it\x1a!this.matches(\'^([0-9a-f]{40})?$\')\x12F\n\x12accepted_diff_hash\x18\x0f \x01(\tR\x10acceptedDiffHashB\x18\xbaH\x15r\x132\x11^([0-9a-f]{64})?$\x12&\n\nrelease_id\x18\x10 \x01(\tR\treleaseIdB\x07\xbaH\x04r\x02\x18?\x12\xc3\x02\n\timage_ref\x18\x11 \x01(\tR\x08imageRefB\xa5\x02\xbaH\xa1\x02\xba\x01\x98\x02\n\x15image_ref.digest_only\x12\x83\x01must be repo@sha256:<digest> or repo:<git sha>@sha256:<digest>; a floating tag is refused, pin the digest that the registry reports\x1aythis == \'\' || this.matches(\'^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9._-]+(/[a-z0-9._-]+)*(:[0-9a-f]{40})?@sha256:[0-9a-f]{64}$\')r\x03\x18\x80\x04\x12%\n\tcomponent\x18\x12 \x01(\tR\tcomponentB\x07\xbaH\x04r\x02\x18?\x12)\n\x0benvironment\x18\x13 \x01(\tR\x0benvironmentB\x07\xbaH\x04r\x02\x18?\x12\'\n\ngitops_url\x18\x14 \x01(\tR\tgitopsUrlB\x08\xbaH\x05r\x03\x18\x80\x08\x12-\n\rgitops_branch\x18\x15 \x01(\tR\x0cgitopsBranchB\x08\xbaH\x05r\x03\x18\xff\x01\x12.\n\x0eimage_ref_path\x18\x16 \x01(\tR\x0cimageRefPathB\x08\xbaH\x05r\x03\x18\xff\x01\x12%\n\tbuild_uri\x18\x17 \x01(\tR\x08buildUriB\x08\xbaH\x05r\x03\x18\x80\x08\x12*\n\x0cbuild_digest\x18\x18 \x01(\tR\x0bbuildDigestB\x07\xbaH\x04r\x02\x18G\x12%\n\x0eforce_generate\x18\x19 \x01(\x08R\rforceGenerate"e\n\tPathRules\x12,\n\x07allowed\x18\x01 \x03(\tR\x07allowedB\x12\xbaH\x0f\x92\x01\x0c\x10\xc8\x01"\x07r\x05\x10\x01\x18\xff\x01\x12*\n\x06denied\x18\x02 \x03(\tR\x06deniedB\x12\xbaH\x0f\x92\x01\x0c\x10\xc8\x01"\x07r\x05\x10\x01\x18\xff\x01"\xae\t\n\x07Outputs\x12\xb1\x01\n\ncommit_sha\x18\x01 \x01(\tR\tcommitShaB\x91\x01\xbaH\x8d\x01\xba\x01\x89\x01\n\x0fcommit_sha.full\x12Smust be a full commit id of 40 lower-case hex digits; `git rev-parse REF` prints it\x1a!this.matches(\'^([0-9a-f]{40})?$\')\x12 \n\x06branch\x18\x02 \x01(\tR\x06branchB\x08\xbaH\x05r\x03\x18\xff\x01\x12\x1f\n\x06pr_url\x18\x03 \x01(\tR\x05prUrlB\x08\xbaH\x05r\x03\x18\x80\x08\x12\xc3\x02\n\timage_ref\x18\x04 \x01(\tR\x08imageRefB\xa5\x02\xbaH\xa1\x02\xba\x01\x98\x02\n\x15image_ref.digest_only\x12\x83\x01must be repo@sha256:<digest> or repo:<git sha>@sha256:<digest>; a floating tag is refused, pin the digest that the registry reports\x1aythis == \'\' || this.matches(\'^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9._-]+(/[a-z0-9._-]+)*(:[0-9a-f]{40})?@sha256:[0-9a-f]{64}$\')r\x03\x18\x80\x04\x125\n\tdiff_hash\x18\x05 \x01(\tR\x08diffHashB\x18\xbaH\x15r\x132\x11^([0-9a-f]{64})?$\x12\xad\x01\n\x08base_sha\x18\x06 \x01(\tR\x07baseShaB\x91\x01\xbaH\x8d\x01\xba\x01\x89\x01\n\x0fcommit_sha.full\x12Smust be a full commit id of 40 lower-case hex digits; `git rev-parse REF` prints it\x1a!this.matches(\'^([0-9a-f]{40})?$\')\x12%\n\tbuild_uri\x18\x07 \x01(\tR\x08buildUriB\x08\xbaH\x05r\x03\x18\x80\x08\x12*\n\x0cbuild_digest\x18\x08 \x01(\tR\x0bbuildDigestB\x07\xbaH\x04r\x02\x18G\x12\x1c\n\tunchanged\x18\t \x01(\x08R\tunchanged\x12\xbe\x01\n\x11gitops_commit_sha\x18\n \x01(\tR\x0fgitopsCommitShaB\x91\x01\xbaH\x8d\x01\xba\x01\x89\x01\n\x0fcommit_sha.full\x12Smust be a full commit id of 40 lower-case hex digits; `git rev-parse REF` prints it\x1a!this.matches(\'^([0-9a-f]{40})?$\')\x12\x16\n\x06merged\x18\x0b \x01(\x08R\x06merged\x125\n\rchanged_paths\x18\x0c \x03(\tR\x0cchangedPathsB\x10\xbaH\r\x92\x01\n\x10\xf4\x03"\x05r\x03\x18\x80\x04"\xc9\x01\n\x0bCheckResult\x12\x1a\n\x02id\x18\x01 \x01(\tR\x02idB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12Y\n\x06status\x18\x02 \x01(\x0e25.ameide_core_proto.transformation.work.v1.CheckStatusR\x06statusB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12"\n\x07message\x18\x03 \x01(\tR\x07messageB\x08\xbaH\x05r\x03\x18\xd0\x0f\x12\x1f\n\x0bduration_ms\x18\x04 \x01(\x05R\ndurationMs"\xe5\x01\n\x10EvidenceArtifact\x12<\n\x04name\x18\x01 \x01(\tR\x04nameB(\xbaH%r#\x10\x01\x18\x80\x012\x1c^[A-Za-z0-9][A-Za-z0-9._-]*$\x12\x1c\n\x03uri\x18\x02 \x01(\tR\x03uriB\n\xbaH\x07r\x05\x10\x01\x18\x80\x08\x12-\n\x06sha256\x18\x03 \x01(\tR\x06sha256B\x15\xbaH\x12r\x102\x0e^[0-9a-f]{64}$\x12\x1d\n\x05bytes\x18\x04 \x01(\x03R\x05bytesB\x07\xbaH\x04"\x02(\x00\x12\'\n\nmedia_type\x18\x05 \x01(\tR\tmediaTypeB\x08\xbaH\x05r\x03\x18\x80\x01"\x95\x06\n\x0eEvidenceBundle\x127\n\x12evidence_bundle_id\x18\x01 \x01(\tR\x10evidenceBundleIdB\t\xbaH\x06r\x04\x10\x01\x18?\x128\n\x05scope\x18\x02 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12/\n\x0fwork_request_id\x18\x03 \x01(\tR\rworkRequestIdB\x07\xbaH\x04r\x02\x18?\x12\x18\n\x07attempt\x18\x04 \x01(\x05R\x07attempt\x12%\n\ttool_name\x18\x05 \x01(\tR\x08toolNameB\x08\xbaH\x05r\x03\x18\x80\x01\x12+\n\x0ctool_version\x18\x06 \x01(\tR\x0btoolVersionB\x08\xbaH\x05r\x03\x18\x80\x01\x12#\n\x04argv\x18\x07 \x03(\tR\x04argvB\x0f\xbaH\x0c\x92\x01\t\x10d"\x05r\x03\x18\xe8\x07\x12"\n\x07workdir\x18\x08 \x01(\tR\x07workdirB\x08\xbaH\x05r\x03\x18\x80\x04\x129\n\nstarted_at\x18\t \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartedAt\x125\n\x08ended_at\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\x07endedAt\x12\x1b\n\texit_code\x18\x0b \x01(\x05R\x08exitCode\x12"\n\x07summary\x18\x0c \x01(\tR\x07summaryB\x08\xbaH\x05r\x03\x18\x80 \x12e\n\rcheck_results\x18\r \x03(\x0b25.ameide_core_proto.transformation.work.v1.CheckResultR\x0ccheckResultsB\t\xbaH\x06\x92\x01\x03\x10\x88\'\x12b\n\tartifacts\x18\x0e \x03(\x0b2:.ameide_core_proto.transformation.work.v1.EvidenceArtifactR\tartifactsB\x08\xbaH\x05\x92\x01\x02\x102\x12*\n\x0cprincipal_id\x18\x0f \x01(\tR\x0bprincipalIdB\x07\xbaH\x04r\x02\x18?"\xfa\x03\n\nWorkResult\x12"\n\x07summary\x18\x01 \x01(\tR\x07summaryB\x08\xbaH\x05r\x03\x18\x80 \x12\x1b\n\texit_code\x18\x02 \x01(\x05R\x08exitCode\x12K\n\x07outputs\x18\x03 \x01(\x0b21.ameide_core_proto.transformation.work.v1.OutputsR\x07outputs\x12#\n\rartifact_refs\x18\x04 \x03(\tR\x0cartifactRefs\x125\n\x12evidence_bundle_id\x18\x05 \x01(\tR\x10evidenceBundleIdB\x07\xbaH\x04r\x02\x18?\x12b\n\x0cfailure_code\x18\x06 \x01(\x0e25.ameide_core_proto.transformation.work.v1.FailureCodeR\x0bfailureCodeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12W\n\x08findings\x18\x07 \x03(\x0b21.ameide_core_proto.transformation.work.v1.FindingR\x08findingsB\x08\xbaH\x05\x92\x01\x02\x102\x12E\n\x05usage\x18\x08 \x01(\x0b2/.ameide_core_proto.transformation.work.v1.UsageR\x05usage"\xa6\x0e\n\x0bWorkRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12&\n\x0fwork_request_id\x18\x02 \x01(\tR\rworkRequestId\x12*\n\x11client_request_id\x18\x03 \x01(\tR\x0fclientRequestId\x12.\n\x13process_instance_id\x18\x04 \x01(\tR\x11processInstanceId\x12O\n\twork_kind\x18\x05 \x01(\x0e22.ameide_core_proto.transformation.work.v1.WorkKindR\x08workKind\x12U\n\x0baction_kind\x18\x06 \x01(\x0e24.ameide_core_proto.transformation.work.v1.ActionKindR\nactionKind\x12X\n\x0crequested_by\x18\x07 \x01(\x0b25.ameide_core_proto.transformation.work.v1.RequestedByR\x0brequestedBy\x12\x19\n\x08repo_url\x18\x08 \x01(\tR\x07repoUrl\x12\x19\n\x08base_sha\x18\t \x01(\tR\x07baseSha\x12\x1d\n\ncommit_sha\x18\n \x01(\tR\tcommitSha\x12\x18\n\x07workdir\x18\x0b \x01(\tR\x07workdir\x12L\n\x06inputs\x18\x0c \x01(\x0b24.ameide_core_proto.transformation.work.v1.WorkInputsR\x06inputs\x124\n\x16verification_suite_ref\x18\r \x01(\tR\x14verificationSuiteRef\x12^\n\x0etimeout_policy\x18\x0e \x01(\x0b27.ameide_core_proto.transformation.work.v1.TimeoutPolicyR\rtimeoutPolicy\x12,\n\x12lost_claim_retries\x18\x0f \x01(\x05R\x10lostClaimRetries\x12H\n\x06budget\x18\x10 \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x06budget\x12L\n\x06status\x18\x11 \x01(\x0e24.ameide_core_proto.transformation.work.v1.WorkStatusR\x06status\x12\x18\n\x07attempt\x18\x12 \x01(\x05R\x07attempt\x12\x1a\n\x08dispatch\x18\x13 \x01(\x05R\x08dispatch\x12=\n\x0crequested_at\x18\x14 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0brequestedAt\x129\n\nstarted_at\x18\x15 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartedAt\x125\n\x08ended_at\x18\x16 \x01(\x0b2\x1a.google.protobuf.TimestampR\x07endedAt\x12L\n\x06result\x18\x17 \x01(\x0b24.ameide_core_proto.transformation.work.v1.WorkResultR\x06result\x12\x1b\n\tchange_id\x18\x18 \x01(\tR\x08changeId\x12)\n\x10cancel_requested\x18\x19 \x01(\x08R\x0fcancelRequested\x12O\n\tgate_pass\x18\x1a \x01(\x0b22.ameide_core_proto.transformation.work.v1.GatePassR\x08gatePass\x12\x14\n\x05queue\x18\x1b \x01(\tR\x05queue\x12R\n\npath_rules\x18\x1c \x01(\x0b23.ameide_core_proto.transformation.work.v1.PathRulesR\tpathRules\x12\x1f\n\x0blost_claims\x18\x1d \x01(\x05R\nlostClaims\x122\n\x15executor_principal_id\x18\x1e \x01(\tR\x13executorPrincipalId\x12\x14\n\x05coder\x18\x1f \x01(\tR\x05coder\x12%\n\x0ecredential_ref\x18  \x01(\tR\rcredentialRef\x12\x18\n\x07version\x18! \x01(\x03R\x07version\x12\x18\n\x07summary\x18" \x01(\tR\x07summary\x12 \n\x0btraceparent\x18# \x01(\tR\x0btraceparent\x12\x1e\n\ntracestate\x18$ \x01(\tR\ntracestate*W\n\x08WorkKind\x12\x19\n\x15WORK_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12WORK_KIND_TOOL_RUN\x10\x01\x12\x18\n\x14WORK_KIND_AGENT_WORK\x10\x02*\x9f\x02\n\nActionKind\x12\x1b\n\x17ACTION_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15ACTION_KIND_PREFLIGHT\x10\x01\x12\x18\n\x14ACTION_KIND_SCAFFOLD\x10\x02\x12\x18\n\x14ACTION_KIND_GENERATE\x10\x03\x12\x17\n\x13ACTION_KIND_ANALYZE\x10\x04\x12\x16\n\x12ACTION_KIND_VERIFY\x10\x05\x12\x15\n\x11ACTION_KIND_MERGE\x10\x06\x12\x15\n\x11ACTION_KIND_BUILD\x10\x07\x12\x17\n\x13ACTION_KIND_PUBLISH\x10\x08\x12\x16\n\x12ACTION_KIND_DEPLOY\x10\t\x12\x15\n\x11ACTION_KIND_SMOKE\x10\n*\xaa\x01\n\nWorkStatus\x12\x1b\n\x17WORK_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15WORK_STATUS_REQUESTED\x10\x01\x12\x17\n\x13WORK_STATUS_STARTED\x10\x02\x12\x19\n\x15WORK_STATUS_SUCCEEDED\x10\x03\x12\x16\n\x12WORK_STATUS_FAILED\x10\x04\x12\x18\n\x14WORK_STATUS_CANCELED\x10\x05*\x90\x03\n\x0bFailureCode\x12\x1c\n\x18FAILURE_CODE_UNSPECIFIED\x10\x00\x12$\n FAILURE_CODE_MISSING_CREDENTIALS\x10\x01\x12 \n\x1cFAILURE_CODE_CHECKOUT_FAILED\x10\x02\x12\x1c\n\x18FAILURE_CODE_TOOL_FAILED\x10\x03\x12$\n FAILURE_CODE_VERIFICATION_FAILED\x10\x04\x12\x19\n\x15FAILURE_CODE_CONFLICT\x10\x05\x12\x18\n\x14FAILURE_CODE_TIMEOUT\x10\x06\x12\x1b\n\x17FAILURE_CODE_LEASE_LOST\x10\x07\x12!\n\x1dFAILURE_CODE_POLICY_VIOLATION\x10\x08\x12!\n\x1dFAILURE_CODE_BUDGET_EXHAUSTED\x10\t\x12$\n FAILURE_CODE_SANDBOX_UNAVAILABLE\x10\n\x12\x19\n\x15FAILURE_CODE_INTERNAL\x10\x0b*\xe8\x01\n\x0cFindingClass\x12\x1d\n\x19FINDING_CLASS_UNSPECIFIED\x10\x00\x12"\n\x1eFINDING_CLASS_POLICY_VIOLATION\x10\x01\x12(\n$FINDING_CLASS_BLOCKED_BY_REPO_HEALTH\x10\x02\x12)\n%FINDING_CLASS_GUARDRAIL_BUG_SUSPECTED\x10\x03\x12\x1e\n\x1aFINDING_CLASS_TEST_FAILURE\x10\x04\x12 \n\x1cFINDING_CLASS_MERGE_CONFLICT\x10\x05*\xae\x01\n\nWhereToFix\x12\x1c\n\x18WHERE_TO_FIX_UNSPECIFIED\x10\x00\x12\x17\n\x13WHERE_TO_FIX_DESIGN\x10\x01\x12\x16\n\x12WHERE_TO_FIX_PROTO\x10\x02\x12\x1f\n\x1bWHERE_TO_FIX_IMPLEMENTATION\x10\x03\x12\x14\n\x10WHERE_TO_FIX_OPS\x10\x04\x12\x1a\n\x16WHERE_TO_FIX_GUARDRAIL\x10\x05*w\n\x0bCheckStatus\x12\x1c\n\x18CHECK_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13CHECK_STATUS_PASSED\x10\x01\x12\x17\n\x13CHECK_STATUS_FAILED\x10\x02\x12\x18\n\x14CHECK_STATUS_SKIPPED\x10\x03b\x06proto3',
+    b'\n3ameide_core_proto/transformation/work/v1/work.proto\x12(ameide_core_proto.transformation.work.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto"\x90\x03\n\x07Finding\x12X\n\x05class\x18\x01 \x01(\x0e26.ameide_core_proto.transformation.work.v1.FindingClassR\x05classB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1a\n\x02id\x18\x02 \x01(\tR\x02idB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12)\n\x0bwhat_failed\x18\x03 \x01(\tR\nwhatFailedB\x08\xbaH\x05r\x03\x18\xd0\x0f\x12.\n\x0ewhy_it_matters\x18\x04 \x01(\tR\x0cwhyItMattersB\x08\xbaH\x05r\x03\x18\xd0\x0f\x12`\n\x0cwhere_to_fix\x18\x05 \x01(\x0e24.ameide_core_proto.transformation.work.v1.WhereToFixR\nwhereToFixB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12,\n\tfix_steps\x18\x06 \x03(\tR\x08fixStepsB\x0f\xbaH\x0c\x92\x01\t\x10\n"\x05r\x03\x18\xd0\x0f\x12$\n\x08location\x18\x07 \x01(\tR\x08locationB\x08\xbaH\x05r\x03\x18\x80\x04"\xb6\x01\n\rTimeoutPolicy\x125\n\x10claim_by_seconds\x18\x01 \x01(\x05R\x0eclaimBySecondsB\x0b\xbaH\x08\x1a\x06\x18\x80\xf5$(\x00\x123\n\x0frun_for_seconds\x18\x02 \x01(\x05R\rrunForSecondsB\x0b\xbaH\x08\x1a\x06\x18\x80\xa3\x05(\x00\x129\n\x12silent_for_seconds\x18\x03 \x01(\x05R\x10silentForSecondsB\x0b\xbaH\x08\x1a\x06\x18\x80\xa3\x05(\x00"a\n\x06Budget\x12&\n\nmax_tokens\x18\x01 \x01(\x03R\tmaxTokensB\x07\xbaH\x04"\x02(\x00\x12/\n\x0fmax_cost_micros\x18\x02 \x01(\x03R\rmaxCostMicrosB\x07\xbaH\x04"\x02(\x00"\xab\x01\n\x05Usage\x12*\n\x0cinput_tokens\x18\x01 \x01(\x03R\x0binputTokensB\x07\xbaH\x04"\x02(\x00\x12,\n\routput_tokens\x18\x02 \x01(\x03R\x0coutputTokensB\x07\xbaH\x04"\x02(\x00\x12(\n\x0bcost_micros\x18\x03 \x01(\x03R\ncostMicrosB\x07\xbaH\x04"\x02(\x00\x12\x1e\n\x05model\x18\x04 \x01(\tR\x05modelB\x08\xbaH\x05r\x03\x18\x80\x01"r\n\x0bRequestedBy\x12)\n\x0bactivity_id\x18\x01 \x01(\tR\nactivityIdB\x08\xbaH\x05r\x03\x18\x80\x02\x128\n\x05actor\x18\x02 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\x05actor"h\n\x08GatePass\x12"\n\x07gate_id\x18\x01 \x01(\tR\x06gateIdB\t\xbaH\x06r\x04\x10\x01\x18?\x128\n\x0csubject_hash\x18\x02 \x01(\tR\x0bsubjectHashB\x15\xbaH\x12r\x102\x0e^[0-9a-f]{64}$"\xdd\x10\n\nWorkInputs\x12$\n\tchange_id\x18\x01 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x12&\n\nrun_number\x18\x02 \x01(\x05R\trunNumberB\x07\xbaH\x04\x1a\x02(\x00\x12%\n\titeration\x18\x03 \x01(\x05R\titerationB\x07\xbaH\x04\x1a\x02(\x00\x124\n\rartifact_refs\x18\x04 \x03(\tR\x0cartifactRefsB\x0f\xbaH\x0c\x92\x01\t\x10\x14"\x05r\x03\x18\x80\x01\x125\n\x11requirement_title\x18\x05 \x01(\tR\x10requirementTitleB\x08\xbaH\x05r\x03\x18\xc8\x01\x123\n\x10requirement_text\x18\x06 \x01(\tR\x0frequirementTextB\x08\xbaH\x05r\x03\x18\x80 \x12@\n\x13acceptance_criteria\x18\x07 \x03(\tR\x12acceptanceCriteriaB\x0f\xbaH\x0c\x92\x01\t\x102"\x05r\x03\x18\xe8\x07\x12W\n\x08findings\x18\x08 \x03(\x0b21.ameide_core_proto.transformation.work.v1.FindingR\x08findingsB\x08\xbaH\x05\x92\x01\x02\x102\x12 \n\x06branch\x18\t \x01(\tR\x06branchB\x08\xbaH\x05r\x03\x18\xff\x01\x12\xc2\x01\n\x13expected_branch_sha\x18\n \x01(\tR\x11expectedBranchShaB\x91\x01\xbaH\x8d\x01\xba\x01\x89\x01\n\x0fcommit_sha.full\x12Smust be a full commit id of 40 lower-case hex digits; `git rev-parse REF` prints it\x1a!this.matches(\'^([0-9a-f]{40})?$\')\x12-\n\rtarget_branch\x18\x0b \x01(\tR\x0ctargetBranchB\x08\xbaH\x05r\x03\x18\xff\x01\x12\x12\n\x04push\x18\x0c \x01(\x08R\x04push\x12\xb7\x01\n\rcandidate_sha\x18\r \x01(\tR\x0ccandidateShaB\x91\x01\xbaH\x8d\x01\xba\x01\x89\x01\n\x0fcommit_sha.full\x12Smust be a full commit id of 40 lower-case hex digits; `git rev-parse REF` prints it\x1a!this.matches(\'^([0-9a-f]{40})?$\')\x12\xbe\x01\n\x11expected_main_sha\x18\x0e \x01(\tR\x0fexpectedMainShaB\x91\x01\xbaH\x8d\x01\xba\x01\x89\x01\n\x0fcommit_sha.full\x12Smust be a full commit id of 40 lower-case hex digits; `git rev-parse REF` prints it\x1a!this.matches(\'^([0-9a-f]{40})?$\')\x12F\n\x12accepted_diff_hash\x18\x0f \x01(\tR\x10acceptedDiffHashB\x18\xbaH\x15r\x132\x11^([0-9a-f]{64})?$\x12&\n\nrelease_id\x18\x10 \x01(\tR\treleaseIdB\x07\xbaH\x04r\x02\x18?\x12\xc3\x02\n\timage_ref\x18\x11 \x01(\tR\x08imageRefB\xa5\x02\xbaH\xa1\x02\xba\x01\x98\x02\n\x15image_ref.digest_only\x12\x83\x01must be repo@sha256:<digest> or repo:<git sha>@sha256:<digest>; a floating tag is refused, pin the digest that the registry reports\x1aythis == \'\' || this.matches(\'^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9._-]+(/[a-z0-9._-]+)*(:[0-9a-f]{40})?@sha256:[0-9a-f]{64}$\')r\x03\x18\x80\x04\x12%\n\tcomponent\x18\x12 \x01(\tR\tcomponentB\x07\xbaH\x04r\x02\x18?\x12)\n\x0benvironment\x18\x13 \x01(\tR\x0benvironmentB\x07\xbaH\x04r\x02\x18?\x12\'\n\ngitops_url\x18\x14 \x01(\tR\tgitopsUrlB\x08\xbaH\x05r\x03\x18\x80\x08\x12-\n\rgitops_branch\x18\x15 \x01(\tR\x0cgitopsBranchB\x08\xbaH\x05r\x03\x18\xff\x01\x12.\n\x0eimage_ref_path\x18\x16 \x01(\tR\x0cimageRefPathB\x08\xbaH\x05r\x03\x18\xff\x01\x12%\n\tbuild_uri\x18\x17 \x01(\tR\x08buildUriB\x08\xbaH\x05r\x03\x18\x80\x08\x12*\n\x0cbuild_digest\x18\x18 \x01(\tR\x0bbuildDigestB\x07\xbaH\x04r\x02\x18G\x12%\n\x0eforce_generate\x18\x19 \x01(\x08R\rforceGenerate\x12+\n\x0cagent_branch\x18\x1a \x01(\tR\x0bagentBranchB\x08\xbaH\x05r\x03\x18\xff\x01\x12\xc0\x01\n\x12expected_agent_sha\x18\x1b \x01(\tR\x10expectedAgentShaB\x91\x01\xbaH\x8d\x01\xba\x01\x89\x01\n\x0fcommit_sha.full\x12Smust be a full commit id of 40 lower-case hex digits; `git rev-parse REF` prints it\x1a!this.matches(\'^([0-9a-f]{40})?$\')"\xff\x04\n\x0eCommitIdentity\x12[\n\x0bauthor_name\x18\x01 \x01(\tR\nauthorNameB:\xbaH7r5\x18\x80\x0120^([^<>\\p{Cc}]*[^<>\\p{Cc}\\s.,:;\'"][^<>\\p{Cc}]*)?$\x12O\n\x0cauthor_email\x18\x02 \x01(\tR\x0bauthorEmailB,\xbaH)r\'\x18\xfe\x012"^([^<>\\p{Cc}\\s]+@[^<>\\p{Cc}\\s]+)?$\x12a\n\x0ecommitter_name\x18\x03 \x01(\tR\rcommitterNameB:\xbaH7r5\x18\x80\x0120^([^<>\\p{Cc}]*[^<>\\p{Cc}\\s.,:;\'"][^<>\\p{Cc}]*)?$\x12U\n\x0fcommitter_email\x18\x04 \x01(\tR\x0ecommitterEmailB,\xbaH)r\'\x18\xfe\x012"^([^<>\\p{Cc}\\s]+@[^<>\\p{Cc}\\s]+)?$\x12\x19\n\x08sign_off\x18\x05 \x01(\x08R\x07signOff:\xe9\x01\xbaH\xe5\x01\x1a\xe2\x01\n\x14commit_identity.both\x12Tneeds a name and an e-mail address, or neither, for the author and for the committer\x1at(this.author_name == \'\') == (this.author_email == \'\') && (this.committer_name == \'\') == (this.committer_email == \'\')"\xd4\x01\n\rCheckoutRules\x12\x1e\n\nsubmodules\x18\x01 \x01(\x08R\nsubmodules\x12=\n\x1bcoder_may_change_submodules\x18\x02 \x01(\x08R\x18coderMayChangeSubmodules\x120\n\rhistory_depth\x18\x03 \x01(\x05R\x0chistoryDepthB\x0b\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x00\x122\n\x15paths_outside_workdir\x18\x04 \x01(\x08R\x13pathsOutsideWorkdir"e\n\tPathRules\x12,\n\x07allowed\x18\x01 \x03(\tR\x07allowedB\x12\xbaH\x0f\x92\x01\x0c\x10\xc8\x01"\x07r\x05\x10\x01\x18\xff\x01\x12*\n\x06denied\x18\x02 \x03(\tR\x06deniedB\x12\xbaH\x0f\x92\x01\x0c\x10\xc8\x01"\x07r\x05\x10\x01\x18\xff\x01"\xae\t\n\x07Outputs\x12\xb1\x01\n\ncommit_sha\x18\x01 \x01(\tR\tcommitShaB\x91\x01\xbaH\x8d\x01\xba\x01\x89\x01\n\x0fcommit_sha.full\x12Smust be a full commit id of 40 lower-case hex digits; `git rev-parse REF` prints it\x1a!this.matches(\'^([0-9a-f]{40})?$\')\x12 \n\x06branch\x18\x02 \x01(\tR\x06branchB\x08\xbaH\x05r\x03\x18\xff\x01\x12\x1f\n\x06pr_url\x18\x03 \x01(\tR\x05prUrlB\x08\xbaH\x05r\x03\x18\x80\x08\x12\xc3\x02\n\timage_ref\x18\x04 \x01(\tR\x08imageRefB\xa5\x02\xbaH\xa1\x02\xba\x01\x98\x02\n\x15image_ref.digest_only\x12\x83\x01must be repo@sha256:<digest> or repo:<git sha>@sha256:<digest>; a floating tag is refused, pin the digest that the registry reports\x1aythis == \'\' || this.matches(\'^([a-z0-9.-]+(:[0-9]+)?/)?[a-z0-9._-]+(/[a-z0-9._-]+)*(:[0-9a-f]{40})?@sha256:[0-9a-f]{64}$\')r\x03\x18\x80\x04\x125\n\tdiff_hash\x18\x05 \x01(\tR\x08diffHashB\x18\xbaH\x15r\x132\x11^([0-9a-f]{64})?$\x12\xad\x01\n\x08base_sha\x18\x06 \x01(\tR\x07baseShaB\x91\x01\xbaH\x8d\x01\xba\x01\x89\x01\n\x0fcommit_sha.full\x12Smust be a full commit id of 40 lower-case hex digits; `git rev-parse REF` prints it\x1a!this.matches(\'^([0-9a-f]{40})?$\')\x12%\n\tbuild_uri\x18\x07 \x01(\tR\x08buildUriB\x08\xbaH\x05r\x03\x18\x80\x08\x12*\n\x0cbuild_digest\x18\x08 \x01(\tR\x0bbuildDigestB\x07\xbaH\x04r\x02\x18G\x12\x1c\n\tunchanged\x18\t \x01(\x08R\tunchanged\x12\xbe\x01\n\x11gitops_commit_sha\x18\n \x01(\tR\x0fgitopsCommitShaB\x91\x01\xbaH\x8d\x01\xba\x01\x89\x01\n\x0fcommit_sha.full\x12Smust be a full commit id of 40 lower-case hex digits; `git rev-parse REF` prints it\x1a!this.matches(\'^([0-9a-f]{40})?$\')\x12\x16\n\x06merged\x18\x0b \x01(\x08R\x06merged\x125\n\rchanged_paths\x18\x0c \x03(\tR\x0cchangedPathsB\x10\xbaH\r\x92\x01\n\x10\xf4\x03"\x05r\x03\x18\x80\x04"\xc9\x01\n\x0bCheckResult\x12\x1a\n\x02id\x18\x01 \x01(\tR\x02idB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\x12Y\n\x06status\x18\x02 \x01(\x0e25.ameide_core_proto.transformation.work.v1.CheckStatusR\x06statusB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12"\n\x07message\x18\x03 \x01(\tR\x07messageB\x08\xbaH\x05r\x03\x18\xd0\x0f\x12\x1f\n\x0bduration_ms\x18\x04 \x01(\x05R\ndurationMs"\xe5\x01\n\x10EvidenceArtifact\x12<\n\x04name\x18\x01 \x01(\tR\x04nameB(\xbaH%r#\x10\x01\x18\x80\x012\x1c^[A-Za-z0-9][A-Za-z0-9._-]*$\x12\x1c\n\x03uri\x18\x02 \x01(\tR\x03uriB\n\xbaH\x07r\x05\x10\x01\x18\x80\x08\x12-\n\x06sha256\x18\x03 \x01(\tR\x06sha256B\x15\xbaH\x12r\x102\x0e^[0-9a-f]{64}$\x12\x1d\n\x05bytes\x18\x04 \x01(\x03R\x05bytesB\x07\xbaH\x04"\x02(\x00\x12\'\n\nmedia_type\x18\x05 \x01(\tR\tmediaTypeB\x08\xbaH\x05r\x03\x18\x80\x01"\x95\x06\n\x0eEvidenceBundle\x127\n\x12evidence_bundle_id\x18\x01 \x01(\tR\x10evidenceBundleIdB\t\xbaH\x06r\x04\x10\x01\x18?\x128\n\x05scope\x18\x02 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12/\n\x0fwork_request_id\x18\x03 \x01(\tR\rworkRequestIdB\x07\xbaH\x04r\x02\x18?\x12\x18\n\x07attempt\x18\x04 \x01(\x05R\x07attempt\x12%\n\ttool_name\x18\x05 \x01(\tR\x08toolNameB\x08\xbaH\x05r\x03\x18\x80\x01\x12+\n\x0ctool_version\x18\x06 \x01(\tR\x0btoolVersionB\x08\xbaH\x05r\x03\x18\x80\x01\x12#\n\x04argv\x18\x07 \x03(\tR\x04argvB\x0f\xbaH\x0c\x92\x01\t\x10d"\x05r\x03\x18\xe8\x07\x12"\n\x07workdir\x18\x08 \x01(\tR\x07workdirB\x08\xbaH\x05r\x03\x18\x80\x04\x129\n\nstarted_at\x18\t \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartedAt\x125\n\x08ended_at\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\x07endedAt\x12\x1b\n\texit_code\x18\x0b \x01(\x05R\x08exitCode\x12"\n\x07summary\x18\x0c \x01(\tR\x07summaryB\x08\xbaH\x05r\x03\x18\x80 \x12e\n\rcheck_results\x18\r \x03(\x0b25.ameide_core_proto.transformation.work.v1.CheckResultR\x0ccheckResultsB\t\xbaH\x06\x92\x01\x03\x10\x88\'\x12b\n\tartifacts\x18\x0e \x03(\x0b2:.ameide_core_proto.transformation.work.v1.EvidenceArtifactR\tartifactsB\x08\xbaH\x05\x92\x01\x02\x102\x12*\n\x0cprincipal_id\x18\x0f \x01(\tR\x0bprincipalIdB\x07\xbaH\x04r\x02\x18?"\xfa\x03\n\nWorkResult\x12"\n\x07summary\x18\x01 \x01(\tR\x07summaryB\x08\xbaH\x05r\x03\x18\x80 \x12\x1b\n\texit_code\x18\x02 \x01(\x05R\x08exitCode\x12K\n\x07outputs\x18\x03 \x01(\x0b21.ameide_core_proto.transformation.work.v1.OutputsR\x07outputs\x12#\n\rartifact_refs\x18\x04 \x03(\tR\x0cartifactRefs\x125\n\x12evidence_bundle_id\x18\x05 \x01(\tR\x10evidenceBundleIdB\x07\xbaH\x04r\x02\x18?\x12b\n\x0cfailure_code\x18\x06 \x01(\x0e25.ameide_core_proto.transformation.work.v1.FailureCodeR\x0bfailureCodeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12W\n\x08findings\x18\x07 \x03(\x0b21.ameide_core_proto.transformation.work.v1.FindingR\x08findingsB\x08\xbaH\x05\x92\x01\x02\x102\x12E\n\x05usage\x18\x08 \x01(\x0b2/.ameide_core_proto.transformation.work.v1.UsageR\x05usage"\xde\x0f\n\x0bWorkRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12&\n\x0fwork_request_id\x18\x02 \x01(\tR\rworkRequestId\x12*\n\x11client_request_id\x18\x03 \x01(\tR\x0fclientRequestId\x12.\n\x13process_instance_id\x18\x04 \x01(\tR\x11processInstanceId\x12O\n\twork_kind\x18\x05 \x01(\x0e22.ameide_core_proto.transformation.work.v1.WorkKindR\x08workKind\x12U\n\x0baction_kind\x18\x06 \x01(\x0e24.ameide_core_proto.transformation.work.v1.ActionKindR\nactionKind\x12X\n\x0crequested_by\x18\x07 \x01(\x0b25.ameide_core_proto.transformation.work.v1.RequestedByR\x0brequestedBy\x12\x19\n\x08repo_url\x18\x08 \x01(\tR\x07repoUrl\x12\x19\n\x08base_sha\x18\t \x01(\tR\x07baseSha\x12\x1d\n\ncommit_sha\x18\n \x01(\tR\tcommitSha\x12\x18\n\x07workdir\x18\x0b \x01(\tR\x07workdir\x12L\n\x06inputs\x18\x0c \x01(\x0b24.ameide_core_proto.transformation.work.v1.WorkInputsR\x06inputs\x124\n\x16verification_suite_ref\x18\r \x01(\tR\x14verificationSuiteRef\x12^\n\x0etimeout_policy\x18\x0e \x01(\x0b27.ameide_core_proto.transformation.work.v1.TimeoutPolicyR\rtimeoutPolicy\x12,\n\x12lost_claim_retries\x18\x0f \x01(\x05R\x10lostClaimRetries\x12H\n\x06budget\x18\x10 \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x06budget\x12L\n\x06status\x18\x11 \x01(\x0e24.ameide_core_proto.transformation.work.v1.WorkStatusR\x06status\x12\x18\n\x07attempt\x18\x12 \x01(\x05R\x07attempt\x12\x1a\n\x08dispatch\x18\x13 \x01(\x05R\x08dispatch\x12=\n\x0crequested_at\x18\x14 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0brequestedAt\x129\n\nstarted_at\x18\x15 \x01(\x0b2\x1a.google.protobuf.TimestampR\tstartedAt\x125\n\x08ended_at\x18\x16 \x01(\x0b2\x1a.google.protobuf.TimestampR\x07endedAt\x12L\n\x06result\x18\x17 \x01(\x0b24.ameide_core_proto.transformation.work.v1.WorkResultR\x06result\x12\x1b\n\tchange_id\x18\x18 \x01(\tR\x08changeId\x12)\n\x10cancel_requested\x18\x19 \x01(\x08R\x0fcancelRequested\x12O\n\tgate_pass\x18\x1a \x01(\x0b22.ameide_core_proto.transformation.work.v1.GatePassR\x08gatePass\x12\x14\n\x05queue\x18\x1b \x01(\tR\x05queue\x12R\n\npath_rules\x18\x1c \x01(\x0b23.ameide_core_proto.transformation.work.v1.PathRulesR\tpathRules\x12\x1f\n\x0blost_claims\x18\x1d \x01(\x05R\nlostClaims\x122\n\x15executor_principal_id\x18\x1e \x01(\tR\x13executorPrincipalId\x12\x14\n\x05coder\x18\x1f \x01(\tR\x05coder\x12%\n\x0ecredential_ref\x18  \x01(\tR\rcredentialRef\x12\x18\n\x07version\x18! \x01(\x03R\x07version\x12\x18\n\x07summary\x18" \x01(\tR\x07summary\x12 \n\x0btraceparent\x18# \x01(\tR\x0btraceparent\x12\x1e\n\ntracestate\x18$ \x01(\tR\ntracestate\x12a\n\x0fcommit_identity\x18* \x01(\x0b28.ameide_core_proto.transformation.work.v1.CommitIdentityR\x0ecommitIdentity\x12S\n\x08checkout\x18+ \x01(\x0b27.ameide_core_proto.transformation.work.v1.CheckoutRulesR\x08checkout*W\n\x08WorkKind\x12\x19\n\x15WORK_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12WORK_KIND_TOOL_RUN\x10\x01\x12\x18\n\x14WORK_KIND_AGENT_WORK\x10\x02*\x9f\x02\n\nActionKind\x12\x1b\n\x17ACTION_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15ACTION_KIND_PREFLIGHT\x10\x01\x12\x18\n\x14ACTION_KIND_SCAFFOLD\x10\x02\x12\x18\n\x14ACTION_KIND_GENERATE\x10\x03\x12\x17\n\x13ACTION_KIND_ANALYZE\x10\x04\x12\x16\n\x12ACTION_KIND_VERIFY\x10\x05\x12\x15\n\x11ACTION_KIND_MERGE\x10\x06\x12\x15\n\x11ACTION_KIND_BUILD\x10\x07\x12\x17\n\x13ACTION_KIND_PUBLISH\x10\x08\x12\x16\n\x12ACTION_KIND_DEPLOY\x10\t\x12\x15\n\x11ACTION_KIND_SMOKE\x10\n*\xaa\x01\n\nWorkStatus\x12\x1b\n\x17WORK_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15WORK_STATUS_REQUESTED\x10\x01\x12\x17\n\x13WORK_STATUS_STARTED\x10\x02\x12\x19\n\x15WORK_STATUS_SUCCEEDED\x10\x03\x12\x16\n\x12WORK_STATUS_FAILED\x10\x04\x12\x18\n\x14WORK_STATUS_CANCELED\x10\x05*\x90\x03\n\x0bFailureCode\x12\x1c\n\x18FAILURE_CODE_UNSPECIFIED\x10\x00\x12$\n FAILURE_CODE_MISSING_CREDENTIALS\x10\x01\x12 \n\x1cFAILURE_CODE_CHECKOUT_FAILED\x10\x02\x12\x1c\n\x18FAILURE_CODE_TOOL_FAILED\x10\x03\x12$\n FAILURE_CODE_VERIFICATION_FAILED\x10\x04\x12\x19\n\x15FAILURE_CODE_CONFLICT\x10\x05\x12\x18\n\x14FAILURE_CODE_TIMEOUT\x10\x06\x12\x1b\n\x17FAILURE_CODE_LEASE_LOST\x10\x07\x12!\n\x1dFAILURE_CODE_POLICY_VIOLATION\x10\x08\x12!\n\x1dFAILURE_CODE_BUDGET_EXHAUSTED\x10\t\x12$\n FAILURE_CODE_SANDBOX_UNAVAILABLE\x10\n\x12\x19\n\x15FAILURE_CODE_INTERNAL\x10\x0b*\xe8\x01\n\x0cFindingClass\x12\x1d\n\x19FINDING_CLASS_UNSPECIFIED\x10\x00\x12"\n\x1eFINDING_CLASS_POLICY_VIOLATION\x10\x01\x12(\n$FINDING_CLASS_BLOCKED_BY_REPO_HEALTH\x10\x02\x12)\n%FINDING_CLASS_GUARDRAIL_BUG_SUSPECTED\x10\x03\x12\x1e\n\x1aFINDING_CLASS_TEST_FAILURE\x10\x04\x12 \n\x1cFINDING_CLASS_MERGE_CONFLICT\x10\x05*\xae\x01\n\nWhereToFix\x12\x1c\n\x18WHERE_TO_FIX_UNSPECIFIED\x10\x00\x12\x17\n\x13WHERE_TO_FIX_DESIGN\x10\x01\x12\x16\n\x12WHERE_TO_FIX_PROTO\x10\x02\x12\x1f\n\x1bWHERE_TO_FIX_IMPLEMENTATION\x10\x03\x12\x14\n\x10WHERE_TO_FIX_OPS\x10\x04\x12\x1a\n\x16WHERE_TO_FIX_GUARDRAIL\x10\x05*w\n\x0bCheckStatus\x12\x1c\n\x18CHECK_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13CHECK_STATUS_PASSED\x10\x01\x12\x17\n\x13CHECK_STATUS_FAILED\x10\x02\x12\x18\n\x14CHECK_STATUS_SKIPPED\x10\x03b\x06proto3',
     [
         metadata_pb.desc(),
         validate_pb.desc(),
@@ -1483,6 +1627,8 @@ _DESC = file_desc(
         "RequestedBy": RequestedBy,
         "GatePass": GatePass,
         "WorkInputs": WorkInputs,
+        "CommitIdentity": CommitIdentity,
+        "CheckoutRules": CheckoutRules,
         "PathRules": PathRules,
         "Outputs": Outputs,
         "CheckResult": CheckResult,
