@@ -35,6 +35,7 @@ from ameide_core_proto.transformation.governance.v1.governance_pb import (
     Repository,
     Run,
     RunStatus,
+    TenantBudget,
 )
 from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind, Policy
 from ameide_core_proto.transformation.governance.v1.query_service_connect import (
@@ -79,11 +80,25 @@ class Script(GovernanceQueryService, GovernanceCommandService, WorkQueryService)
         self.calls: list[str] = []
         self.works: list[w.GetWorkResponse] = []
         self.status = q.GetStatusResponse()
+        self.budget = q.GetTenantBudgetResponse()
+        self.allotted: list[c.AllotTenantBudgetRequest] = []
 
     async def get_status(
         self, request: q.GetStatusRequest, _ctx: RequestContext[q.GetStatusRequest, q.GetStatusResponse], /
     ) -> q.GetStatusResponse:
         return self.status
+
+    async def get_tenant_budget(
+        self, request: q.GetTenantBudgetRequest, _ctx: RequestContext[Any, Any], /
+    ) -> q.GetTenantBudgetResponse:
+        return self.budget
+
+    async def allot_tenant_budget(
+        self, request: c.AllotTenantBudgetRequest, _ctx: RequestContext[Any, Any], /
+    ) -> c.AllotTenantBudgetResponse:
+        self.allotted.append(request)
+        made = TenantBudget(budget=request.budget, period=request.period, version=request.expected_version + 1)
+        return c.AllotTenantBudgetResponse(tenant_budget=made)
 
     async def list_gates(
         self, request: q.ListGatesRequest, _ctx: RequestContext[q.ListGatesRequest, q.ListGatesResponse], /

@@ -124,10 +124,11 @@ class Decisions:
             case Release(_, pair):
                 held = self._current(row, pair)
                 self._end(row, "released", held.usage)
-                if row.work.cancel_requested:
-                    self._state(row, work_outcome.cancel_unclaimed(row.work, "", held.usage, self.timestamp))
+                decided = work_lapse.give_back(row.work, held.usage, self.now)
+                if isinstance(decided, WorkRequest):
+                    self._again(row, decided)
                 else:
-                    self._again(row, work_outcome.back(row.work, lost=False))
+                    self._state(row, decided)
             case Cancel():
                 if row.work.status == WorkStatus.STARTED:
                     row.work = work_outcome.ask_to_cancel(row.work)

@@ -45,9 +45,7 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(text=TEXTS)
     def begin(self, text: str) -> None:
-        opened = changes.open_change(
-            OpenChangeRequest(repository_id="orders"), "chg-1", REPOSITORY, POLICY, RITA, NOW
-        ).change
+        opened = changes.open_change(OpenChangeRequest(repository_id="orders"), "chg-1", REPOSITORY, RITA, NOW).change
         proposed = artifacts.propose(
             "art-1", "chg-1", ArtifactKind.REQUIREMENT, content(text), SCOPE, RITA, NOW
         ).artifact

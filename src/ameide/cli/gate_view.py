@@ -40,7 +40,8 @@ class Spelled(Protocol):
 
 def verb_for(gate: Gate, spelled: Spelled) -> str:
     """The command that approves the gate as it is."""
-    return spelled("gate", "approve", gate.gate_id, "--hash", gate.subject_hash, who=decider(gate.kind))
+    granting = ("--budget-tokens", "TOKENS") if gate.kind is GateKind.BUDGET else ()
+    return spelled("gate", "approve", gate.gate_id, "--hash", gate.subject_hash, *granting, who=decider(gate.kind))
 
 
 def print_gate(answer: GetGateResponse) -> None:

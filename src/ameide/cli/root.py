@@ -30,6 +30,7 @@ _COMMANDS = {
     "change": "ameide.cli.change:change",
     "gate": "ameide.cli.gate:gate",
     "work": "ameide.cli.work:work",
+    "budget": "ameide.cli.budget:budget",
     "evidence": "ameide.cli.evidence:evidence",
     "release": "ameide.cli.release:release",
     "promotion": "ameide.cli.release:promotion",

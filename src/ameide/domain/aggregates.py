@@ -20,12 +20,15 @@ from ameide_core_proto.transformation.governance.v1.governance_pb import (
     Release,
     Repository,
     Run,
+    TenantBudget,
 )
 from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact
 from ameide_core_proto.transformation.work.v1.work_pb import WorkRequest
 
-State = Repository | Policy | Change | Run | Gate | Release | Promotion | Principal | Artifact | WorkRequest
+State = (
+    Repository | Policy | Change | Run | Gate | Release | Promotion | Principal | TenantBudget | Artifact | WorkRequest
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ _PLACES: dict[type[Message[Any]], Callable[[Any], Place]] = {
         "promotion", s.promotion_id, s.release_id, s.status.name, None, s.change_id, s.process_instance_id
     ),
     Principal: lambda s: Place("principal", s.principal_id),
+    TenantBudget: lambda s: Place("tenant_budget", s.scope.tenant_id),
     Artifact: lambda s: Place(
         "artifact", s.artifact_id, s.change_id, s.current.status.name if s.current else "", None, s.change_id
     ),
@@ -96,9 +100,7 @@ def state_of(fact: Message[Any]) -> State:
     """The aggregate's resulting state, which every domain fact carries. Raises TypeError for another message."""
     for member in fact:
         value = cast("object", fact[member])
-        if isinstance(
-            value, (Repository, Policy, Change, Run, Gate, Release, Promotion, Principal, Artifact, WorkRequest)
-        ):
+        if isinstance(value, State):
             return value
     raise TypeError(f"{type(fact).__name__} carries no aggregate")
 

@@ -26,6 +26,7 @@ from ameide_core_proto.transformation.governance.v1.governance_pb import (
     Release,
     Repository,
     Run,
+    TenantBudget,
 )
 from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact
@@ -45,6 +46,7 @@ KINDS: dict[type[Message[Any]], str] = {
     Release: "release",
     Promotion: "promotion",
     Artifact: "artifact",
+    TenantBudget: "tenant_budget",
     WorkRequest: "work",
 }
 
@@ -80,6 +82,11 @@ class Reading:
     tx: Transaction
     context: ReadContext
     citations: list[Citation] = field(default_factory=list[Citation])
+
+    @property
+    def tenant_id(self) -> str:
+        """Whose records are read."""
+        return self.context.scope.tenant_id if self.context.scope else ""
 
     def cite(self, kind: CitationKind, ref: str, position: int = 0) -> Citation:
         """Cite a record once."""

@@ -9,11 +9,17 @@ from protobuf import Message
 from ameide.views.process_sentences import process_sentence
 from ameide_core_proto.common.v1.metadata_pb import Actor
 from ameide_core_proto.transformation.governance.v1 import facts_pb as governance
-from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Gate, Promotion, Release
+from ameide_core_proto.transformation.governance.v1.governance_pb import (
+    Change,
+    Gate,
+    Promotion,
+    Release,
+    TenantBudget,
+)
 from ameide_core_proto.transformation.knowledge.v1 import facts_pb as knowledge
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact
 from ameide_core_proto.transformation.work.v1 import facts_pb as work
-from ameide_core_proto.transformation.work.v1.work_pb import WorkRequest, WorkResult
+from ameide_core_proto.transformation.work.v1.work_pb import Budget, WorkRequest, WorkResult
 
 _MAX = 500
 _GATE_VERBS = {"GateOpened": "opened", "GateExpired": "expired undecided"}
@@ -102,10 +108,21 @@ def _rest(name: str, fact: Message[Any]) -> str:
             return f"run {fact.run.number} closed: {fact.run.status.name.lower()}, {fact.run.outcome}"
         case governance.PrincipalAdmitted() if fact.principal:
             return f"{fact.principal.principal_id} admitted as {', '.join(fact.principal.roles)}"
+        case governance.TenantBudgetAllotted() if fact.tenant_budget:
+            return _allotted(fact.tenant_budget)
         case work.WorkExecutionRequested():
             return f"invitation {fact.dispatch} to claim {fact.action_kind.name} on {fact.queue}"
         case _:
             return process_sentence(fact) or name
+
+
+def _allotted(tenant: TenantBudget) -> str:
+    budget = tenant.budget or Budget()
+    limits = [f"{budget.max_tokens} tokens"] if budget.max_tokens else []
+    limits += [f"{budget.max_cost_micros} cost_micros"] if budget.max_cost_micros else []
+    period = tenant.period.name.lower().replace("_", " ")
+    why = f": {tenant.comment}" if tenant.comment else ""
+    return f"tenant's budget version {tenant.version} allotted, {' and '.join(limits) or 'no limit'}, {period}{why}"
 
 
 def _work(name: str, state: WorkRequest) -> str:

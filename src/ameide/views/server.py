@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from connectrpc.request import RequestContext
 
 from ameide.events.archived import ArchivedLog
 from ameide.events.wakeups import Wakeups
 from ameide.storage.db import Database
 from ameide.views.audit import audit, body_of, find_fact, status
+from ameide.views.budget import tenant_budget
 from ameide.views.changes import artifact, summaries, whole_change
 from ameide.views.reading import Filter, Reader, Reading
 from ameide.views.releases import environments, promotions_of, promotions_page
@@ -193,6 +196,14 @@ class GovernanceQueries(GovernanceQueryService):
         async with self._reader.open(request.scope) as reading:
             answer = await status(reading)
             answer.read_context = reading.context
+            return answer
+
+    async def get_tenant_budget(
+        self, request: q.GetTenantBudgetRequest, _ctx: RequestContext[Any, Any], /
+    ) -> q.GetTenantBudgetResponse:
+        async with self._reader.open(request.scope, request.min_position) as reading:
+            answer = await tenant_budget(reading, reading.tenant_id)
+            answer.read_context, answer.citations = reading.context, reading.citations
             return answer
 
 

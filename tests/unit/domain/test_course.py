@@ -67,7 +67,7 @@ def repo() -> Repository:
 
 
 def opened() -> Change:
-    made = change.open_change(OpenChangeRequest(title="t"), "chg-1", repo(), POLICY, RITA, NOW).change
+    made = change.open_change(OpenChangeRequest(title="t"), "chg-1", repo(), RITA, NOW).change
     assert made is not None
     return made
 

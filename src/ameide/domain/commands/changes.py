@@ -57,8 +57,7 @@ async def adopt_policy(unit: Unit, command: AdoptPolicyRequest) -> AdoptPolicyRe
 async def open_change(unit: Unit, command: OpenChangeRequest) -> OpenChangeResponse:
     """A change on a registered repository."""
     repository = await unit.read("repository", command.repository_id, Repository)
-    policy = await unit.read("policy", command.repository_id, Policy)
-    fact = changes.open_change(command, new_id("chg"), repository, policy, unit.actor, unit.timestamp)
+    fact = changes.open_change(command, new_id("chg"), repository, unit.actor, unit.timestamp)
     unit.record(fact)
     return OpenChangeResponse(change=fact.change)
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from ameide.contracts.topics import QUEUE_CODER
 from ameide.domain.commands import work_rows
-from ameide.domain.decisions import verification, work_claim, work_outcome
+from ameide.domain.decisions import verification, work_claim, work_lapse, work_outcome
 from ameide.domain.decisions.work import Claim, waiting_from
 from ameide.domain.decisions.work_claim import Lease
 from ameide.domain.unit import Unit
@@ -149,7 +149,7 @@ async def _end(
 
 
 async def release_work(unit: Unit, command: ReleaseWorkRequest) -> ReleaseWorkResponse:
-    """Give the claim back: requested again without spending a lost claim; canceled if that was asked for."""
+    """Give the claim back: requested again with what is left of its budget, canceled if that was asked for."""
     unit.caller.need(EXECUTOR)
     found = await work_rows.lock_with_claims(unit, [(command.work_request_id, command.attempt)])
     if not found:
@@ -161,15 +161,14 @@ async def release_work(unit: Unit, command: ReleaseWorkRequest) -> ReleaseWorkRe
 
 
 async def _give_back(unit: Unit, work: WorkRequest, claim: Claim) -> WorkRequest:
-    if work.cancel_requested:
-        fact = work_outcome.cancel_unclaimed(work, "canceled; its executor gave it back", claim.usage, unit.timestamp)
-        assert fact.work is not None
-        work_rows.save(unit, fact.work)
-        unit.record(fact)
-        return fact.work
-    again = work_outcome.back(work, lost=False)
-    work_rows.save_and_invite(unit, again, waiting_from(again, unit.now))
-    return again
+    decided = work_lapse.give_back(work, claim.usage, unit.now)
+    if isinstance(decided, WorkRequest):
+        work_rows.save_and_invite(unit, decided, waiting_from(decided, unit.now))
+        return decided
+    assert decided.work is not None
+    work_rows.save(unit, decided.work)
+    unit.record(decided)
+    return decided.work
 
 
 async def _extend(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from ameide.contracts.ids import new_id
-from ameide.domain.commands import work_rows
+from ameide.domain.commands import budgets, work_rows
 from ameide.domain.decisions import artifact as artifacts
 from ameide.domain.decisions import change as changes
 from ameide.domain.decisions import gate as decisions
+from ameide.domain.decisions.budget_grant import need_grant
 from ameide.domain.decisions.run import need_open_run
+from ameide.domain.decisions.work_budget import account_of
 from ameide.domain.unit import Unit
 from ameide.errors import Refused
 from ameide_core_proto.transformation.governance.v1.command_service_pb import (
@@ -19,7 +21,15 @@ from ameide_core_proto.transformation.governance.v1.command_service_pb import (
     VoidGateResponse,
 )
 from ameide_core_proto.transformation.governance.v1.facts_pb import GateDecided
-from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Gate, GateStatus, GateSubject, Run
+from ameide_core_proto.transformation.governance.v1.governance_pb import (
+    Change,
+    Gate,
+    GateParameters,
+    GateStatus,
+    GateSubject,
+    GateVerdict,
+    Run,
+)
 from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind, Policy
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact
 from ameide_core_proto.transformation.work.v1.work_pb import WorkStatus
@@ -56,6 +66,8 @@ async def decide_gate(unit: Unit, command: DecideGateRequest) -> DecideGateRespo
     current = artifact.current if artifact is not None else None
     author = current.author.principal_id if current is not None and current.author else ""
     facts = decisions.decide(gate, change, policy, command, voice, unit.timestamp, author)
+    if gate.kind == GateKind.BUDGET and command.verdict != GateVerdict.REJECT:
+        await _need_grant(unit, decisions.parameters_of(gate, command), change, policy, voice)
     unit.record(*facts)
     last = facts[-1]
     if isinstance(last, GateDecided) and last.gate is not None:
@@ -84,6 +96,15 @@ async def void_gate(unit: Unit, command: VoidGateRequest) -> VoidGateResponse:
     fact = decisions.void(gate, command.reason, used_in_vain=in_vain)
     unit.record(fact)
     return VoidGateResponse(gate=fact.gate)
+
+
+async def _need_grant(
+    unit: Unit, parameters: GateParameters | None, change: Change, policy: Policy, voice: decisions.Voice
+) -> None:
+    works, claims = await work_rows.of_change(unit, change.change_id)
+    spent = account_of(policy, change, works, claims)
+    tenant = await budgets.lock_account(unit)
+    need_grant(parameters.budget if parameters else None, spent, tenant, policy, voice)
 
 
 def _same_version(artifact: Artifact, subject: GateSubject) -> None:

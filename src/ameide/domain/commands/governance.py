@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from connectrpc.request import RequestContext
 
-from ameide.domain.commands import changes, delivery, gates
+from ameide.domain.commands import budgets, changes, delivery, gates
 from ameide.domain.service import Service
 from ameide.rpc.interceptors import Caller, current_caller
 from ameide_core_proto.transformation.governance.v1 import command_service_pb as pb
@@ -156,4 +156,17 @@ class GovernanceCommands(GovernanceCommandService):
             request,
             pb.RecordRolloutHealthResponse,
             delivery.record_rollout_health,
+        )
+
+    async def allot_tenant_budget(
+        self,
+        request: pb.AllotTenantBudgetRequest,
+        _ctx: RequestContext[pb.AllotTenantBudgetRequest, pb.AllotTenantBudgetResponse],
+    ) -> pb.AllotTenantBudgetResponse:
+        return await self._service.execute(
+            _caller("operator"),
+            "AllotTenantBudget",
+            request,
+            pb.AllotTenantBudgetResponse,
+            budgets.allot_tenant_budget,
         )

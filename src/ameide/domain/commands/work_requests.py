@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ameide.contracts.ids import new_id
-from ameide.domain.commands import work_rows
+from ameide.domain.commands import budgets, work_rows
 from ameide.domain.decisions import work_outcome, work_request
 from ameide.domain.decisions.work import ENDED, waiting_from
 from ameide.domain.decisions.work_request import Grounds
@@ -89,10 +89,11 @@ async def _grounds(unit: Unit, command: RequestWorkRequest) -> Grounds:
         run=run,
         gates=[Gate.from_binary(state) for state in states.get("gate", [])],
     )
-    if not change_id or not work_request.looks_back(command, grounds):
-        return grounds
-    works, claims = await work_rows.of_change(unit, change_id)
-    return replace(grounds, works=works, claims=claims)
+    if change_id and work_request.looks_back(command, grounds):
+        works, claims = await work_rows.of_change(unit, change_id)
+        grounds = replace(grounds, works=works, claims=claims)
+    # Last of all locks, and for no more works than have to wait for each other.
+    return replace(grounds, tenant=await budgets.lock_account(unit)) if work_request.counts(command) else grounds
 
 
 async def _need_released(unit: Unit, command: RequestWorkRequest) -> None:

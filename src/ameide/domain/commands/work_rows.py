@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from ameide.domain.decisions.work import Claim, Waiting
+from ameide.contracts.usage import tokens_of
+from ameide.domain.decisions.work import ENDED, Claim, Waiting
+from ameide.domain.decisions.work_budget import is_counted
 from ameide.domain.decisions.work_claim import Lease
 from ameide.domain.statement import intent_metadata
 from ameide.domain.unit import Unit
@@ -13,20 +15,23 @@ from ameide.errors import NotFound
 from ameide.storage import sql
 from ameide.storage.db import Row
 from ameide_core_proto.transformation.work.v1.facts_pb import WorkExecutionRequested
-from ameide_core_proto.transformation.work.v1.work_pb import EvidenceBundle, Usage, WorkRequest
+from ameide_core_proto.transformation.work.v1.work_pb import Budget, EvidenceBundle, Usage, WorkRequest
 
 _SQL = sql.load("work")
+_BUDGET = sql.load("budget")
 
 
 def insert(unit: Unit, work: WorkRequest, waiting: Waiting) -> None:
     """Write a new work and invite to it."""
     unit.tx.later(_SQL["insert"], _columns(unit, work, waiting))
+    _hold(unit, work)
     _invite(unit, work)
 
 
 def save(unit: Unit, work: WorkRequest, waiting: Waiting | None = None) -> None:
     """Write a work that is running or has ended; `waiting` is for one that stays requested."""
     unit.tx.later(_SQL["save"], _columns(unit, work, waiting))
+    _hold(unit, work)
 
 
 def save_and_invite(unit: Unit, work: WorkRequest, waiting: Waiting) -> None:
@@ -121,6 +126,8 @@ def end_claim(unit: Unit, work: WorkRequest, ended_by: str, usage: Usage) -> Non
     """End the claim of the current attempt and settle what it used."""
     place = (unit.tenant_id, work.work_request_id, work.attempt)
     unit.tx.later(_SQL["end_claim"], (unit.now, ended_by, usage.to_binary(), *place))
+    if is_counted(work):
+        unit.tx.later(_BUDGET["use"], (*_counted(unit, work), tokens_of(usage), usage.cost_micros))
 
 
 def insert_evidence(unit: Unit, work: WorkRequest, evidence: EvidenceBundle) -> None:
@@ -132,6 +139,18 @@ def insert_evidence(unit: Unit, work: WorkRequest, evidence: EvidenceBundle) -> 
 def remove_invitation(unit: Unit, work_request_id: str) -> None:
     """Use up the invitation, if one is waiting."""
     unit.tx.later(_SQL["remove_invitation"], (unit.tenant_id, work_request_id))
+
+
+def _hold(unit: Unit, work: WorkRequest) -> None:
+    """What the work may still use stays reserved until it has ended."""
+    if is_counted(work):
+        held = Budget() if work.status in ENDED else work.budget or Budget()
+        unit.tx.later(_BUDGET["hold"], (*_counted(unit, work), held.max_tokens, held.max_cost_micros))
+
+
+def _counted(unit: Unit, work: WorkRequest) -> tuple[str, str, datetime]:
+    at = work.requested_at.to_datetime() if work.requested_at else unit.now
+    return unit.tenant_id, work.work_request_id, at
 
 
 def _invite(unit: Unit, work: WorkRequest) -> None:

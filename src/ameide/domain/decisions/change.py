@@ -16,14 +16,13 @@ from ameide_core_proto.transformation.governance.v1.facts_pb import (
     ChangeOpened,
 )
 from ameide_core_proto.transformation.governance.v1.governance_pb import Change, ChangeStatus, Repository
-from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
 from ameide_core_proto.transformation.work.v1.work_pb import Budget
 
 
 def open_change(
-    command: OpenChangeRequest, change_id: str, repository: Repository, policy: Policy, actor: Actor, now: Timestamp
+    command: OpenChangeRequest, change_id: str, repository: Repository, actor: Actor, now: Timestamp
 ) -> ChangeOpened:
-    """A new change on a registered repository. Its budget is the policy's."""
+    """A new change on a registered repository. Its budget is that of the policy in force until one is granted to it."""
     return ChangeOpened(
         change=Change(
             scope=Scope(
@@ -35,7 +34,6 @@ def open_change(
             title=command.title,
             status=ChangeStatus.OPEN,
             requester=actor,
-            budget=policy.change_budget,
             opened_at=now,
             version=1,
         )
@@ -74,9 +72,12 @@ def close(change: Change) -> ChangeClosed:
 
 
 def grant(change: Change, budget: Budget) -> ChangeBudgetSettled:
-    """A new budget, decided at a BUDGET gate."""
-    changed = _next(change)
-    changed.budget = budget
+    """A new budget, decided at a BUDGET gate. What it doesn't limit stays as it was."""
+    changed, former = _next(change), change.budget or Budget()
+    changed.budget = Budget(
+        max_tokens=budget.max_tokens or former.max_tokens,
+        max_cost_micros=budget.max_cost_micros or former.max_cost_micros,
+    )
     return ChangeBudgetSettled(change=changed)
 
 

@@ -24,6 +24,7 @@ from ameide_core_proto.transformation.governance.v1.facts_pb import (
 from ameide_core_proto.transformation.governance.v1.governance_pb import (
     Change,
     Gate,
+    GateParameters,
     GateStatus,
     GateVerdict,
     GateVote,
@@ -114,6 +115,7 @@ def decide(
         )
     voted = _next(gate)
     voted.quorum = max(rule.quorum, 1)
+    voted.parameters = parameters_of(gate, command)
     voted.votes.append(
         GateVote(
             actor=voice.actor, verdict=command.verdict, comment=command.comment, at=now, policy_version=policy.version
@@ -127,9 +129,26 @@ def decide(
         decided.decided_at = now
         decided.decided_by = voice.actor
         decided.comment = command.comment
-        decided.parameters = command.parameters
         facts.append(GateDecided(gate=decided))
     return facts
+
+
+def parameters_of(gate: Gate, command: DecideGateRequest) -> GateParameters | None:
+    """What the gate carries with this voice. All who approve mean the same: the last grants no more than the first did.
+
+    Raises Refused(OTHER_PARAMETERS).
+    """
+    said = command.parameters if command.parameters and command.parameters != GateParameters() else None
+    if command.verdict != GateVerdict.APPROVE or not gate.votes:
+        return said
+    if said is not None and said != (gate.parameters or GateParameters()):
+        raise Refused(
+            "whoever approved before you meant other parameters",
+            field="parameters",
+            remedy="Leave them out to agree, or reject with a comment",
+            reason="OTHER_PARAMETERS",
+        )
+    return gate.parameters
 
 
 def void(gate: Gate, reason: str, *, used_in_vain: bool = False) -> GateVoided:

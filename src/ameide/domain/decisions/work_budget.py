@@ -1,15 +1,49 @@
-"""Budgets: what a change may use, what its works have used, and what its open works may still use (contracts 4)."""
+"""Budgets: what works may use of what their change and their tenant have, and what is left of it (contracts 4).
+
+A work holds what it reserved until it ends. An attempt that is lost or given back has used a part of that, and the next
+attempt may use the rest: what a work holds and has used never adds up to more than it reserved.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from ameide.contracts.usage import added, spent
 from ameide.domain.decisions.gate import PASSED, opened
 from ameide.domain.decisions.work import ENDED, Claim
 from ameide.errors import Refused
 from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Gate
 from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind, Policy
 from ameide_core_proto.transformation.work.v1.work_pb import Budget, Usage, WorkKind, WorkRequest
+
+_REASON = "BUDGET_EXHAUSTED"
+# Fields of a budget, and what they count.
+UNITS = {"max_tokens": "tokens", "max_cost_micros": "cost_micros"}
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A limit that works share, in tokens and in millionths of the currency; 0 is no limit.
+
+    `used` is of attempts that ended, `held` what works that are open may still use.
+    """
+
+    whose: str
+    limit: Budget
+    used: Budget
+    held: Budget
+    remedy: str
+
+    def left(self, unit: str) -> int | None:
+        """What nobody has used or holds, below zero when more was used than allowed; None without a limit."""
+        limit = int(getattr(self.limit, unit))
+        return limit - int(getattr(self.used, unit)) - int(getattr(self.held, unit)) if limit else None
+
+
+def is_counted(work: WorkRequest) -> bool:
+    """Whether a work counts against budgets: agent work does, and a tool run that asked for one."""
+    return work.work_kind == WorkKind.AGENT_WORK or (work.budget or Budget()) != Budget()
 
 
 def reserve(
@@ -19,72 +53,89 @@ def reserve(
     gates: Sequence[Gate],
     works: Sequence[WorkRequest],
     claims: Sequence[Claim],
+    tenant: Account | None = None,
 ) -> Budget:
-    """What the work may use. 0 is no limit, in tokens as in millionths of the currency; the change must be locked.
+    """What the work may use. The change must be locked, and the tenant's account where it has one.
 
-    A work asks for no more than the policy's budget for one work, or what a person granted at a BUDGET gate. Agent work
-    that names no limit gets what the change has left. Raises Refused(BUDGET_EXHAUSTED) when it doesn't fit.
+    A work asks for no more than the policy's budget for one work, unless a person granted the change another budget in
+    this run. Agent work that names no limit gets the policy's, else what is left. Raises Refused(BUDGET_EXHAUSTED) when
+    it doesn't fit.
     """
-    cap = _granted(gates) or policy.work_budget or Budget()
+    accounts = [account_of(policy, change, works, claims), *([tenant] if tenant else [])]
+    cap = Budget() if _granted(gates) else policy.work_budget or Budget()
     asked = work.budget or Budget()
-    limit = limit_of(policy, change)
     agent = work.work_kind == WorkKind.AGENT_WORK
-    open_works = {w.work_request_id: w for w in works if w.status not in ENDED}
-    tokens, cost = 0, 0
-    running = {id: Usage() for id in open_works}
+
+    def fit(unit: str) -> int:
+        limit, wanted = int(getattr(cap, unit)), int(getattr(asked, unit))
+        if not wanted:
+            wanted = limit if agent else 0
+        return _fit(min(wanted, limit) if limit else wanted, accounts, agent, unit)
+
+    return Budget(max_tokens=fit("max_tokens"), max_cost_micros=fit("max_cost_micros"))
+
+
+def account_of(policy: Policy, change: Change | None, works: Sequence[WorkRequest], claims: Sequence[Claim]) -> Account:
+    """What a change may use, by all of its works and their claims."""
+    open_works = {work.work_request_id: work for work in works if work.status not in ENDED}
+    running = dict.fromkeys(open_works, Usage())
+    ended: list[Usage] = []
     for claim in claims:
         if claim.ended_at is None and claim.work_request_id in running:
             running[claim.work_request_id] = claim.usage
         else:
-            tokens += tokens_of(claim.usage)
-            cost += claim.usage.cost_micros
+            ended.append(claim.usage)
+    held = Budget()
     for id, usage in running.items():
-        reserved = open_works[id].budget or Budget()
-        tokens += max(reserved.max_tokens, tokens_of(usage))
-        cost += max(reserved.max_cost_micros, usage.cost_micros)
-    return Budget(
-        max_tokens=_fit(_cap(asked.max_tokens, cap.max_tokens, agent), limit.max_tokens, tokens, agent, "tokens"),
-        max_cost_micros=_fit(
-            _cap(asked.max_cost_micros, cap.max_cost_micros, agent), limit.max_cost_micros, cost, agent, "cost_micros"
-        ),
-    )
+        reserved, now = open_works[id].budget or Budget(), spent(usage)
+        held.max_tokens += max(reserved.max_tokens, now.max_tokens)
+        held.max_cost_micros += max(reserved.max_cost_micros, now.max_cost_micros)
+    remedy = "Approve a BUDGET gate with a new budget, or raise the policy's change_budget"
+    return Account("change", limit_of(policy, change), spent(added(ended)), held, remedy)
 
 
 def limit_of(policy: Policy, change: Change | None) -> Budget:
-    """What all works of a change may use together; 0 is no limit."""
-    return (change.budget if change else None) or policy.change_budget or Budget()
+    """What all works of a change may use together; 0 is no limit. What was granted, or the policy's if that is more."""
+    granted, given = (change.budget if change else None) or Budget(), policy.change_budget or Budget()
+
+    def higher(unit: str) -> int:
+        own, policys = int(getattr(granted, unit)), int(getattr(given, unit))
+        return max(own, policys) if own and policys else own or policys
+
+    return Budget(max_tokens=higher("max_tokens"), max_cost_micros=higher("max_cost_micros"))
 
 
-def tokens_of(usage: Usage) -> int:
-    """Input and output tokens together."""
-    return usage.input_tokens + usage.output_tokens
+def rest(work: WorkRequest, usage: Usage) -> Budget | None:
+    """What the next attempt of a work may use after one that used so much; None when that is nothing."""
+    reserved, used = work.budget or Budget(), spent(usage)
+    left = Budget()
+    for unit in UNITS:
+        limit = int(getattr(reserved, unit))
+        if limit:
+            # 0 would be no limit.
+            if limit <= int(getattr(used, unit)):
+                return None
+            setattr(left, unit, limit - int(getattr(used, unit)))
+    return left
 
 
-def _granted(gates: Sequence[Gate]) -> Budget | None:
-    passed = [
-        g for g in gates if g.kind == GateKind.BUDGET and g.status in PASSED and g.parameters and g.parameters.budget
-    ]
+def _granted(gates: Sequence[Gate]) -> bool:
+    passed = [g for g in gates if g.kind == GateKind.BUDGET and g.status in PASSED]
     newest = max(passed, key=opened, default=None)
-    return newest.parameters.budget if newest and newest.parameters else None
+    return newest is not None and newest.parameters is not None and newest.parameters.budget is not None
 
 
-def _cap(asked: int, cap: int, agent: bool) -> int:
-    if not asked:
-        return cap if agent else 0
-    return min(asked, cap) if cap else asked
-
-
-def _fit(wanted: int, limit: int, committed: int, agent: bool, unit: str) -> int:
-    if not limit:
-        return wanted
-    left = limit - committed
-    if agent and not wanted:
-        wanted = max(left, 1)
-    if wanted > left:
-        raise Refused(
-            f"the change has {max(left, 0)} of {limit} {unit} left, the work needs {wanted}",
-            field="budget",
-            remedy="Approve a BUDGET gate with a new budget, or raise the policy's change_budget",
-            reason="BUDGET_EXHAUSTED",
-        )
+def _fit(wanted: int, accounts: Sequence[Account], agent: bool, unit: str) -> int:
+    limited = [(left, account) for account in accounts if (left := account.left(unit)) is not None]
+    if agent and not wanted and limited:
+        wanted = max(min(left for left, _ in limited), 1)
+    for left, account in limited:
+        if wanted > left:
+            raise Refused(
+                f"the {account.whose} has {max(left, 0)} of {getattr(account.limit, unit)} {UNITS[unit]} left "
+                f"({getattr(account.held, unit)} are held by open works), the work needs {wanted}",
+                field="budget",
+                remedy=account.remedy,
+                reason=_REASON,
+            )
     return wanted

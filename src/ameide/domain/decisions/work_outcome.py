@@ -7,12 +7,14 @@ from copy import deepcopy
 from protobuf.wkt import Timestamp
 
 from ameide.contracts.image_ref import ImageRef
+from ameide.contracts.usage import highest
 from ameide.domain.decisions.work import Claim, inputs_of
 from ameide.errors import Conflict, InvalidArgument
 from ameide_core_proto.transformation.work.v1.command_service_pb import RecordWorkOutcomeRequest, WorkOutcome
 from ameide_core_proto.transformation.work.v1.facts_pb import WorkCanceled, WorkCompleted, WorkFailed
 from ameide_core_proto.transformation.work.v1.work_pb import (
     ActionKind,
+    Budget,
     EvidenceBundle,
     FailureCode,
     Outputs,
@@ -65,11 +67,11 @@ def end(
 
 
 def settle(command: RecordWorkOutcomeRequest, last_usage: Usage) -> WorkResult:
-    """The result as it is kept: it names its evidence and what was used, by the last heartbeat if it doesn't say."""
+    """The result as it is kept: it names its evidence and what was used, which is no less than a heartbeat has said."""
     result = deepcopy(command.result) if command.result else WorkResult()
     if command.evidence is not None:
         result.evidence_bundle_id = command.evidence.evidence_bundle_id
-    result.usage = result.usage or last_usage
+    result.usage = highest(last_usage, result.usage or Usage())
     return result
 
 
@@ -93,9 +95,13 @@ def ask_to_cancel(work: WorkRequest) -> WorkRequest:
     return asked
 
 
-def back(work: WorkRequest, *, lost: bool) -> WorkRequest:
-    """Requested again, under a new dispatch and without a fact. `lost` spends one of the lost claims."""
+def back(work: WorkRequest, left: Budget, *, lost: bool) -> WorkRequest:
+    """Requested again, under a new dispatch, without a fact, and with what is left of its budget.
+
+    `lost` spends one of the lost claims.
+    """
     again = deepcopy(work)
+    again.budget = left
     again.status = WorkStatus.REQUESTED
     again.dispatch += 1
     again.lost_claims += lost

@@ -45,6 +45,8 @@ class Grounds:
     gates: Sequence[Gate] = field(default_factory=list[Gate])
     works: Sequence[WorkRequest] = field(default_factory=list[WorkRequest])
     claims: Sequence[Claim] = field(default_factory=list[Claim])
+    # The tenant's, locked, for a work that counts; None without a limit.
+    tenant: work_budget.Account | None = None
 
 
 def request(
@@ -60,7 +62,7 @@ def request(
     work_rules.check(work, grounds.repository, grounds.run)
     consumed = gate_pass.check(work, grounds.run, grounds.policy, grounds.gates, grounds.works, grounds.claims)
     work.budget = work_budget.reserve(
-        work, grounds.policy, grounds.change, grounds.gates, grounds.works, grounds.claims
+        work, grounds.policy, grounds.change, grounds.gates, grounds.works, grounds.claims, grounds.tenant
     )
     facts: list[Message] = [consumed] if consumed else []
     return [*facts, WorkRequested(work=work)]
@@ -70,6 +72,11 @@ def looks_back(command: RequestWorkRequest, grounds: Grounds) -> bool:
     """Whether the decision rests on what the change's works have done: final steps, and all under a budget."""
     final = command.work_kind == WorkKind.TOOL_RUN and command.action_kind in _FINAL
     return final or work_budget.limit_of(grounds.policy, grounds.change) != Budget()
+
+
+def counts(command: RequestWorkRequest) -> bool:
+    """Whether the work will count against budgets."""
+    return work_budget.is_counted(WorkRequest(work_kind=command.work_kind, budget=command.budget))
 
 
 def _need_open(command: RequestWorkRequest, grounds: Grounds) -> None:

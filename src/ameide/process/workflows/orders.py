@@ -54,7 +54,6 @@ def _order(
         ),
         timeout_policy=policy.agent_timeouts if agent else policy.tool_timeouts,
         lost_claim_retries=(policy.bounds or Bounds()).lost_claim_retries,
-        budget=policy.work_budget if agent else None,
     )
 
 

@@ -19,7 +19,7 @@ from connectrpc.server import ConnectASGIApplication, ConnectWSGIApplication, DE
 from protobuf import DescService
 
 from . import command_service_pb
-from .command_service_pb import AdoptPolicyRequest, AdoptPolicyResponse, CancelChangeRequest, CancelChangeResponse, CloseChangeRequest, CloseChangeResponse, CloseRunRequest, CloseRunResponse, DecideGateRequest, DecideGateResponse, OpenChangeRequest, OpenChangeResponse, OpenGateRequest, OpenGateResponse, RecordPromotionMergedRequest, RecordPromotionMergedResponse, RecordPromotionProposedRequest, RecordPromotionProposedResponse, RecordReleaseRequest, RecordReleaseResponse, RecordRolloutHealthRequest, RecordRolloutHealthResponse, RegisterRepositoryRequest, RegisterRepositoryResponse, RequestPromotionRequest, RequestPromotionResponse, StartRunRequest, StartRunResponse, VoidGateRequest, VoidGateResponse
+from .command_service_pb import AdoptPolicyRequest, AdoptPolicyResponse, AllotTenantBudgetRequest, AllotTenantBudgetResponse, CancelChangeRequest, CancelChangeResponse, CloseChangeRequest, CloseChangeResponse, CloseRunRequest, CloseRunResponse, DecideGateRequest, DecideGateResponse, OpenChangeRequest, OpenChangeResponse, OpenGateRequest, OpenGateResponse, RecordPromotionMergedRequest, RecordPromotionMergedResponse, RecordPromotionProposedRequest, RecordPromotionProposedResponse, RecordReleaseRequest, RecordReleaseResponse, RecordRolloutHealthRequest, RecordRolloutHealthResponse, RegisterRepositoryRequest, RegisterRepositoryResponse, RequestPromotionRequest, RequestPromotionResponse, StartRunRequest, StartRunResponse, VoidGateRequest, VoidGateResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -121,6 +121,12 @@ class GovernanceCommandService(Protocol):
     async def record_rollout_health(self, request: RecordRolloutHealthRequest, ctx: RequestContext[RecordRolloutHealthRequest, RecordRolloutHealthResponse], /) -> RecordRolloutHealthResponse:
         """
         Records what the smoke check saw.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    async def allot_tenant_budget(self, request: AllotTenantBudgetRequest, ctx: RequestContext[AllotTenantBudgetRequest, AllotTenantBudgetResponse], /) -> AllotTenantBudgetResponse:
+        """
+        Allots what all works of the tenant may use together.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -306,6 +312,17 @@ class GovernanceCommandServiceASGIApplication(ConnectASGIApplication[GovernanceC
                         stream_type=StreamType.UNARY,
                     ),
                     function=svc.record_rollout_health,
+                ),
+                "/ameide_core_proto.transformation.governance.v1.GovernanceCommandService/AllotTenantBudget": Endpoint.unary(
+                    method=MethodInfo(
+                        name="AllotTenantBudget",
+                        service_name="ameide_core_proto.transformation.governance.v1.GovernanceCommandService",
+                        input=AllotTenantBudgetRequest,
+                        output=AllotTenantBudgetResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.allot_tenant_budget,
                 ),
             },
             interceptors=interceptors,
@@ -669,6 +686,29 @@ class GovernanceCommandServiceClient(ConnectClient):
             headers=headers,
             timeout_ms=timeout_ms,
         )
+    async def allot_tenant_budget(
+        self,
+        request: AllotTenantBudgetRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> AllotTenantBudgetResponse:
+        """
+        Allots what all works of the tenant may use together.
+        """
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="AllotTenantBudget",
+                service_name="ameide_core_proto.transformation.governance.v1.GovernanceCommandService",
+                input=AllotTenantBudgetRequest,
+                output=AllotTenantBudgetResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
 
 class GovernanceCommandServiceSync(Protocol):
     """
@@ -761,6 +801,12 @@ class GovernanceCommandServiceSync(Protocol):
     def record_rollout_health(self, request: RecordRolloutHealthRequest, ctx: RequestContext[RecordRolloutHealthRequest, RecordRolloutHealthResponse], /) -> RecordRolloutHealthResponse:
         """
         Records what the smoke check saw.
+        """
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def allot_tenant_budget(self, request: AllotTenantBudgetRequest, ctx: RequestContext[AllotTenantBudgetRequest, AllotTenantBudgetResponse], /) -> AllotTenantBudgetResponse:
+        """
+        Allots what all works of the tenant may use together.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -944,6 +990,17 @@ class GovernanceCommandServiceWSGIApplication(ConnectWSGIApplication):
                         stream_type=StreamType.UNARY,
                     ),
                     function=service.record_rollout_health,
+                ),
+                "/ameide_core_proto.transformation.governance.v1.GovernanceCommandService/AllotTenantBudget": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="AllotTenantBudget",
+                        service_name="ameide_core_proto.transformation.governance.v1.GovernanceCommandService",
+                        input=AllotTenantBudgetRequest,
+                        output=AllotTenantBudgetResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.allot_tenant_budget,
                 ),
             },
             interceptors=interceptors,
@@ -1301,6 +1358,29 @@ class GovernanceCommandServiceClientSync(ConnectClientSync):
                 service_name="ameide_core_proto.transformation.governance.v1.GovernanceCommandService",
                 input=RecordRolloutHealthRequest,
                 output=RecordRolloutHealthResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def allot_tenant_budget(
+        self,
+        request: AllotTenantBudgetRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> AllotTenantBudgetResponse:
+        """
+        Allots what all works of the tenant may use together.
+        """
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="AllotTenantBudget",
+                service_name="ameide_core_proto.transformation.governance.v1.GovernanceCommandService",
+                input=AllotTenantBudgetRequest,
+                output=AllotTenantBudgetResponse,
                 idempotency_level=IdempotencyLevel.UNKNOWN,
                 stream_type=StreamType.UNARY,
             ),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from ....common.v1.metadata_pb import Actor, Scope
     from ...knowledge.v1.artifact_pb import Artifact
-    from ...work.v1.work_pb import Budget, Finding, Usage
+    from ...work.v1.work_pb import Budget, Finding, Usage, WorkResult, WorkStatus
     from .policy_pb import GateKind, Policy
 
 
@@ -280,7 +280,7 @@ class Change(Message[_ChangeFields]):
         version: int
         cancel_reason: str
 
-_RunInputFields: TypeAlias = Literal["scope", "process_instance_id", "change_id", "run_number", "repository", "policy", "requirement", "coder"]
+_RunInputFields: TypeAlias = Literal["scope", "process_instance_id", "change_id", "run_number", "repository", "policy", "requirement", "coder", "from_step", "reusable"]
 
 class RunInput(Message[_RunInputFields]):
     """
@@ -323,9 +323,21 @@ class RunInput(Message[_RunInputFields]):
             ```proto
             string coder = 8;
             ```
+        from_step:
+            The step from which the run does everything anew; empty: all of it.
+
+            ```proto
+            string from_step = 9;
+            ```
+        reusable:
+            What was done before that step in the run before, and is taken again where this run would ask for the very same.
+
+            ```proto
+            repeated ameide_core_proto.transformation.governance.v1.ReusableWork reusable = 10;
+            ```
     """
 
-    __slots__ = ("scope", "process_instance_id", "change_id", "run_number", "repository", "policy", "requirement", "coder")
+    __slots__ = ("scope", "process_instance_id", "change_id", "run_number", "repository", "policy", "requirement", "coder", "from_step", "reusable")
 
     if TYPE_CHECKING:
 
@@ -340,6 +352,8 @@ class RunInput(Message[_RunInputFields]):
             policy: Policy | None = None,
             requirement: Artifact | None = None,
             coder: str = "",
+            from_step: str = "",
+            reusable: list[ReusableWork] | None = None,
         ) -> None:
             pass
 
@@ -351,8 +365,84 @@ class RunInput(Message[_RunInputFields]):
         policy: Policy | None
         requirement: Artifact | None
         coder: str
+        from_step: str
+        reusable: list[ReusableWork]
 
-_RunFields: TypeAlias = Literal["scope", "process_instance_id", "change_id", "number", "status", "workflow_type", "task_queue", "input", "requested_at", "closed_at", "outcome", "version", "cancel_requested", "queue_number"]
+_ReusableWorkFields: TypeAlias = Literal["activity", "work_request_id", "process_instance_id", "input_digest", "status", "result", "executor_principal_id"]
+
+class ReusableWork(Message[_ReusableWorkFields]):
+    """
+    A work of an earlier run of the change whose result stands for whoever would ask for the same.
+
+    ```proto
+    message ameide_core_proto.transformation.governance.v1.ReusableWork
+    ```
+
+    Attributes:
+        activity:
+            The step as its run named it: preflight, scaffold, generate, coder or verify.
+
+            ```proto
+            string activity = 1;
+            ```
+        work_request_id:
+            ```proto
+            string work_request_id = 2;
+            ```
+        process_instance_id:
+            The run that did it.
+
+            ```proto
+            string process_instance_id = 3;
+            ```
+        input_digest:
+            What was asked for (contracts.input_digest).
+
+            ```proto
+            string input_digest = 4;
+            ```
+        status:
+            ```proto
+            ameide_core_proto.transformation.work.v1.WorkStatus status = 5;
+            ```
+        result:
+            As its fact told it.
+
+            ```proto
+            optional ameide_core_proto.transformation.work.v1.WorkResult result = 6;
+            ```
+        executor_principal_id:
+            ```proto
+            string executor_principal_id = 7;
+            ```
+    """
+
+    __slots__ = ("activity", "work_request_id", "process_instance_id", "input_digest", "status", "result", "executor_principal_id")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            activity: str = "",
+            work_request_id: str = "",
+            process_instance_id: str = "",
+            input_digest: str = "",
+            status: WorkStatus | None = None,
+            result: WorkResult | None = None,
+            executor_principal_id: str = "",
+        ) -> None:
+            pass
+
+        activity: str
+        work_request_id: str
+        process_instance_id: str
+        input_digest: str
+        status: WorkStatus
+        result: WorkResult | None
+        executor_principal_id: str
+
+_RunFields: TypeAlias = Literal["scope", "process_instance_id", "change_id", "number", "status", "workflow_type", "task_queue", "input", "requested_at", "closed_at", "outcome", "version", "cancel_requested", "queue_number", "requested_by"]
 
 class Run(Message[_RunFields]):
     """
@@ -423,9 +513,15 @@ class Run(Message[_RunFields]):
             ```proto
             int64 queue_number = 20;
             ```
+        requested_by:
+            Who started it; of another run of the same change somebody else may have been it.
+
+            ```proto
+            optional ameide_core_proto.common.v1.Actor requested_by = 14;
+            ```
     """
 
-    __slots__ = ("scope", "process_instance_id", "change_id", "number", "status", "workflow_type", "task_queue", "input", "requested_at", "closed_at", "outcome", "version", "cancel_requested", "queue_number")
+    __slots__ = ("scope", "process_instance_id", "change_id", "number", "status", "workflow_type", "task_queue", "input", "requested_at", "closed_at", "outcome", "version", "cancel_requested", "queue_number", "requested_by")
 
     if TYPE_CHECKING:
 
@@ -446,6 +542,7 @@ class Run(Message[_RunFields]):
             version: int = 0,
             cancel_requested: bool = False,
             queue_number: int = 0,
+            requested_by: Actor | None = None,
         ) -> None:
             pass
 
@@ -463,6 +560,7 @@ class Run(Message[_RunFields]):
         version: int
         cancel_requested: bool
         queue_number: int
+        requested_by: Actor | None
 
 _GateSubjectFields: TypeAlias = Literal["artifact_id", "artifact_number", "content_hash", "commit_sha", "diff_hash", "release_id", "image_ref", "environment", "findings", "reason", "base_sha", "verify_work_request_id"]
 
@@ -1004,6 +1102,74 @@ class Promotion(Message[_PromotionFields]):
         version: int
         component: str
 
+_TenantBudgetFields: TypeAlias = Literal["scope", "budget", "period", "allotted_by", "allotted_at", "comment", "version"]
+
+class TenantBudget(Message[_TenantBudgetFields]):
+    """
+    What the works of all changes of a tenant may use together.
+
+    ```proto
+    message ameide_core_proto.transformation.governance.v1.TenantBudget
+    ```
+
+    Attributes:
+        scope:
+            ```proto
+            optional ameide_core_proto.common.v1.Scope scope = 1;
+            ```
+        budget:
+            0 is no limit.
+
+            ```proto
+            optional ameide_core_proto.transformation.work.v1.Budget budget = 2;
+            ```
+        period:
+            ```proto
+            ameide_core_proto.transformation.governance.v1.BudgetPeriod period = 3;
+            ```
+        allotted_by:
+            ```proto
+            optional ameide_core_proto.common.v1.Actor allotted_by = 4;
+            ```
+        allotted_at:
+            ```proto
+            optional google.protobuf.Timestamp allotted_at = 5;
+            ```
+        comment:
+            ```proto
+            string comment = 6;
+            ```
+        version:
+            ```proto
+            int64 version = 7;
+            ```
+    """
+
+    __slots__ = ("scope", "budget", "period", "allotted_by", "allotted_at", "comment", "version")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            scope: Scope | None = None,
+            budget: Budget | None = None,
+            period: BudgetPeriod | None = None,
+            allotted_by: Actor | None = None,
+            allotted_at: Timestamp | None = None,
+            comment: str = "",
+            version: int = 0,
+        ) -> None:
+            pass
+
+        scope: Scope | None
+        budget: Budget | None
+        period: BudgetPeriod
+        allotted_by: Actor | None
+        allotted_at: Timestamp | None
+        comment: str
+        version: int
+
 _PrincipalFields: TypeAlias = Literal["scope", "principal_id", "display_name", "kind", "roles", "version"]
 
 class Principal(Message[_PrincipalFields]):
@@ -1309,6 +1475,33 @@ class PromotionStatus(Enum):
     HEALTHY = 4
     UNHEALTHY = 5
 
+class BudgetPeriod(Enum):
+    """
+    ```proto
+    enum ameide_core_proto.transformation.governance.v1.BudgetPeriod
+    ```
+
+    Attributes:
+        UNSPECIFIED:
+            ```proto
+            BUDGET_PERIOD_UNSPECIFIED = 0
+            ```
+        CALENDAR_MONTH:
+            From the first of the month, UTC. A work counts in the month in which it was requested.
+
+            ```proto
+            BUDGET_PERIOD_CALENDAR_MONTH = 1
+            ```
+        IN_ALL:
+            ```proto
+            BUDGET_PERIOD_IN_ALL = 2
+            ```
+    """
+
+    UNSPECIFIED = 0
+    CALENDAR_MONTH = 1
+    IN_ALL = 2
+
 class PrincipalKind(Enum):
     """
     ```proto
@@ -1341,7 +1534,7 @@ class PrincipalKind(Enum):
 
 
 _DESC = file_desc(
-    b'\n?ameide_core_proto/transformation/governance/v1/governance.proto\x12.ameide_core_proto.transformation.governance.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a;ameide_core_proto/transformation/governance/v1/policy.proto\x1a<ameide_core_proto/transformation/knowledge/v1/artifact.proto\x1a3ameide_core_proto/transformation/work/v1/work.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto"\x93\x04\n\nRepository\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12#\n\rrepository_id\x18\x02 \x01(\tR\x0crepositoryId\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x10\n\x03url\x18\x04 \x01(\tR\x03url\x12%\n\x0edefault_branch\x18\x05 \x01(\tR\rdefaultBranch\x12%\n\x0ecredential_ref\x18\x06 \x01(\tR\rcredentialRef\x12T\n\x06gitops\x18\x07 \x01(\x0b2<.ameide_core_proto.transformation.governance.v1.GitopsTargetR\x06gitops\x12\x18\n\x07workdir\x18\x08 \x01(\tR\x07workdir\x12\x18\n\x07version\x18\t \x01(\x03R\x07version\x12?\n\rregistered_at\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\x0cregisteredAt\x12 \n\x0copen_run_ids\x18\x0b \x03(\tR\nopenRunIds\x12$\n\x0equeued_run_ids\x18\x0c \x03(\tR\x0cqueuedRunIds\x12\x1f\n\x0bqueue_count\x18\r \x01(\x03R\nqueueCount"\xf8\x01\n\x0cGitopsTarget\x12\xc3\x01\n\x03url\x18\x01 \x01(\tR\x03urlB\xb0\x01\xbaH\xac\x01\xba\x01\xa1\x01\n\x12url.no_credentials\x12@must not carry credentials; put them where credential_ref points\x1aI!this.matches(\'(?i)^(https?://[^/]*@|[a-z][a-z0-9+.-]*://[^/@]*:[^/]*@)\')r\x05\x10\x01\x18\x80\x08\x12"\n\x06branch\x18\x02 \x01(\tR\x06branchB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01"\xd1\x05\n\x06Change\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12\x1b\n\tchange_id\x18\x02 \x01(\tR\x08changeId\x12#\n\rrepository_id\x18\x03 \x01(\tR\x0crepositoryId\x12\x14\n\x05title\x18\x04 \x01(\tR\x05title\x12T\n\x06status\x18\x05 \x01(\x0e2<.ameide_core_proto.transformation.governance.v1.ChangeStatusR\x06status\x12@\n\trequester\x18\x06 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\trequester\x12&\n\x0flast_run_number\x18\x07 \x01(\x05R\rlastRunNumber\x12\x1e\n\x0bopen_run_id\x18\x08 \x01(\tR\topenRunId\x12E\n\x05usage\x18\t \x01(\x0b2/.ameide_core_proto.transformation.work.v1.UsageR\x05usage\x12H\n\x06budget\x18\n \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x06budget\x12L\n\x08reserved\x18\x0b \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x08reserved\x127\n\topened_at\x18\x0c \x01(\x0b2\x1a.google.protobuf.TimestampR\x08openedAt\x12\x18\n\x07version\x18\r \x01(\x03R\x07version\x12#\n\rcancel_reason\x18\x0e \x01(\tR\x0ccancelReason"\xcd\x03\n\x08RunInput\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12.\n\x13process_instance_id\x18\x02 \x01(\tR\x11processInstanceId\x12\x1b\n\tchange_id\x18\x03 \x01(\tR\x08changeId\x12\x1d\n\nrun_number\x18\x04 \x01(\x05R\trunNumber\x12Z\n\nrepository\x18\x05 \x01(\x0b2:.ameide_core_proto.transformation.governance.v1.RepositoryR\nrepository\x12N\n\x06policy\x18\x06 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.PolicyR\x06policy\x12Y\n\x0brequirement\x18\x07 \x01(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\x0brequirement\x12\x14\n\x05coder\x18\x08 \x01(\tR\x05coder"\x85\x05\n\x03Run\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12.\n\x13process_instance_id\x18\x02 \x01(\tR\x11processInstanceId\x12\x1b\n\tchange_id\x18\x03 \x01(\tR\x08changeId\x12\x16\n\x06number\x18\x04 \x01(\x05R\x06number\x12Q\n\x06status\x18\x05 \x01(\x0e29.ameide_core_proto.transformation.governance.v1.RunStatusR\x06status\x12#\n\rworkflow_type\x18\x06 \x01(\tR\x0cworkflowType\x12\x1d\n\ntask_queue\x18\x07 \x01(\tR\ttaskQueue\x12N\n\x05input\x18\x08 \x01(\x0b28.ameide_core_proto.transformation.governance.v1.RunInputR\x05input\x12=\n\x0crequested_at\x18\t \x01(\x0b2\x1a.google.protobuf.TimestampR\x0brequestedAt\x127\n\tclosed_at\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\x08closedAt\x12\x18\n\x07outcome\x18\x0b \x01(\tR\x07outcome\x12\x18\n\x07version\x18\x0c \x01(\x03R\x07version\x12)\n\x10cancel_requested\x18\r \x01(\x08R\x0fcancelRequested\x12!\n\x0cqueue_number\x18\x14 \x01(\x03R\x0bqueueNumber"\xb1\x04\n\x0bGateSubject\x12(\n\x0bartifact_id\x18\x01 \x01(\tR\nartifactIdB\x07\xbaH\x04r\x02\x18?\x12\'\n\x0fartifact_number\x18\x02 \x01(\x05R\x0eartifactNumber\x12*\n\x0ccontent_hash\x18\x03 \x01(\tR\x0bcontentHashB\x07\xbaH\x04r\x02\x18@\x12&\n\ncommit_sha\x18\x04 \x01(\tR\tcommitShaB\x07\xbaH\x04r\x02\x18(\x12$\n\tdiff_hash\x18\x05 \x01(\tR\x08diffHashB\x07\xbaH\x04r\x02\x18@\x12&\n\nrelease_id\x18\x06 \x01(\tR\treleaseIdB\x07\xbaH\x04r\x02\x18?\x12%\n\timage_ref\x18\x07 \x01(\tR\x08imageRefB\x08\xbaH\x05r\x03\x18\x80\x04\x12)\n\x0benvironment\x18\x08 \x01(\tR\x0benvironmentB\x07\xbaH\x04r\x02\x18?\x12W\n\x08findings\x18\t \x03(\x0b21.ameide_core_proto.transformation.work.v1.FindingR\x08findingsB\x08\xbaH\x05\x92\x01\x02\x102\x12 \n\x06reason\x18\n \x01(\tR\x06reasonB\x08\xbaH\x05r\x03\x18\xd0\x0f\x12"\n\x08base_sha\x18\x0b \x01(\tR\x07baseShaB\x07\xbaH\x04r\x02\x18(\x12<\n\x16verify_work_request_id\x18\x0c \x01(\tR\x13verifyWorkRequestIdB\x07\xbaH\x04r\x02\x18?"\x88\x02\n\x08GateVote\x128\n\x05actor\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\x05actor\x12U\n\x07verdict\x18\x02 \x01(\x0e2;.ameide_core_proto.transformation.governance.v1.GateVerdictR\x07verdict\x12\x18\n\x07comment\x18\x03 \x01(\tR\x07comment\x12*\n\x02at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x02at\x12%\n\x0epolicy_version\x18\x05 \x01(\x03R\rpolicyVersion"\x8e\x01\n\x0eGateParameters\x122\n\x0fmore_iterations\x18\x01 \x01(\x05R\x0emoreIterationsB\t\xbaH\x06\x1a\x04\x182(\x00\x12H\n\x06budget\x18\x02 \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x06budget"\xf2\x07\n\x04Gate\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12\x17\n\x07gate_id\x18\x02 \x01(\tR\x06gateId\x12\x1b\n\tchange_id\x18\x03 \x01(\tR\x08changeId\x12.\n\x13process_instance_id\x18\x04 \x01(\tR\x11processInstanceId\x12L\n\x04kind\x18\x05 \x01(\x0e28.ameide_core_proto.transformation.governance.v1.GateKindR\x04kind\x12R\n\x06status\x18\x06 \x01(\x0e2:.ameide_core_proto.transformation.governance.v1.GateStatusR\x06status\x12U\n\x07subject\x18\x07 \x01(\x0b2;.ameide_core_proto.transformation.governance.v1.GateSubjectR\x07subject\x12!\n\x0csubject_hash\x18\x08 \x01(\tR\x0bsubjectHash\x12N\n\x05votes\x18\t \x03(\x0b28.ameide_core_proto.transformation.governance.v1.GateVoteR\x05votes\x127\n\topened_at\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\x08openedAt\x129\n\nexpires_at\x18\x0b \x01(\x0b2\x1a.google.protobuf.TimestampR\texpiresAt\x129\n\ndecided_at\x18\x0c \x01(\x0b2\x1a.google.protobuf.TimestampR\tdecidedAt\x12\x18\n\x07comment\x18\r \x01(\tR\x07comment\x12^\n\nparameters\x18\x0e \x01(\x0b2>.ameide_core_proto.transformation.governance.v1.GateParametersR\nparameters\x12\x16\n\x06quorum\x18\x0f \x01(\x05R\x06quorum\x12\x1f\n\x0bconsumed_by\x18\x10 \x01(\tR\nconsumedBy\x12\x1f\n\x0bvoid_reason\x18\x11 \x01(\tR\nvoidReason\x12\x18\n\x07version\x18\x12 \x01(\x03R\x07version\x12A\n\ndecided_by\x18\x13 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\tdecidedBy"\xc2\x03\n\x07Release\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12\x1d\n\nrelease_id\x18\x02 \x01(\tR\treleaseId\x12\x1b\n\tchange_id\x18\x03 \x01(\tR\x08changeId\x12#\n\rrepository_id\x18\x04 \x01(\tR\x0crepositoryId\x12.\n\x13process_instance_id\x18\x05 \x01(\tR\x11processInstanceId\x12\x1c\n\tcomponent\x18\x06 \x01(\tR\tcomponent\x12%\n\timage_ref\x18\x07 \x01(\tR\x08imageRefB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x1d\n\ncommit_sha\x18\x08 \x01(\tR\tcommitSha\x121\n\x15build_work_request_id\x18\t \x01(\tR\x12buildWorkRequestId\x12;\n\x0brecorded_at\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\nrecordedAt\x12\x18\n\x07version\x18\x0b \x01(\x03R\x07version"\xab\x05\n\tPromotion\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12!\n\x0cpromotion_id\x18\x02 \x01(\tR\x0bpromotionId\x12\x1d\n\nrelease_id\x18\x03 \x01(\tR\treleaseId\x12\x1b\n\tchange_id\x18\x04 \x01(\tR\x08changeId\x12#\n\rrepository_id\x18\x05 \x01(\tR\x0crepositoryId\x12.\n\x13process_instance_id\x18\x06 \x01(\tR\x11processInstanceId\x12 \n\x0benvironment\x18\x07 \x01(\tR\x0benvironment\x12\x1b\n\timage_ref\x18\x08 \x01(\tR\x08imageRef\x12W\n\x06status\x18\t \x01(\x0e2?.ameide_core_proto.transformation.governance.v1.PromotionStatusR\x06status\x12\x15\n\x06pr_url\x18\n \x01(\tR\x05prUrl\x12*\n\x11gitops_commit_sha\x18\x0b \x01(\tR\x0fgitopsCommitSha\x12=\n\x0crequested_at\x18\x0c \x01(\x0b2\x1a.google.protobuf.TimestampR\x0brequestedAt\x127\n\tmerged_at\x18\r \x01(\x0b2\x1a.google.protobuf.TimestampR\x08mergedAt\x12%\n\x0ehealth_summary\x18\x0e \x01(\tR\rhealthSummary\x12\x18\n\x07version\x18\x0f \x01(\x03R\x07version\x12\x1c\n\tcomponent\x18\x10 \x01(\tR\tcomponent"\x8e\x02\n\tPrincipal\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12!\n\x0cprincipal_id\x18\x02 \x01(\tR\x0bprincipalId\x12!\n\x0cdisplay_name\x18\x03 \x01(\tR\x0bdisplayName\x12Q\n\x04kind\x18\x04 \x01(\x0e2=.ameide_core_proto.transformation.governance.v1.PrincipalKindR\x04kind\x12\x14\n\x05roles\x18\x05 \x03(\tR\x05roles\x12\x18\n\x07version\x18\x06 \x01(\x03R\x07version"\x91\x02\n\x08ApiToken\x12\x19\n\x08token_id\x18\x01 \x01(\tR\x07tokenId\x12!\n\x0cprincipal_id\x18\x02 \x01(\tR\x0bprincipalId\x12\x16\n\x06queues\x18\x03 \x03(\tR\x06queues\x129\n\ncreated_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n\nexpires_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\texpiresAt\x129\n\nrevoked_at\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\trevokedAt*{\n\x0cChangeStatus\x12\x1d\n\x19CHANGE_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12CHANGE_STATUS_OPEN\x10\x01\x12\x1a\n\x16CHANGE_STATUS_CANCELED\x10\x02\x12\x18\n\x14CHANGE_STATUS_CLOSED\x10\x03*\x9d\x01\n\tRunStatus\x12\x1a\n\x16RUN_STATUS_UNSPECIFIED\x10\x00\x12\x13\n\x0fRUN_STATUS_OPEN\x10\x01\x12\x18\n\x14RUN_STATUS_COMPLETED\x10\x02\x12\x15\n\x11RUN_STATUS_FAILED\x10\x03\x12\x17\n\x13RUN_STATUS_CANCELED\x10\x04\x12\x15\n\x11RUN_STATUS_QUEUED\x10\x05*\xc0\x01\n\nGateStatus\x12\x1b\n\x17GATE_STATUS_UNSPECIFIED\x10\x00\x12\x14\n\x10GATE_STATUS_OPEN\x10\x01\x12\x18\n\x14GATE_STATUS_APPROVED\x10\x02\x12\x18\n\x14GATE_STATUS_REJECTED\x10\x03\x12\x1a\n\x16GATE_STATUS_OVERRIDDEN\x10\x04\x12\x16\n\x12GATE_STATUS_VOIDED\x10\x05\x12\x17\n\x13GATE_STATUS_EXPIRED\x10\x06*y\n\x0bGateVerdict\x12\x1c\n\x18GATE_VERDICT_UNSPECIFIED\x10\x00\x12\x18\n\x14GATE_VERDICT_APPROVE\x10\x01\x12\x17\n\x13GATE_VERDICT_REJECT\x10\x02\x12\x19\n\x15GATE_VERDICT_OVERRIDE\x10\x03*\xcd\x01\n\x0fPromotionStatus\x12 \n\x1cPROMOTION_STATUS_UNSPECIFIED\x10\x00\x12\x1e\n\x1aPROMOTION_STATUS_REQUESTED\x10\x01\x12\x1d\n\x19PROMOTION_STATUS_PROPOSED\x10\x02\x12\x1b\n\x17PROMOTION_STATUS_MERGED\x10\x03\x12\x1c\n\x18PROMOTION_STATUS_HEALTHY\x10\x04\x12\x1e\n\x1aPROMOTION_STATUS_UNHEALTHY\x10\x05*\x80\x01\n\rPrincipalKind\x12\x1e\n\x1aPRINCIPAL_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15PRINCIPAL_KIND_PERSON\x10\x01\x12\x18\n\x14PRINCIPAL_KIND_AGENT\x10\x02\x12\x1a\n\x16PRINCIPAL_KIND_SERVICE\x10\x03b\x06proto3',
+    b'\n?ameide_core_proto/transformation/governance/v1/governance.proto\x12.ameide_core_proto.transformation.governance.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a;ameide_core_proto/transformation/governance/v1/policy.proto\x1a<ameide_core_proto/transformation/knowledge/v1/artifact.proto\x1a3ameide_core_proto/transformation/work/v1/work.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto"\x93\x04\n\nRepository\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12#\n\rrepository_id\x18\x02 \x01(\tR\x0crepositoryId\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x10\n\x03url\x18\x04 \x01(\tR\x03url\x12%\n\x0edefault_branch\x18\x05 \x01(\tR\rdefaultBranch\x12%\n\x0ecredential_ref\x18\x06 \x01(\tR\rcredentialRef\x12T\n\x06gitops\x18\x07 \x01(\x0b2<.ameide_core_proto.transformation.governance.v1.GitopsTargetR\x06gitops\x12\x18\n\x07workdir\x18\x08 \x01(\tR\x07workdir\x12\x18\n\x07version\x18\t \x01(\x03R\x07version\x12?\n\rregistered_at\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\x0cregisteredAt\x12 \n\x0copen_run_ids\x18\x0b \x03(\tR\nopenRunIds\x12$\n\x0equeued_run_ids\x18\x0c \x03(\tR\x0cqueuedRunIds\x12\x1f\n\x0bqueue_count\x18\r \x01(\x03R\nqueueCount"\xf8\x01\n\x0cGitopsTarget\x12\xc3\x01\n\x03url\x18\x01 \x01(\tR\x03urlB\xb0\x01\xbaH\xac\x01\xba\x01\xa1\x01\n\x12url.no_credentials\x12@must not carry credentials; put them where credential_ref points\x1aI!this.matches(\'(?i)^(https?://[^/]*@|[a-z][a-z0-9+.-]*://[^/@]*:[^/]*@)\')r\x05\x10\x01\x18\x80\x08\x12"\n\x06branch\x18\x02 \x01(\tR\x06branchB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01"\xd1\x05\n\x06Change\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12\x1b\n\tchange_id\x18\x02 \x01(\tR\x08changeId\x12#\n\rrepository_id\x18\x03 \x01(\tR\x0crepositoryId\x12\x14\n\x05title\x18\x04 \x01(\tR\x05title\x12T\n\x06status\x18\x05 \x01(\x0e2<.ameide_core_proto.transformation.governance.v1.ChangeStatusR\x06status\x12@\n\trequester\x18\x06 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\trequester\x12&\n\x0flast_run_number\x18\x07 \x01(\x05R\rlastRunNumber\x12\x1e\n\x0bopen_run_id\x18\x08 \x01(\tR\topenRunId\x12E\n\x05usage\x18\t \x01(\x0b2/.ameide_core_proto.transformation.work.v1.UsageR\x05usage\x12H\n\x06budget\x18\n \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x06budget\x12L\n\x08reserved\x18\x0b \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x08reserved\x127\n\topened_at\x18\x0c \x01(\x0b2\x1a.google.protobuf.TimestampR\x08openedAt\x12\x18\n\x07version\x18\r \x01(\x03R\x07version\x12#\n\rcancel_reason\x18\x0e \x01(\tR\x0ccancelReason"\xc4\x04\n\x08RunInput\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12.\n\x13process_instance_id\x18\x02 \x01(\tR\x11processInstanceId\x12\x1b\n\tchange_id\x18\x03 \x01(\tR\x08changeId\x12\x1d\n\nrun_number\x18\x04 \x01(\x05R\trunNumber\x12Z\n\nrepository\x18\x05 \x01(\x0b2:.ameide_core_proto.transformation.governance.v1.RepositoryR\nrepository\x12N\n\x06policy\x18\x06 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.PolicyR\x06policy\x12Y\n\x0brequirement\x18\x07 \x01(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\x0brequirement\x12\x14\n\x05coder\x18\x08 \x01(\tR\x05coder\x12\x1b\n\tfrom_step\x18\t \x01(\tR\x08fromStep\x12X\n\x08reusable\x18\n \x03(\x0b2<.ameide_core_proto.transformation.governance.v1.ReusableWorkR\x08reusable"\xf5\x02\n\x0cReusableWork\x12\x1a\n\x08activity\x18\x01 \x01(\tR\x08activity\x12&\n\x0fwork_request_id\x18\x02 \x01(\tR\rworkRequestId\x12.\n\x13process_instance_id\x18\x03 \x01(\tR\x11processInstanceId\x12!\n\x0cinput_digest\x18\x04 \x01(\tR\x0binputDigest\x12L\n\x06status\x18\x05 \x01(\x0e24.ameide_core_proto.transformation.work.v1.WorkStatusR\x06status\x12L\n\x06result\x18\x06 \x01(\x0b24.ameide_core_proto.transformation.work.v1.WorkResultR\x06result\x122\n\x15executor_principal_id\x18\x07 \x01(\tR\x13executorPrincipalId"\xcc\x05\n\x03Run\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12.\n\x13process_instance_id\x18\x02 \x01(\tR\x11processInstanceId\x12\x1b\n\tchange_id\x18\x03 \x01(\tR\x08changeId\x12\x16\n\x06number\x18\x04 \x01(\x05R\x06number\x12Q\n\x06status\x18\x05 \x01(\x0e29.ameide_core_proto.transformation.governance.v1.RunStatusR\x06status\x12#\n\rworkflow_type\x18\x06 \x01(\tR\x0cworkflowType\x12\x1d\n\ntask_queue\x18\x07 \x01(\tR\ttaskQueue\x12N\n\x05input\x18\x08 \x01(\x0b28.ameide_core_proto.transformation.governance.v1.RunInputR\x05input\x12=\n\x0crequested_at\x18\t \x01(\x0b2\x1a.google.protobuf.TimestampR\x0brequestedAt\x127\n\tclosed_at\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\x08closedAt\x12\x18\n\x07outcome\x18\x0b \x01(\tR\x07outcome\x12\x18\n\x07version\x18\x0c \x01(\x03R\x07version\x12)\n\x10cancel_requested\x18\r \x01(\x08R\x0fcancelRequested\x12!\n\x0cqueue_number\x18\x14 \x01(\x03R\x0bqueueNumber\x12E\n\x0crequested_by\x18\x0e \x01(\x0b2".ameide_core_proto.common.v1.ActorR\x0brequestedBy"\xb1\x04\n\x0bGateSubject\x12(\n\x0bartifact_id\x18\x01 \x01(\tR\nartifactIdB\x07\xbaH\x04r\x02\x18?\x12\'\n\x0fartifact_number\x18\x02 \x01(\x05R\x0eartifactNumber\x12*\n\x0ccontent_hash\x18\x03 \x01(\tR\x0bcontentHashB\x07\xbaH\x04r\x02\x18@\x12&\n\ncommit_sha\x18\x04 \x01(\tR\tcommitShaB\x07\xbaH\x04r\x02\x18(\x12$\n\tdiff_hash\x18\x05 \x01(\tR\x08diffHashB\x07\xbaH\x04r\x02\x18@\x12&\n\nrelease_id\x18\x06 \x01(\tR\treleaseIdB\x07\xbaH\x04r\x02\x18?\x12%\n\timage_ref\x18\x07 \x01(\tR\x08imageRefB\x08\xbaH\x05r\x03\x18\x80\x04\x12)\n\x0benvironment\x18\x08 \x01(\tR\x0benvironmentB\x07\xbaH\x04r\x02\x18?\x12W\n\x08findings\x18\t \x03(\x0b21.ameide_core_proto.transformation.work.v1.FindingR\x08findingsB\x08\xbaH\x05\x92\x01\x02\x102\x12 \n\x06reason\x18\n \x01(\tR\x06reasonB\x08\xbaH\x05r\x03\x18\xd0\x0f\x12"\n\x08base_sha\x18\x0b \x01(\tR\x07baseShaB\x07\xbaH\x04r\x02\x18(\x12<\n\x16verify_work_request_id\x18\x0c \x01(\tR\x13verifyWorkRequestIdB\x07\xbaH\x04r\x02\x18?"\x88\x02\n\x08GateVote\x128\n\x05actor\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\x05actor\x12U\n\x07verdict\x18\x02 \x01(\x0e2;.ameide_core_proto.transformation.governance.v1.GateVerdictR\x07verdict\x12\x18\n\x07comment\x18\x03 \x01(\tR\x07comment\x12*\n\x02at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x02at\x12%\n\x0epolicy_version\x18\x05 \x01(\x03R\rpolicyVersion"\x8e\x01\n\x0eGateParameters\x122\n\x0fmore_iterations\x18\x01 \x01(\x05R\x0emoreIterationsB\t\xbaH\x06\x1a\x04\x182(\x00\x12H\n\x06budget\x18\x02 \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x06budget"\xf2\x07\n\x04Gate\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12\x17\n\x07gate_id\x18\x02 \x01(\tR\x06gateId\x12\x1b\n\tchange_id\x18\x03 \x01(\tR\x08changeId\x12.\n\x13process_instance_id\x18\x04 \x01(\tR\x11processInstanceId\x12L\n\x04kind\x18\x05 \x01(\x0e28.ameide_core_proto.transformation.governance.v1.GateKindR\x04kind\x12R\n\x06status\x18\x06 \x01(\x0e2:.ameide_core_proto.transformation.governance.v1.GateStatusR\x06status\x12U\n\x07subject\x18\x07 \x01(\x0b2;.ameide_core_proto.transformation.governance.v1.GateSubjectR\x07subject\x12!\n\x0csubject_hash\x18\x08 \x01(\tR\x0bsubjectHash\x12N\n\x05votes\x18\t \x03(\x0b28.ameide_core_proto.transformation.governance.v1.GateVoteR\x05votes\x127\n\topened_at\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\x08openedAt\x129\n\nexpires_at\x18\x0b \x01(\x0b2\x1a.google.protobuf.TimestampR\texpiresAt\x129\n\ndecided_at\x18\x0c \x01(\x0b2\x1a.google.protobuf.TimestampR\tdecidedAt\x12\x18\n\x07comment\x18\r \x01(\tR\x07comment\x12^\n\nparameters\x18\x0e \x01(\x0b2>.ameide_core_proto.transformation.governance.v1.GateParametersR\nparameters\x12\x16\n\x06quorum\x18\x0f \x01(\x05R\x06quorum\x12\x1f\n\x0bconsumed_by\x18\x10 \x01(\tR\nconsumedBy\x12\x1f\n\x0bvoid_reason\x18\x11 \x01(\tR\nvoidReason\x12\x18\n\x07version\x18\x12 \x01(\x03R\x07version\x12A\n\ndecided_by\x18\x13 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\tdecidedBy"\xc2\x03\n\x07Release\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12\x1d\n\nrelease_id\x18\x02 \x01(\tR\treleaseId\x12\x1b\n\tchange_id\x18\x03 \x01(\tR\x08changeId\x12#\n\rrepository_id\x18\x04 \x01(\tR\x0crepositoryId\x12.\n\x13process_instance_id\x18\x05 \x01(\tR\x11processInstanceId\x12\x1c\n\tcomponent\x18\x06 \x01(\tR\tcomponent\x12%\n\timage_ref\x18\x07 \x01(\tR\x08imageRefB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x1d\n\ncommit_sha\x18\x08 \x01(\tR\tcommitSha\x121\n\x15build_work_request_id\x18\t \x01(\tR\x12buildWorkRequestId\x12;\n\x0brecorded_at\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\nrecordedAt\x12\x18\n\x07version\x18\x0b \x01(\x03R\x07version"\xab\x05\n\tPromotion\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12!\n\x0cpromotion_id\x18\x02 \x01(\tR\x0bpromotionId\x12\x1d\n\nrelease_id\x18\x03 \x01(\tR\treleaseId\x12\x1b\n\tchange_id\x18\x04 \x01(\tR\x08changeId\x12#\n\rrepository_id\x18\x05 \x01(\tR\x0crepositoryId\x12.\n\x13process_instance_id\x18\x06 \x01(\tR\x11processInstanceId\x12 \n\x0benvironment\x18\x07 \x01(\tR\x0benvironment\x12\x1b\n\timage_ref\x18\x08 \x01(\tR\x08imageRef\x12W\n\x06status\x18\t \x01(\x0e2?.ameide_core_proto.transformation.governance.v1.PromotionStatusR\x06status\x12\x15\n\x06pr_url\x18\n \x01(\tR\x05prUrl\x12*\n\x11gitops_commit_sha\x18\x0b \x01(\tR\x0fgitopsCommitSha\x12=\n\x0crequested_at\x18\x0c \x01(\x0b2\x1a.google.protobuf.TimestampR\x0brequestedAt\x127\n\tmerged_at\x18\r \x01(\x0b2\x1a.google.protobuf.TimestampR\x08mergedAt\x12%\n\x0ehealth_summary\x18\x0e \x01(\tR\rhealthSummary\x12\x18\n\x07version\x18\x0f \x01(\x03R\x07version\x12\x1c\n\tcomponent\x18\x10 \x01(\tR\tcomponent"\x9e\x03\n\x0cTenantBudget\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12H\n\x06budget\x18\x02 \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x06budget\x12T\n\x06period\x18\x03 \x01(\x0e2<.ameide_core_proto.transformation.governance.v1.BudgetPeriodR\x06period\x12C\n\x0ballotted_by\x18\x04 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\nallottedBy\x12;\n\x0ballotted_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\nallottedAt\x12\x18\n\x07comment\x18\x06 \x01(\tR\x07comment\x12\x18\n\x07version\x18\x07 \x01(\x03R\x07version"\x8e\x02\n\tPrincipal\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12!\n\x0cprincipal_id\x18\x02 \x01(\tR\x0bprincipalId\x12!\n\x0cdisplay_name\x18\x03 \x01(\tR\x0bdisplayName\x12Q\n\x04kind\x18\x04 \x01(\x0e2=.ameide_core_proto.transformation.governance.v1.PrincipalKindR\x04kind\x12\x14\n\x05roles\x18\x05 \x03(\tR\x05roles\x12\x18\n\x07version\x18\x06 \x01(\x03R\x07version"\x91\x02\n\x08ApiToken\x12\x19\n\x08token_id\x18\x01 \x01(\tR\x07tokenId\x12!\n\x0cprincipal_id\x18\x02 \x01(\tR\x0bprincipalId\x12\x16\n\x06queues\x18\x03 \x03(\tR\x06queues\x129\n\ncreated_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n\nexpires_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\texpiresAt\x129\n\nrevoked_at\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\trevokedAt*{\n\x0cChangeStatus\x12\x1d\n\x19CHANGE_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12CHANGE_STATUS_OPEN\x10\x01\x12\x1a\n\x16CHANGE_STATUS_CANCELED\x10\x02\x12\x18\n\x14CHANGE_STATUS_CLOSED\x10\x03*\x9d\x01\n\tRunStatus\x12\x1a\n\x16RUN_STATUS_UNSPECIFIED\x10\x00\x12\x13\n\x0fRUN_STATUS_OPEN\x10\x01\x12\x18\n\x14RUN_STATUS_COMPLETED\x10\x02\x12\x15\n\x11RUN_STATUS_FAILED\x10\x03\x12\x17\n\x13RUN_STATUS_CANCELED\x10\x04\x12\x15\n\x11RUN_STATUS_QUEUED\x10\x05*\xc0\x01\n\nGateStatus\x12\x1b\n\x17GATE_STATUS_UNSPECIFIED\x10\x00\x12\x14\n\x10GATE_STATUS_OPEN\x10\x01\x12\x18\n\x14GATE_STATUS_APPROVED\x10\x02\x12\x18\n\x14GATE_STATUS_REJECTED\x10\x03\x12\x1a\n\x16GATE_STATUS_OVERRIDDEN\x10\x04\x12\x16\n\x12GATE_STATUS_VOIDED\x10\x05\x12\x17\n\x13GATE_STATUS_EXPIRED\x10\x06*y\n\x0bGateVerdict\x12\x1c\n\x18GATE_VERDICT_UNSPECIFIED\x10\x00\x12\x18\n\x14GATE_VERDICT_APPROVE\x10\x01\x12\x17\n\x13GATE_VERDICT_REJECT\x10\x02\x12\x19\n\x15GATE_VERDICT_OVERRIDE\x10\x03*\xcd\x01\n\x0fPromotionStatus\x12 \n\x1cPROMOTION_STATUS_UNSPECIFIED\x10\x00\x12\x1e\n\x1aPROMOTION_STATUS_REQUESTED\x10\x01\x12\x1d\n\x19PROMOTION_STATUS_PROPOSED\x10\x02\x12\x1b\n\x17PROMOTION_STATUS_MERGED\x10\x03\x12\x1c\n\x18PROMOTION_STATUS_HEALTHY\x10\x04\x12\x1e\n\x1aPROMOTION_STATUS_UNHEALTHY\x10\x05*i\n\x0cBudgetPeriod\x12\x1d\n\x19BUDGET_PERIOD_UNSPECIFIED\x10\x00\x12 \n\x1cBUDGET_PERIOD_CALENDAR_MONTH\x10\x01\x12\x18\n\x14BUDGET_PERIOD_IN_ALL\x10\x02*\x80\x01\n\rPrincipalKind\x12\x1e\n\x1aPRINCIPAL_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15PRINCIPAL_KIND_PERSON\x10\x01\x12\x18\n\x14PRINCIPAL_KIND_AGENT\x10\x02\x12\x1a\n\x16PRINCIPAL_KIND_SERVICE\x10\x03b\x06proto3',
     [
         metadata_pb.desc(),
         policy_pb.desc(),
@@ -1355,6 +1548,7 @@ _DESC = file_desc(
         "GitopsTarget": GitopsTarget,
         "Change": Change,
         "RunInput": RunInput,
+        "ReusableWork": ReusableWork,
         "Run": Run,
         "GateSubject": GateSubject,
         "GateVote": GateVote,
@@ -1362,6 +1556,7 @@ _DESC = file_desc(
         "Gate": Gate,
         "Release": Release,
         "Promotion": Promotion,
+        "TenantBudget": TenantBudget,
         "Principal": Principal,
         "ApiToken": ApiToken,
         "ChangeStatus": ChangeStatus,
@@ -1369,6 +1564,7 @@ _DESC = file_desc(
         "GateStatus": GateStatus,
         "GateVerdict": GateVerdict,
         "PromotionStatus": PromotionStatus,
+        "BudgetPeriod": BudgetPeriod,
         "PrincipalKind": PrincipalKind,
     },
 )

@@ -19,7 +19,7 @@ from connectrpc.server import ConnectASGIApplication, ConnectWSGIApplication, DE
 from protobuf import DescService
 
 from . import query_service_pb
-from .query_service_pb import GetArtifactRequest, GetArtifactResponse, GetChangeRequest, GetChangeResponse, GetFactRequest, GetFactResponse, GetGateRequest, GetGateResponse, GetPromotionRequest, GetPromotionResponse, GetReleaseRequest, GetReleaseResponse, GetRepositoryRequest, GetRepositoryResponse, GetStatusRequest, GetStatusResponse, GetTimelineRequest, GetTimelineResponse, ListAuditRequest, ListAuditResponse, ListChangesRequest, ListChangesResponse, ListEnvironmentsRequest, ListEnvironmentsResponse, ListGatesRequest, ListGatesResponse, ListPromotionsRequest, ListPromotionsResponse, ListReleasesRequest, ListReleasesResponse, ListRepositoriesRequest, ListRepositoriesResponse
+from .query_service_pb import GetArtifactRequest, GetArtifactResponse, GetChangeRequest, GetChangeResponse, GetFactRequest, GetFactResponse, GetGateRequest, GetGateResponse, GetPromotionRequest, GetPromotionResponse, GetReleaseRequest, GetReleaseResponse, GetRepositoryRequest, GetRepositoryResponse, GetStatusRequest, GetStatusResponse, GetTenantBudgetRequest, GetTenantBudgetResponse, GetTimelineRequest, GetTimelineResponse, ListAuditRequest, ListAuditResponse, ListChangesRequest, ListChangesResponse, ListEnvironmentsRequest, ListEnvironmentsResponse, ListGatesRequest, ListGatesResponse, ListPromotionsRequest, ListPromotionsResponse, ListReleasesRequest, ListReleasesResponse, ListRepositoriesRequest, ListRepositoriesResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -80,6 +80,9 @@ class GovernanceQueryService(Protocol):
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def get_status(self, request: GetStatusRequest, ctx: RequestContext[GetStatusRequest, GetStatusResponse], /) -> GetStatusResponse:
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    async def get_tenant_budget(self, request: GetTenantBudgetRequest, ctx: RequestContext[GetTenantBudgetRequest, GetTenantBudgetResponse], /) -> GetTenantBudgetResponse:
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -275,6 +278,17 @@ class GovernanceQueryServiceASGIApplication(ConnectASGIApplication[GovernanceQue
                         stream_type=StreamType.UNARY,
                     ),
                     function=svc.get_status,
+                ),
+                "/ameide_core_proto.transformation.governance.v1.GovernanceQueryService/GetTenantBudget": Endpoint.unary(
+                    method=MethodInfo(
+                        name="GetTenantBudget",
+                        service_name="ameide_core_proto.transformation.governance.v1.GovernanceQueryService",
+                        input=GetTenantBudgetRequest,
+                        output=GetTenantBudgetResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.get_tenant_budget,
                 ),
             },
             interceptors=interceptors,
@@ -613,6 +627,26 @@ class GovernanceQueryServiceClient(ConnectClient):
             headers=headers,
             timeout_ms=timeout_ms,
         )
+    async def get_tenant_budget(
+        self,
+        request: GetTenantBudgetRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> GetTenantBudgetResponse:
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="GetTenantBudget",
+                service_name="ameide_core_proto.transformation.governance.v1.GovernanceQueryService",
+                input=GetTenantBudgetRequest,
+                output=GetTenantBudgetResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
 
 class GovernanceQueryServiceSync(Protocol):
     """
@@ -664,6 +698,9 @@ class GovernanceQueryServiceSync(Protocol):
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def get_status(self, request: GetStatusRequest, ctx: RequestContext[GetStatusRequest, GetStatusResponse], /) -> GetStatusResponse:
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def get_tenant_budget(self, request: GetTenantBudgetRequest, ctx: RequestContext[GetTenantBudgetRequest, GetTenantBudgetResponse], /) -> GetTenantBudgetResponse:
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -857,6 +894,17 @@ class GovernanceQueryServiceWSGIApplication(ConnectWSGIApplication):
                         stream_type=StreamType.UNARY,
                     ),
                     function=service.get_status,
+                ),
+                "/ameide_core_proto.transformation.governance.v1.GovernanceQueryService/GetTenantBudget": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="GetTenantBudget",
+                        service_name="ameide_core_proto.transformation.governance.v1.GovernanceQueryService",
+                        input=GetTenantBudgetRequest,
+                        output=GetTenantBudgetResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.get_tenant_budget,
                 ),
             },
             interceptors=interceptors,
@@ -1189,6 +1237,26 @@ class GovernanceQueryServiceClientSync(ConnectClientSync):
                 service_name="ameide_core_proto.transformation.governance.v1.GovernanceQueryService",
                 input=GetStatusRequest,
                 output=GetStatusResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def get_tenant_budget(
+        self,
+        request: GetTenantBudgetRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> GetTenantBudgetResponse:
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="GetTenantBudget",
+                service_name="ameide_core_proto.transformation.governance.v1.GovernanceQueryService",
+                input=GetTenantBudgetRequest,
+                output=GetTenantBudgetResponse,
                 idempotency_level=IdempotencyLevel.UNKNOWN,
                 stream_type=StreamType.UNARY,
             ),

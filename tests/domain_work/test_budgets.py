@@ -1,0 +1,374 @@
+"""Budgets on the real database: of a tenant over its changes, granted at a gate, held while a work is open."""
+
+import asyncio
+import random
+
+import pytest
+
+from ameide.contracts.usage import tokens_of
+from ameide.domain.commands import budgets, changes, gates
+from ameide.domain.decisions.default_policy import default_policy
+from ameide.errors import AmeideError, Conflict, Fenced, PermissionDenied, Refused
+from ameide.rpc.interceptors import Caller
+from ameide_core_proto.common.v1.metadata_pb import Actor
+from ameide_core_proto.transformation.governance.v1 import command_service_pb as governance
+from ameide_core_proto.transformation.governance.v1.facts_pb import TenantBudgetAllotted
+from ameide_core_proto.transformation.governance.v1.governance_pb import (
+    BudgetPeriod,
+    Change,
+    Gate,
+    GateParameters,
+    GateStatus,
+    GateVerdict,
+    Run,
+    TenantBudget,
+)
+from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind, Policy
+from ameide_core_proto.transformation.work.v1.work_pb import Budget, FailureCode, Usage, WorkRequest
+from tests.domain_work.gates import open_gate
+from tests.domain_work.world import OPERATOR, Claimed, World, code, failure, key, success, verify
+
+APPROVER, SECOND = (Caller("default", name, "PERSON", frozenset({"approver"})) for name in ("anna", "bert"))
+HEAD_OF_OPERATIONS = Caller("default", "omar", "PERSON", frozenset({"operator"}))
+
+
+def tokens(number: int) -> Budget:
+    return Budget(max_tokens=number)
+
+
+async def allot(
+    world: World, budget: Budget, *, expected: int = 0, period: BudgetPeriod = BudgetPeriod.CALENDAR_MONTH
+) -> TenantBudget:
+    command = governance.AllotTenantBudgetRequest(
+        client_request_id=key(), expected_version=expected, budget=budget, period=period, comment="for the team"
+    )
+    answer = await world.service.execute(
+        OPERATOR, "AllotTenantBudget", command, governance.AllotTenantBudgetResponse, budgets.allot_tenant_budget
+    )
+    assert answer.tenant_budget is not None
+    return answer.tenant_budget
+
+
+async def runs(world: World, many: int, policy: Policy | None = None) -> list[Run]:
+    await world.register(policy=policy)
+    return [await world.start_run(await world.open_change()) for _ in range(many)]
+
+
+def limited(work: int = 0, change: int = 0) -> Policy:
+    policy = default_policy("orders", gitops=True)
+    policy.work_budget, policy.change_budget = tokens(work), tokens(change)
+    return policy
+
+
+async def refusal(world: World, run: Run) -> str:
+    with pytest.raises(Refused) as refused:
+        await world.request(code(run))
+    assert refused.value.reason == "BUDGET_EXHAUSTED"
+    return str(refused.value)
+
+
+async def told(world: World, claimed: Claimed, used: int, code: FailureCode = FailureCode.TOOL_FAILED) -> WorkRequest:
+    command = failure(claimed, code)
+    assert command.result is not None
+    command.result.usage = Usage(input_tokens=used)
+    work = (await world.outcome(claimed, command)).work
+    assert work is not None
+    return work
+
+
+def account(world: World) -> tuple[object, object]:
+    [row] = world.sql(
+        "SELECT coalesce(sum(used_tokens), 0)::int AS used, coalesce(sum(held_tokens), 0)::int AS held "
+        "FROM ameide.spend"
+    )
+    return row["used"], row["held"]
+
+
+# The tenant
+
+
+async def test_works_of_many_changes_at_once_never_reserve_more_than_the_tenant_has(world: World) -> None:
+    under_way = await runs(world, 6, limited(work=300))
+    await allot(world, tokens(1000))
+    answers = await asyncio.gather(*(world.request(code(run)) for run in under_way), return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, Refused)]
+    assert [one.reason for one in refused] == ["BUDGET_EXHAUSTED"] * 3
+    assert "the tenant has 100 of 1000 tokens left (900 are held by open works)" in str(refused[0])
+    assert "`ameide budget set`" in refused[0].remedy
+    assert account(world) == (0, 900)
+
+
+async def test_who_uses_less_than_was_held_leaves_the_rest_to_others(world: World) -> None:
+    first, second = await runs(world, 2, limited(work=600))
+    await allot(world, tokens(1000))
+    claimed = await world.run(await world.requested(code(first)), "author")
+    await refusal(world, second)
+    await told(world, claimed, 350)
+    assert account(world) == (350, 0)
+    await world.requested(code(second))
+    assert account(world) == (350, 600)
+    assert "has 50 of 1000 tokens left" in await refusal(world, first)
+
+
+async def test_a_raised_budget_lets_the_next_work_pass_and_tells_who_raised_it(world: World) -> None:
+    [run] = await runs(world, 1, limited(work=600))
+    assert (await allot(world, tokens(500))).version == 1
+    await refusal(world, run)
+    raised = await allot(world, tokens(600), expected=1)
+    assert (raised.version, raised.allotted_by) == (2, Actor(principal_id=OPERATOR.principal_id))
+    await world.requested(code(run))
+    facts = [fact for fact in world.governance_facts() if isinstance(fact, TenantBudgetAllotted)]
+    assert [fact.tenant_budget.budget for fact in facts if fact.tenant_budget] == [tokens(500), tokens(600)]
+
+
+async def test_nobody_allots_over_a_version_that_they_did_not_see(world: World) -> None:
+    await allot(world, tokens(500))
+    with pytest.raises(Conflict) as stale:
+        await allot(world, tokens(900))
+    assert stale.value.reason == "STALE_VERSION"
+
+
+async def test_a_month_counts_what_was_requested_in_it_and_all_counts_everything(world: World) -> None:
+    first, second = await runs(world, 2, limited(work=600))
+    await allot(world, tokens(1000))
+    await told(world, await world.run(await world.requested(code(first)), "author"), 600)
+    world.sql("UPDATE ameide.spend SET requested_at = date_trunc('month', now(), 'UTC') - interval '1 second'")
+    work = await world.requested(code(second))
+    assert (work.budget or Budget()).max_tokens == 600
+    await world.cancel(work.work_request_id)
+    await allot(world, tokens(1000), expected=1, period=BudgetPeriod.IN_ALL)
+    await refusal(world, second)
+
+
+async def test_another_tenant_s_works_do_not_count(world: World) -> None:
+    [run] = await runs(world, 1, limited(work=600))
+    await allot(world, tokens(1000))
+    world.sql(
+        "INSERT INTO ameide.spend (tenant_id, work_request_id, requested_at, used_tokens) "
+        "VALUES ('rival', 'wrk-1', now(), 900)"
+    )
+    await world.requested(code(run))
+
+
+async def test_tool_runs_neither_count_nor_wait(world: World) -> None:
+    [run] = await runs(world, 1)
+    await allot(world, tokens(1))
+    claimed = await world.run(await world.requested(verify(run)))
+    await world.succeed(claimed)
+    assert account(world) == (0, 0)
+    assert world.sql("SELECT 1 FROM ameide.spend") == []
+
+
+# One work
+
+
+async def test_the_next_attempt_has_what_the_lost_one_left(world: World) -> None:
+    [run] = await runs(world, 1, limited(work=500, change=500))
+    work = await world.requested(code(run))
+    claimed = await world.run(work, "author")
+    await world.heartbeat(claimed, Usage(input_tokens=200, output_tokens=100))
+    world.expire_lease(work.work_request_id)
+    assert await world.sweeper.sweep() == 1
+    assert account(world) == (300, 200)
+    again = await world.run(work, "author")
+    assert again.work.budget == tokens(200)
+    assert "has 0 of 500 tokens left" in await refusal(world, run)
+    await told(world, again, 50)
+    assert account(world) == (350, 0)
+
+
+@pytest.mark.parametrize("how", ["lost", "released"])
+async def test_an_attempt_that_used_all_of_it_is_the_last_one(world: World, how: str) -> None:
+    [run] = await runs(world, 1, limited(work=500))
+    work = await world.requested(code(run))
+    claimed = await world.run(work, "author")
+    await world.heartbeat(claimed, Usage(input_tokens=500))
+    if how == "lost":
+        world.expire_lease(work.work_request_id)
+        await world.sweeper.sweep()
+    else:
+        await world.release(claimed)
+    [row] = world.sql("SELECT state, status FROM ameide.work")
+    assert row["status"] == "failed"
+    assert isinstance(row["state"], bytes)
+    ended = WorkRequest.from_binary(row["state"])
+    assert ended.result is not None
+    assert ended.result.failure_code == FailureCode.BUDGET_EXHAUSTED
+    assert world.stated(work.work_request_id)[-1] == "WorkFailed"
+    assert account(world) == (500, 0)
+
+
+async def test_an_outcome_cannot_take_back_what_a_heartbeat_said(world: World) -> None:
+    [run] = await runs(world, 1, limited(change=1000))
+    claimed = await world.run(await world.requested(code(run)), "author")
+    await world.heartbeat(claimed, Usage(input_tokens=400, output_tokens=100, cost_micros=7))
+    ended = await told(world, claimed, 90)
+    assert ended.result is not None
+    assert ended.result.usage == Usage(input_tokens=400, output_tokens=100, cost_micros=7)
+    assert account(world) == (500, 0)
+
+
+async def test_whatever_becomes_of_works_each_attempt_counts_once_and_nothing_stays_held(world: World) -> None:
+    under_way = await runs(world, 3, limited(work=400))
+    await allot(world, tokens(100_000))
+    dice = random.Random(5)
+    works = [await world.requested(code(run)) for run in under_way for _ in range(4)]
+    claimed: list[Claimed] = []
+
+    async def act(work: WorkRequest) -> None:
+        try:
+            match dice.choice(("claim", "claim", "beat", "beat", "lose", "release", "fail", "succeed", "cancel")):
+                case "claim":
+                    claimed.append(await world.run(work, "author"))
+                case "beat" if claimed:
+                    await world.heartbeat(dice.choice(claimed), Usage(input_tokens=dice.randrange(300)))
+                case "lose":
+                    world.expire_lease(work.work_request_id)
+                    await world.sweeper.sweep()
+                case "release" if claimed:
+                    await world.release(dice.choice(claimed))
+                case "fail" if claimed:
+                    await told(world, dice.choice(claimed), dice.randrange(300))
+                case "succeed" if claimed:
+                    await world.outcome(one := dice.choice(claimed), success(one, commit_sha="c" * 40))
+                case "cancel":
+                    await world.cancel(work.work_request_id)
+                case _:
+                    pass
+        except (Fenced, AmeideError, AssertionError):
+            # A claim that is declined, or a word that comes too late.
+            pass
+
+    used = 0
+    for _ in range(40):
+        await asyncio.gather(*(act(dice.choice(works)) for _ in range(4)))
+        rows = world.sql("SELECT usage FROM ameide.attempt WHERE ended_at IS NOT NULL")
+        used = sum(tokens_of(Usage.from_binary(row["usage"])) for row in rows if isinstance(row["usage"], bytes))
+        assert account(world)[0] == used
+    for run in under_way:
+        await world.service.execute(
+            OPERATOR,
+            "CancelChange",
+            governance.CancelChangeRequest(client_request_id=key(), change_id=run.change_id, reason="enough"),
+            governance.CancelChangeResponse,
+            changes.cancel_change,
+        )
+    while world.sql("SELECT 1 FROM ameide.work WHERE status IN ('requested', 'started')"):
+        world.sql("UPDATE ameide.attempt SET lease_until = now() - interval '1 s' WHERE ended_at IS NULL")
+        await world.sweeper.sweep()
+    assert account(world)[1] == 0
+    assert used > 0
+
+
+# The gate
+
+
+async def at_gate(world: World, policy: Policy, used: int) -> tuple[Run, Gate]:
+    """A run whose coder used so much, and its open BUDGET gate."""
+    [run] = await runs(world, 1, policy)
+    await told(world, await world.run(await world.requested(code(run)), "author"), used, FailureCode.BUDGET_EXHAUSTED)
+    return run, await open_gate(world, run, GateKind.BUDGET, reason="The coder has used its budget.")
+
+
+async def approve(
+    world: World, gate: Gate, by: Caller, budget: Budget | None = None, verdict: GateVerdict = GateVerdict.APPROVE
+) -> Gate:
+    command = governance.DecideGateRequest(
+        client_request_id=key(),
+        gate_id=gate.gate_id,
+        verdict=verdict,
+        subject_hash=gate.subject_hash,
+        comment="it is worth it",
+        parameters=GateParameters(budget=budget) if budget else None,
+    )
+    answer = await world.service.execute(by, "DecideGate", command, governance.DecideGateResponse, gates.decide_gate)
+    assert answer.gate is not None
+    return answer.gate
+
+
+async def test_the_step_goes_on_with_what_is_left_of_the_granted_budget(world: World) -> None:
+    run, gate = await at_gate(world, limited(work=500, change=500), 500)
+    await refusal(world, run)
+    assert (await approve(world, gate, APPROVER, tokens(1200))).status == GateStatus.APPROVED
+    assert (await world.requested(code(run))).budget == tokens(700)
+    [row] = world.sql("SELECT state FROM ameide.aggregate WHERE kind = 'change'")
+    assert isinstance(row["state"], bytes)
+    assert Change.from_binary(row["state"]).budget == tokens(1200)
+
+
+@pytest.mark.parametrize("verdict", [GateVerdict.APPROVE, GateVerdict.OVERRIDE])
+async def test_approving_without_a_budget_says_what_is_missing(world: World, verdict: GateVerdict) -> None:
+    _, gate = await at_gate(world, limited(work=500, change=500), 500)
+    with pytest.raises(Refused) as refused:
+        await approve(world, gate, HEAD_OF_OPERATIONS, None, verdict)
+    assert refused.value.reason == "BUDGET_NEEDED"
+    assert "has used 500 tokens" in str(refused.value)
+    assert "--budget-tokens" in refused.value.remedy
+
+
+@pytest.mark.parametrize("budget", [tokens(500), tokens(1), Budget(max_cost_micros=9)])
+async def test_a_budget_that_leaves_nothing_is_refused(world: World, budget: Budget) -> None:
+    _, gate = await at_gate(world, limited(work=500, change=500), 500)
+    with pytest.raises(Refused) as refused:
+        await approve(world, gate, APPROVER, budget)
+    assert refused.value.reason == "BUDGET_TOO_SMALL"
+    assert "500 are used or held" in str(refused.value)
+
+
+async def test_what_a_grant_does_not_limit_stays_limited(world: World) -> None:
+    policy = limited()
+    policy.change_budget = Budget(max_tokens=500, max_cost_micros=80)
+    run, gate = await at_gate(world, policy, 500)
+    await approve(world, gate, APPROVER, tokens(900))
+    assert (await world.requested(code(run))).budget == Budget(max_tokens=400, max_cost_micros=80)
+
+
+async def test_beyond_the_policy_s_limit_an_operator_must_grant(world: World) -> None:
+    policy = limited(change=500)
+    policy.grant_limit = tokens(1000)
+    run, gate = await at_gate(world, policy, 500)
+    with pytest.raises(PermissionDenied) as refused:
+        await approve(world, gate, APPROVER, tokens(1001))
+    assert refused.value.reason == "GRANT_LIMIT"
+    assert (await approve(world, gate, HEAD_OF_OPERATIONS, tokens(1001))).status == GateStatus.APPROVED
+    await world.requested(code(run))
+
+
+async def test_the_last_of_several_voices_grants_no_more_than_the_first(world: World) -> None:
+    policy = limited(change=500)
+    next(rule for rule in policy.gates if rule.kind == GateKind.BUDGET).quorum = 2
+    _, gate = await at_gate(world, policy, 500)
+    assert (await approve(world, gate, APPROVER, tokens(600))).status == GateStatus.OPEN
+    with pytest.raises(Refused) as refused:
+        await approve(world, gate, SECOND, tokens(900_000))
+    assert refused.value.reason == "OTHER_PARAMETERS"
+    decided = await approve(world, gate, SECOND)
+    assert (decided.status, decided.parameters) == (GateStatus.APPROVED, GateParameters(budget=tokens(600)))
+
+
+async def test_a_grant_is_no_use_while_the_tenant_has_nothing_left(world: World) -> None:
+    await allot(world, tokens(500))
+    run, gate = await at_gate(world, limited(work=500), 500)
+    with pytest.raises(Refused) as refused:
+        await approve(world, gate, APPROVER, tokens(900))
+    assert "the tenant has none of its 500 tokens left" in str(refused.value)
+    await allot(world, tokens(1000), expected=1)
+    await approve(world, gate, APPROVER, tokens(900))
+    assert (await world.requested(code(run))).budget == tokens(400)
+
+
+async def test_a_policy_that_allows_more_is_enough(world: World) -> None:
+    [run] = await runs(world, 1, limited(change=500))
+    await told(world, await world.run(await world.requested(code(run)), "author"), 500)
+    await refusal(world, run)
+    policy = limited(change=800)
+    await world.service.execute(
+        OPERATOR,
+        "AdoptPolicy",
+        governance.AdoptPolicyRequest(
+            client_request_id=key(), repository_id="orders", expected_version=1, policy=policy
+        ),
+        governance.AdoptPolicyResponse,
+        changes.adopt_policy,
+    )
+    assert (await world.requested(code(run))).budget == tokens(300)
