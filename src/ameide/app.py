@@ -33,6 +33,7 @@ from ameide.events.parking import Parked
 from ameide.events.relay import Relay
 from ameide.events.wakeups import Wakeups
 from ameide.infra.object_store import ObjectStore
+from ameide.infra.roles import codex_variables
 from ameide.infra.runners.pool import run_pool
 from ameide.infra.settings import OPERATOR_VARIABLES, STORE_VARIABLES
 from ameide.process.ingress import Ingress
@@ -280,7 +281,8 @@ async def compare_rebuild(settings: Settings, tell: Callable[[int, int], None]) 
 def executor_pool(settings: Settings, on_ready: Callable[[], None]) -> None:
     """Run the worker pool, author and verifier, until SIGTERM or SIGINT."""
     logs.configure(settings.log_level)
-    operator = config.passed_through((*OPERATOR_VARIABLES, *STORE_VARIABLES, *settings.credential_variables))
+    named = (*settings.credential_variables, *codex_variables(settings))
+    operator = config.passed_through((*OPERATOR_VARIABLES, *STORE_VARIABLES, *named))
 
     asyncio.run(run_pool(settings, operator, on_ready))
 

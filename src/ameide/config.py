@@ -21,6 +21,8 @@ from ameide.errors import InvalidArgument
 
 T = TypeVar("T")
 CONFIG_VARIABLE = "AMEIDE_CONFIG"
+CODEX_SECRET = Path("/codex-secret")
+"""Where a cluster mounts the secret with Codex's credentials."""
 DATABASE_ROLES = ("ameide_app", "ameide_relay", "ameide_sweeper", "ameide_ingress", "ameide_projector")
 """The roles that log in to the database; each has a setting `database_url_<name without ameide_>`."""
 
@@ -103,6 +105,33 @@ class Settings:
     patches_dir: Path = _setting(
         Path(),
         "Folder of the coder `patches`, applied in turn, one an iteration. Default: `patches` in the state folder.",
+    )
+    codex: str = _setting(
+        "", "The Codex CLI that the coder `codex` runs. Default: the one that came with ameide, else that on the PATH."
+    )
+    codex_home: Path = _setting(
+        Path(),
+        "Folder with Codex's `auth.json` and `config.toml`, copied for each attempt. Default: `/codex-secret` when it "
+        "holds an `auth.json`.",
+        variable="CODEX_HOME",
+    )
+    codex_write_back: int = _setting(
+        0, "1: a token that Codex refreshed during an attempt is written back to `CODEX_HOME/auth.json`; 0: it is not."
+    )
+    codex_hosts: tuple[str, ...] = _setting(
+        (), "Further `host:port` that Codex itself may reach, besides its model's; its commands reach none."
+    )
+    codex_wait_seconds: int = _setting(
+        900,
+        "Seconds for which an attempt waits while its model is overloaded or limits the rate, without progress.",
+    )
+    repeats: int = _setting(
+        6,
+        "How often an agent does the same with the same result until its attempt is ended as stuck; 0: for ever.",
+    )
+    prices: Path = _setting(
+        Path(),
+        "TOML file with what each model's tokens cost. Default: costs are unknown; see the how-to on Codex.",
     )
     admin_port: int = _setting(
         0,
@@ -257,6 +286,11 @@ def _completed(found: Settings) -> Settings:
     for name, folder in _BELOW_STATE.items():
         if getattr(found, name) == Path():
             values[name] = state / folder
+    for name in ("codex_home", "prices"):
+        if (path := getattr(found, name)) != Path():
+            values[name] = path.absolute()
+    if found.codex_home == Path() and (CODEX_SECRET / "auth.json").is_file():
+        values["codex_home"] = CODEX_SECRET
     if not found.object_store:
         values["object_store"] = (state / "objects").as_uri()
     known = {row.name: getattr(found, row.name) for row in fields(Settings)}

@@ -124,7 +124,16 @@ class World:
         children = Children(workspace, self.settings, live)
         repository = Git(workspace.private / "git", workspace.tree, work.repo_url)
         context = StepContext(
-            work, workspace, children, evidence, live.line, self.settings, repository, self.store, lambda _usage: None
+            work,
+            workspace,
+            children,
+            evidence,
+            live.line,
+            self.settings,
+            repository,
+            self.store,
+            lambda _usage: None,
+            Redactor(()),
         )
         try:
             return await step(context)

@@ -15,6 +15,7 @@ import click
 
 from ameide.cli import demo_asking, demo_steps
 from ameide.cli.demo_steps import CHANGE, GATE, HASH, Step
+from ameide.cli.demo_stop import tell_where
 from ameide.cli.example import free_name, remotes
 from ameide.cli.output import at_a_terminal, heading
 from ameide.cli.session import Session, pass_session
@@ -60,6 +61,7 @@ class _Runner:
     """Runs steps in this process, exactly as the program would from a shell."""
 
     def __init__(self, session: Session) -> None:
+        self._session = session
         self._options = session.global_options
         self.captured: dict[str, str] = {}
 
@@ -91,6 +93,7 @@ class _Runner:
         click.echo(err=True)
         click.echo(f"The demo stops here: `ameide {_short(step.filled(self.captured))}` ended with {code}.", err=True)
         if change:
+            tell_where(self._session, change)
             click.echo(f"Where the change stands: ameide change show {change}", err=True)
         raise click.exceptions.Exit(code)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +14,10 @@ import psutil
 from ameide import config
 from ameide.cli.forking import Nursery
 from ameide.cli.state import StateFolder
-from ameide.engine.files import tail
+from ameide.engine.files import tail, write_whole
 from ameide.engine.processes import PidFile, end, listens
 from ameide.errors import Unreachable
+from ameide.infra.roles import codex_variables
 from ameide.infra.settings import OPERATOR_VARIABLES, STORE_VARIABLES
 
 BASE_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME", "TMPDIR")
@@ -26,7 +29,7 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "executor": ("executor", "pool"),
 }
 # What a process may have besides the base: the operator's ways to package indexes are for those that run tools.
-_PASSED = {"executor": (*OPERATOR_VARIABLES, *STORE_VARIABLES, "CODEX_HOME")}
+_PASSED = {"executor": (*OPERATOR_VARIABLES, *STORE_VARIABLES)}
 NAMES: tuple[str, ...] = tuple(_ARGUMENTS)
 _READY_WITHIN = 120.0
 _INTERVAL = 0.01
@@ -54,6 +57,18 @@ class Managed:
     def _ready_file(self) -> Path:
         return self.state.run / f"{self.name}.ready"
 
+    @property
+    def _keys_file(self) -> Path:
+        """Tells whether it has the keys of today, without telling them."""
+        return self.state.run / f"{self.name}.keys"
+
+    def _keys(self) -> dict[str, str]:
+        """The secrets in our environment that its settings name: credentials of repositories, and Codex's keys."""
+        if self.name != "executor":
+            return {}
+        settings = config.read({}, file=self.state.settings_of(self.name))
+        return config.passed_through((*settings.credential_variables, *codex_variables(settings)))
+
     def process(self) -> psutil.Process | None:
         """The living process that was started for this state folder, if any."""
         return self._pid_file.process()
@@ -74,7 +89,8 @@ class Managed:
     def runs_with(self, text: str) -> bool:
         """Whether it is ready and was started with these settings."""
         try:
-            return self.ready() and self.state.settings_of(self.name).read_text(encoding="utf-8") == text
+            same = self.state.settings_of(self.name).read_text(encoding="utf-8") == text
+            return same and self.ready() and self._keys_file.read_text(encoding="ascii") == _digest(self._keys())
         except OSError:
             return False
 
@@ -85,10 +101,10 @@ class Managed:
     def start(self, nursery: Nursery) -> None:
         """Launch it. Its settings file must be written."""
         self._ready_file.unlink(missing_ok=True)
-        settings = self.state.settings_of(self.name)
-        named = config.read({}, file=settings).credential_variables
-        environment = config.passed_through((*BASE_VARIABLES, *_PASSED.get(self.name, ()), *named))
-        environment[config.CONFIG_VARIABLE] = str(settings)
+        keys = self._keys()
+        write_whole(self._keys_file, _digest(keys), mode=0o600)
+        environment = config.passed_through((*BASE_VARIABLES, *_PASSED.get(self.name, ()))) | keys
+        environment[config.CONFIG_VARIABLE] = str(self.state.settings_of(self.name))
         argv = ["ameide", *_ARGUMENTS[self.name], "--ready-file", str(self._ready_file)]
         pid = nursery.start(argv, self.log, environment)
         try:
@@ -141,6 +157,10 @@ def wait_for(processes: Sequence[Managed], condition: Callable[[Managed], bool],
             slow(f"Still starting after {passed:.0f} s: {names}.")
             said += 5
         time.sleep(_INTERVAL)
+
+
+def _digest(keys: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(sorted(keys.items())).encode()).hexdigest()
 
 
 def _descendants(process: psutil.Process) -> list[psutil.Process]:

@@ -48,6 +48,13 @@ _OF_EXECUTOR = (
     "credential_variables",
     "patches_dir",
     "coder_command",
+    "codex",
+    "codex_home",
+    "codex_write_back",
+    "codex_hosts",
+    "codex_wait_seconds",
+    "repeats",
+    "prices",
     "author_uid",
     "verifier_uid",
     "author_slots",
@@ -146,4 +153,4 @@ def write_settings(path: Path, text: str) -> None:
 
 def _pick(settings: Settings, names: tuple[str, ...]) -> Written:
     known: Written = {row.name: getattr(settings, row.name) for row in fields(settings)}
-    return {name: known[name] for name in names if known[name] not in ("", ())}
+    return {name: known[name] for name in names if known[name] not in ("", (), Path())}

@@ -137,7 +137,18 @@ class Attempt:
         step = self._steps.of(work)
         reach("executor.effect.before")
         result = await step(
-            StepContext(work, workspace, children, evidence, live.line, self._settings, git, self._store, self._spend)
+            StepContext(
+                work,
+                workspace,
+                children,
+                evidence,
+                live.line,
+                self._settings,
+                git,
+                self._store,
+                self._spend,
+                self._redactor,
+            )
         )
         reach("executor.effect.after")
         return result

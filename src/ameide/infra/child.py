@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,6 +50,7 @@ class Children:
         profile: Profile = Profile.TOOL,
         stdin: bytes = b"",
         reach: Reach = NOTHING_ELSE,  # noqa: ARG002 there is no sandbox to widen
+        listen: Callable[[bytes], None] | None = None,
     ) -> CommandResult:
         """Run one child to its end; see `RunCommand`. Cancelled, it kills the child and all that came from it first."""
         if not cwd.is_relative_to(self.workspace.root) or ".." in cwd.parts:
@@ -62,7 +63,7 @@ class Children:
                 f"correct the command in ameide.yaml.",
                 exit_code=127,
             )
-        return await self._run(self._order(argv, cwd, whole, stdin), timeout)
+        return await self._run(self._order(argv, cwd, whole, stdin), timeout, listen or self.live.output)
 
     def _order(self, argv: Sequence[str], cwd: Path, env: dict[str, str], stdin: bytes) -> warden.Order:
         user = self.workspace.user
@@ -82,7 +83,7 @@ class Children:
             "limits": {**LIMITS, "RLIMIT_NPROC": PROCESSES} if user else LIMITS,
         }
 
-    async def _run(self, order: warden.Order, timeout: float | None) -> CommandResult:
+    async def _run(self, order: warden.Order, timeout: float | None, listen: Callable[[bytes], None]) -> CommandResult:
         started, log = now(), self.logs[-1]
         reading, writing = os.pipe()
         try:
@@ -106,7 +107,7 @@ class Children:
         assert process.stdin
         assert process.stdout
         process.stdin.write(json.dumps(order).encode() + b"\n")
-        pump = asyncio.create_task(self._pump(process.stdout, log))
+        pump = asyncio.create_task(self._pump(process.stdout, log, listen))
         timed_out = False
         try:
             try:
@@ -127,13 +128,13 @@ class Children:
             )
         return CommandResult(report.exit_code, _tail(log), log, now() - started, timed_out)
 
-    async def _pump(self, output: asyncio.StreamReader, log: Path) -> None:
+    async def _pump(self, output: asyncio.StreamReader, log: Path, listen: Callable[[bytes], None]) -> None:
         with log.open("wb") as file:
             while data := await output.read(65536):
                 if file.tell() < _LOG:
                     file.write(data)
                     file.flush()
-                self.live.output(data)
+                listen(data)
 
 
 @dataclass

@@ -46,12 +46,15 @@ def coding(regenerate: Regenerate, choose: Callable[[str], Coder] = coder_named)
                 f"tool run.",
             )
         coder = choose(ctx.work.coder)
+        await coder.prepare(ctx)
         start = await check_out(ctx, ctx.work.commit_sha)
         if commit := await _pushed_before(ctx, start):
             ctx.log(f"an earlier attempt of this work already pushed {commit}")
             return await _result(ctx, commit, "An earlier attempt of this work already pushed its commit.")
         report = await coder.run(
-            CoderTask(ctx.work, prompt(ctx.work), ctx.workspace, ctx.run, ctx.settings, ctx.log, ctx.spend)
+            CoderTask(
+                ctx.work, prompt(ctx.work), ctx.workspace, ctx.run, ctx.settings, ctx.log, ctx.spend, ctx.evidence
+            )
         )
         _keep(ctx, report)
         await _judge(ctx, start, await _staged(ctx), ctx.work.path_rules or PathRules())

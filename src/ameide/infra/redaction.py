@@ -37,7 +37,14 @@ class Redactor:
     """Replaces the `secrets` it knows, and what looks like one, by ``[redacted]``."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = {form for secret in secrets if len(secret) >= 6 for form in (secret, quote(secret, safe=""))}
+        self._secrets: set[str] = set()
+        self._known: re.Pattern[str] | None = None
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Know these as well from now on."""
+        self._secrets.update(secrets)
+        forms = {form for secret in self._secrets if len(secret) >= 6 for form in (secret, quote(secret, safe=""))}
         self._known = (
             re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))) if forms else None
         )

@@ -11,8 +11,15 @@ from enum import Enum
 from pathlib import Path
 
 from ameide.config import Settings
+from ameide.infra.coders.codex_home import CredentialsMissing, config_of
 from ameide.infra.credentials import Credentials
-from ameide.infra.settings import AUTHOR_QUEUES, VERIFIER_QUEUES, ExecutorSettings, UnprivilegedUser
+from ameide.infra.settings import (
+    AUTHOR_QUEUES,
+    VERIFIER_QUEUES,
+    CodexSettings,
+    ExecutorSettings,
+    UnprivilegedUser,
+)
 from ameide.infra.toolchain import prepare
 
 
@@ -55,10 +62,11 @@ def executor_settings(
     operator: Mapping[str, str],
     store: Mapping[str, str],
     variables: Mapping[str, str],
+    codex: Mapping[str, str],
     say: Callable[[str], None],
 ) -> ExecutorSettings:
     """What the executor of a role runs with. `operator` and `store` are the operator's variables that `settings` names,
-    `variables` those that credential references may name.
+    `variables` those that credential references may name, `codex` those that Codex's own configuration names.
 
     Raises `ToolchainUnavailable` when the children could execute no Python.
     """
@@ -83,4 +91,29 @@ def executor_settings(
         otlp_headers=settings.otlp_headers,
         coder_command=settings.coder_command,
         coder_patches=settings.patches_dir,
+        codex=codex_settings(settings, codex),
+        prices=settings.prices if settings.prices != Path() else None,
+        repeats=settings.repeats,
     )
+
+
+def codex_settings(settings: Settings, variables: Mapping[str, str]) -> CodexSettings:
+    """How the coder `codex` runs; `variables` are those that Codex's configuration names."""
+    return CodexSettings(
+        program=settings.codex,
+        home=settings.codex_home if settings.codex_home != Path() else None,
+        variables=variables,
+        hosts=settings.codex_hosts,
+        write_back=bool(settings.codex_write_back),
+        wait_seconds=settings.codex_wait_seconds,
+    )
+
+
+def codex_variables(settings: Settings) -> tuple[str, ...]:
+    """Names of the environment variables that Codex's configuration takes secrets from; none when it is unusable."""
+    home = codex_settings(settings, {}).home
+    try:
+        return config_of(home).variables
+    except CredentialsMissing:
+        # Whoever runs Codex is told.
+        return ()

@@ -63,12 +63,30 @@ class UnprivilegedUser:
 
 
 @dataclass(frozen=True)
+class CodexSettings:
+    """How the coder `codex` runs.
+
+    `home` is the operator's CODEX_HOME, None for none; `variables` are the values of the environment variables that its
+    config.toml names; `hosts` are ``host:port`` that Codex may reach besides its model's. `wait_seconds` is how long an
+    attempt waits for a model that answers nothing but that it is busy.
+    """
+
+    program: str = ""
+    home: Path | None = None
+    variables: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    hosts: tuple[str, ...] = ()
+    write_back: bool = False
+    wait_seconds: int = 900
+
+
+@dataclass(frozen=True)
 class ExecutorSettings:
     """How one executor runs.
 
     `credentials` are found by the references of repositories; `object_store` is ``file:///folder`` or
     ``s3://bucket/prefix``; `registry` is the folder of OCI layouts, `forge` the folder of local
     remotes. `python` and `search_path` name programs that the children can execute (see `ameide.infra.toolchain`).
+    `prices` is a file (see `ameide.infra.prices`); `repeats` bounds how often an agent does the same, 0 does not.
     """
 
     address: str
@@ -90,6 +108,9 @@ class ExecutorSettings:
     otlp_headers: str = field(default="", repr=False)
     coder_command: tuple[str, ...] = ()
     coder_patches: Path | None = None
+    codex: CodexSettings = field(default_factory=CodexSettings)
+    prices: Path | None = None
+    repeats: int = 6
 
     def secrets(self) -> tuple[str, ...]:
         """Values that must not reach a log, an error or evidence, as they are now."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ameide.infra.evidence import EvidenceWriter
     from ameide.infra.git import Git
     from ameide.infra.object_store import ObjectStore
+    from ameide.infra.redaction import Redactor
     from ameide.infra.settings import ExecutorSettings
     from ameide.infra.workspace import Workspace
 
@@ -76,8 +77,9 @@ class RunCommand(Protocol):
     its descendants.
 
     `cwd` must lie in the workspace. `env` adds to the profile's environment. `timeout` is in seconds; when it passes,
-    the child is killed and the result says `timed_out`. `reach` widens its sandbox for this one command. A program that
-    isn't found raises `StepFailed(TOOL_FAILED)` naming it.
+    the child is killed and the result says `timed_out`. `reach` widens its sandbox for this one command. `listen` gets
+    the output as it comes, instead of the live log; it is then the caller who says what happens. A program that isn't
+    found raises `StepFailed(TOOL_FAILED)` naming it.
     """
 
     async def __call__(
@@ -90,6 +92,7 @@ class RunCommand(Protocol):
         profile: Profile = Profile.TOOL,
         stdin: bytes = b"",
         reach: Reach = NOTHING_ELSE,
+        listen: Callable[[bytes], None] | None = None,
     ) -> CommandResult: ...
 
 
@@ -120,7 +123,8 @@ class StepFailed(Exception):
 class StepContext:
     """Everything a step may touch. `git` is the executor's own: its git folder lies where no child can reach it.
 
-    `spend` takes what the work has used so far in all; the next heartbeat reports it.
+    `spend` takes what the work has used so far in all; the next heartbeat reports it. `redactor` is the attempt's own:
+    what it learns is kept out of the attempt's log, evidence and result.
     """
 
     work: WorkRequest
@@ -132,6 +136,7 @@ class StepContext:
     git: Git
     store: ObjectStore
     spend: Callable[[Usage], None]
+    redactor: Redactor
 
 
 Step = Callable[[StepContext], Awaitable[WorkResult]]

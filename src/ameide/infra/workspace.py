@@ -68,8 +68,8 @@ class Workspace:
         """Ours alone."""
         return self.root / "private"
 
-    def read_file(self, path: Path, limit: int = _LIMIT) -> bytes:
-        """The bytes of a plain file in the workspace, reached without following any link.
+    def read_file(self, path: Path, limit: int = _LIMIT, start: int = 0) -> bytes:
+        """The bytes of a plain file in the workspace from `start` on, reached without following any link.
 
         Raises `FileNotFoundError`, and `WorkspaceRefused` for links, devices, other owners' files, and more than
         `limit` bytes.
@@ -85,11 +85,12 @@ class Workspace:
         finally:
             os.close(folder)
         try:
-            self._check(os.fstat(file), path, limit, owned=relative.parts[0] != "private")
+            self._check(os.fstat(file), path, start + limit, owned=relative.parts[0] != "private")
         except WorkspaceRefused:
             os.close(file)
             raise
         with os.fdopen(file, "rb") as opened:
+            opened.seek(start)
             return opened.read(limit)
 
     def files(self, path: Path) -> Iterator[tuple[str, Path]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from ameide.infra.coders.codex import Codex
 from ameide.infra.coders.command import Command
 from ameide.infra.coders.patches import Patches
 from ameide.infra.coders.port import Coder
 from ameide.infra.steps import StepFailed
 from ameide_core_proto.transformation.work.v1.work_pb import FailureCode
 
-CODERS: Mapping[str, Callable[[], Coder]] = {"patches": Patches, "command": Command}
+CODERS: Mapping[str, Callable[[], Coder]] = {"patches": Patches, "command": Command, "codex": Codex}
 """Coders by the name that a policy or `ameide change start --coder` gives."""
 
 

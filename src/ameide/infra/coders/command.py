@@ -6,7 +6,7 @@ Any program of the operator. It reads the prompt on standard input and changes t
 from __future__ import annotations
 
 from ameide.infra.coders.port import CoderReport, CoderTask
-from ameide.infra.steps import Profile, StepFailed
+from ameide.infra.steps import Profile, StepContext, StepFailed
 from ameide_core_proto.transformation.work.v1.work_pb import FailureCode
 
 
@@ -16,6 +16,9 @@ class Command:
     The prompt is also in the file that AMEIDE_PROMPT_FILE names; ``{prompt_file}`` and ``{workspace}`` in the command
     line are replaced; AMEIDE_ITERATION and AMEIDE_WORK_REQUEST_ID tell which try it is.
     """
+
+    async def prepare(self, ctx: StepContext) -> None:
+        """It needs nothing before the checkout."""
 
     async def run(self, task: CoderTask) -> CoderReport:
         """Run the program as the work's user; another exit code than 0 is a failure."""

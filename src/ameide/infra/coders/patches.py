@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from ameide.infra.coders.port import CoderReport, CoderTask
-from ameide.infra.steps import Profile, StepFailed
+from ameide.infra.steps import Profile, StepContext, StepFailed
 from ameide_core_proto.transformation.work.v1.work_pb import FailureCode
 
 _NUMBERED = re.compile(r"^(\d+)-.*\.patch$")
@@ -17,6 +17,9 @@ _NUMBERED = re.compile(r"^(\d+)-.*\.patch$")
 
 class Patches:
     """Iteration n applies ``00n-*.patch`` of the folder that the executor's settings name."""
+
+    async def prepare(self, ctx: StepContext) -> None:
+        """It needs nothing before the checkout."""
 
     async def run(self, task: CoderTask) -> CoderReport:
         """Apply this iteration's patch as the work's user."""

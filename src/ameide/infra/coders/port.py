@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from ameide.infra.evidence import EvidenceWriter
 from ameide.infra.settings import ExecutorSettings
-from ameide.infra.steps import CommandResult, RunCommand
+from ameide.infra.steps import CommandResult, RunCommand, StepContext
 from ameide.infra.workspace import Workspace
 from ameide_core_proto.transformation.work.v1.work_pb import Usage, WorkRequest
 
@@ -24,6 +25,7 @@ class CoderTask:
     settings: ExecutorSettings
     log: Callable[[str], None]
     spend: Callable[[Usage], None]
+    evidence: EvidenceWriter
 
     @property
     def iteration(self) -> int:
@@ -45,6 +47,10 @@ class CoderReport:
 
 
 class Coder(Protocol):
-    """Changes the working tree once. Raises `StepFailed` when it could not try at all or its program failed."""
+    """Changes the working tree once. Each raises `StepFailed` when it cannot try at all or its program failed."""
+
+    async def prepare(self, ctx: StepContext) -> None:
+        """Look for what it needs, such as credentials, before anything is checked out."""
+        ...
 
     async def run(self, task: CoderTask) -> CoderReport: ...

@@ -16,6 +16,7 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 from ameide import config, faults, logs
 from ameide.config import Settings
@@ -24,7 +25,7 @@ from ameide.infra.attempt import Steps
 from ameide.infra.coding import coding
 from ameide.infra.executor import Executor
 from ameide.infra.object_store import ObjectStore
-from ameide.infra.roles import Role, executor_settings
+from ameide.infra.roles import Role, codex_variables, executor_settings
 from ameide.infra.settings import OPERATOR_VARIABLES, STORE_VARIABLES
 from ameide.infra.supervisor import READY, ChildProcess, Supervisor
 from ameide.infra.toolchain import prepare
@@ -67,6 +68,13 @@ def child_environment(settings: Settings, role: Role) -> dict[str, str]:
             said["AMEIDE_AUTHOR_SLOTS"] = str(settings.author_slots)
             said["AMEIDE_PATCHES_DIR"] = str(settings.patches_dir)
             said["AMEIDE_CODER_COMMAND"] = shlex.join(settings.coder_command)
+            said["AMEIDE_CODEX"] = settings.codex
+            said["CODEX_HOME"] = str(settings.codex_home) if settings.codex_home != Path() else ""
+            said["AMEIDE_CODEX_WRITE_BACK"] = str(settings.codex_write_back)
+            said["AMEIDE_CODEX_HOSTS"] = shlex.join(settings.codex_hosts)
+            said["AMEIDE_CODEX_WAIT_SECONDS"] = str(settings.codex_wait_seconds)
+            said["AMEIDE_REPEATS"] = str(settings.repeats)
+            said["AMEIDE_PRICES"] = str(settings.prices) if settings.prices != Path() else ""
         case Role.VERIFIER:
             said["AMEIDE_VERIFIER_UID"] = str(settings.verifier_uid)
             said["AMEIDE_VERIFIER_SLOTS"] = str(settings.verifier_slots)
@@ -77,7 +85,7 @@ async def run_pool(
     settings: Settings, operator: Mapping[str, str], on_ready: Callable[[], None] = lambda: None
 ) -> None:
     """Run both executors until SIGTERM or SIGINT. `operator` holds the variables of `OPERATOR_VARIABLES` and
-    `STORE_VARIABLES`, and those that the setting `credential_variables` names.
+    `STORE_VARIABLES`, and those that the setting `credential_variables` and `codex_variables` name.
 
     Raises `InvalidArgument` for a missing token, `ToolchainUnavailable` when children could execute no Python.
     """
@@ -90,14 +98,17 @@ async def run_pool(
                 remedy=f"Set {name} or {name}_FILE (`ameide token create`)",
             )
         await asyncio.to_thread(prepare, role.user(settings), logger.info, python=settings.child_python)
-    greeting = json.dumps(dict(operator)).encode()
+    # Codex's keys are the author's alone.
+    known = (*OPERATOR_VARIABLES, *STORE_VARIABLES, *settings.credential_variables)
+    shared = {name: value for name, value in operator.items() if name in known}
+    greetings = {Role.AUTHOR: dict(operator), Role.VERIFIER: shared}
     supervisor = Supervisor(
         [
             ChildProcess(
                 role.value,
                 [sys.executable, "-m", __spec__.name, role.value],
                 child_environment(settings, role),
-                greeting,
+                json.dumps(greetings[role]).encode(),
             )
             for role in Role
         ],
@@ -150,6 +161,7 @@ async def serve_role(
                 operator={name: operator[name] for name in OPERATOR_VARIABLES if name in operator},
                 store={name: operator[name] for name in STORE_VARIABLES if name in operator},
                 variables={name: operator[name] for name in settings.credential_variables if name in operator},
+                codex={name: operator[name] for name in codex_variables(settings) if name in operator},
                 say=logger.info,
             )
         )

@@ -37,6 +37,7 @@ class LocalRun:
         profile: Profile = Profile.TOOL,  # noqa: ARG002 part of the port; a person has one environment
         stdin: bytes = b"",
         reach: Reach = NOTHING_ELSE,  # noqa: ARG002 a person reaches what they reach
+        listen: Callable[[bytes], None] | None = None,
     ) -> CommandResult:
         """Run one command to its end; `profile` and `reach` make no difference here."""
         started = time.monotonic()
@@ -62,7 +63,7 @@ class LocalRun:
         timed_out = False
         try:
             async with asyncio.timeout(timeout):
-                await self._follow(process, stdin, log)
+                await self._follow(process, stdin, log, listen or self._say)
         except TimeoutError:
             timed_out = True
         finally:
@@ -72,13 +73,18 @@ class LocalRun:
         tail = log.read_bytes()[-16 * 1024 :].decode("utf-8", "replace")
         return CommandResult(process.returncode or 0, tail, log, time.monotonic() - started, timed_out)
 
-    async def _follow(self, process: asyncio.subprocess.Process, stdin: bytes, log: Path) -> None:
+    def _say(self, data: bytes) -> None:
+        for line in data.decode("utf-8", "replace").splitlines():
+            self.say(line)
+
+    async def _follow(
+        self, process: asyncio.subprocess.Process, stdin: bytes, log: Path, listen: Callable[[bytes], None]
+    ) -> None:
         if process.stdin is not None:
             process.stdin.write(stdin)
             process.stdin.close()
         with log.open("wb") as file:
             while process.stdout is not None and (data := await process.stdout.read(65536)):
                 file.write(data)
-                for line in data.decode("utf-8", "replace").splitlines():
-                    self.say(line)
+                listen(data)
         await process.wait()
