@@ -33,6 +33,7 @@ from ameide.events.parking import Parked
 from ameide.events.relay import Relay
 from ameide.events.wakeups import Wakeups
 from ameide.infra.object_store import ObjectStore
+from ameide.infra.redaction import Redactor
 from ameide.infra.roles import codex_variables
 from ameide.infra.runners.pool import run_pool
 from ameide.infra.settings import OPERATOR_VARIABLES, STORE_VARIABLES
@@ -78,7 +79,7 @@ def serve(roles: Sequence[str], settings: Settings, on_ready: Callable[[], None]
     unknown = sorted(set(roles) - set(ROLES))
     if unknown or not roles:
         raise InvalidArgument(f"unknown role {', '.join(unknown)}", field="ROLE", remedy=f"Choose of {' '.join(ROLES)}")
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, Redactor(config.secret_values(settings)).text)
     faults.arm(settings.crash_at)
     name = roles[0] if len(set(roles)) == 1 else "control"
     tracing.configure(settings.otlp_endpoint, settings.otlp_headers, f"ameide-{name}")
@@ -280,7 +281,7 @@ async def compare_rebuild(settings: Settings, tell: Callable[[int, int], None]) 
 
 def executor_pool(settings: Settings, on_ready: Callable[[], None]) -> None:
     """Run the worker pool, author and verifier, until SIGTERM or SIGINT."""
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, Redactor(config.secret_values(settings)).text)
     named = (*settings.credential_variables, *codex_variables(settings))
     operator = config.passed_through((*OPERATOR_VARIABLES, *STORE_VARIABLES, *named))
 

@@ -297,6 +297,11 @@ def _completed(found: Settings) -> Settings:
     return Settings(**cast("dict[str, Any]", known | values))
 
 
+def secret_values(settings: Settings) -> tuple[str, ...]:
+    """What the settings hold that must be shown nowhere."""
+    return tuple(value for entry in TABLE if entry.secret and (value := str(getattr(settings, entry.name))))
+
+
 def to_toml(values: Mapping[str, Path | str | int | tuple[str, ...]]) -> str:
     """A settings file with these values; `<name>_file` keys are allowed for secrets."""
     lines = ["# Written by `ameide up`; change the environment or your own AMEIDE_CONFIG instead.\n"]

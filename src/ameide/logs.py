@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from typing import cast
+
+from ameide.secret_shapes import masked
 
 _bound: ContextVar[dict[str, str] | None] = ContextVar("ameide_log_context", default=None)
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
@@ -25,6 +28,10 @@ def bound(**ids: str) -> Generator[None]:
 
 
 class _Json(logging.Formatter):
+    def __init__(self, mask: Callable[[str], str]) -> None:
+        super().__init__()
+        self._mask = mask
+
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
@@ -36,13 +43,24 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        shown = {name: self._shown(value) for name, value in line.items()}
+        return json.dumps(shown, default=str, ensure_ascii=False)
+
+    def _shown(self, value: object) -> object:
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, list | tuple):
+            return [self._mask(str(one)) for one in cast("Iterable[object]", value)]
+        return self._mask(str(value))
 
 
-def configure(level: str = "INFO") -> None:
-    """Send the program's own log to standard error as JSON; libraries from warnings up."""
+def configure(level: str = "INFO", mask: Callable[[str], str] = masked) -> None:
+    """Send the program's own log to standard error as JSON; libraries from warnings up.
+
+    `mask` takes secrets out of every text of a line; the default knows what credentials look like.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json())
+    handler.setFormatter(_Json(mask))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

@@ -111,6 +111,7 @@ class Bench:
 
     def __init__(self, double: WorkDouble, settings: ExecutorSettings, store: ObjectStore) -> None:
         self.double, self.settings, self.store = double, settings, store
+        self.objects = Path(settings.object_store.removeprefix("file://"))
 
     async def run(
         self, work: WorkRequest, *, script: str = "", patches: Path | None = None
@@ -195,6 +196,39 @@ async def test_what_a_coder_may_not_change_is_a_violation(
     assert identity in [finding.id for finding in result.findings]
     assert {finding.class_ for finding in result.findings} == {FindingClass.POLICY_VIOLATION}
     assert remote.head() == ""
+
+
+@pytest.mark.parametrize(
+    ("script", "identity"),
+    [
+        ("echo forge-password-1 >> orders.py", "secret:orders.py:2"),
+        ("printf 'a\nb forge-password-1' > 'new file.txt'", "secret:new file.txt:2"),
+        ("printf forge-password-1 | base64 >> orders.py", "secret:orders.py:2"),
+        ("printf 'x-access-token:forge-password-1' | base64 >> orders.py", "secret:orders.py:2"),
+        ("echo x > notes-forge-password-1.md", "secret:notes-[redacted].md:0"),
+        ("printf '\\0forge-password-1' > data.bin", "secret:data.bin:1"),
+    ],
+)
+async def test_a_secret_of_the_executor_is_never_pushed(
+    bench: Bench, remote: Remote, script: str, identity: str
+) -> None:
+    bench.settings = replace(bench.settings, credentials={"other": "x-access-token:forge-password-1"})
+    result = await bench.failure(agent_work(remote), script)
+    assert result.failure_code is FailureCode.POLICY_VIOLATION, result.summary
+    assert [finding.id for finding in result.findings] == [identity]
+    assert remote.head() == ""
+    stored = b"".join(file.read_bytes() for file in bench.objects.rglob("*") if file.is_file())
+    assert b"forge-password-1" not in stored
+    assert [file.name for file in bench.objects.rglob("change.patch")] == ["change.patch"]
+
+
+async def test_a_commit_message_holds_no_secret(bench: Bench, remote: Remote) -> None:
+    work = agent_work(remote)
+    assert work.inputs
+    work.inputs.requirement_title = "Use forge-password-1 and ghp_0123456789abcdefghijABCDEFGHIJ012345"
+    bench.settings = replace(bench.settings, credentials={"other": "x-access-token:forge-password-1"})
+    await bench.run(work, script="echo x >> orders.py")
+    assert git(remote.folder, "log", "-1", "--format=%s", BRANCH) == "Use [redacted] and [redacted]"
 
 
 async def test_allowed_paths_are_all_that_may_change(bench: Bench, remote: Remote) -> None:

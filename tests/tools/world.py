@@ -118,9 +118,10 @@ class World:
 
     async def _run(self, step: Step, work: WorkRequest, workspace: Workspace) -> WorkResult:
         self.last_work = work
-        live = LiveLog(Redactor(()), workspace.private / "work.log")
+        redactor = Redactor(self.settings.secrets())
+        live = LiveLog(redactor, workspace.private / "work.log")
         claim = f"claim{next(self._numbers)}"
-        evidence = EvidenceWriter(work, 1, claim, Redactor(()), workspace.read_file)
+        evidence = EvidenceWriter(work, 1, claim, redactor, workspace.read_file)
         children = Children(workspace, self.settings, live)
         repository = Git(workspace.private / "git", workspace.tree, work.repo_url)
         context = StepContext(
@@ -133,7 +134,7 @@ class World:
             repository,
             self.store,
             lambda _usage: None,
-            Redactor(()),
+            redactor,
         )
         try:
             return await step(context)

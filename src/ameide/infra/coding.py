@@ -15,6 +15,7 @@ from ameide.infra.coders.prompt import prompt
 from ameide.infra.git import CODER, GitFailed, LeaseRefused
 from ameide.infra.path_rules import violations
 from ameide.infra.push_failure import push_failed
+from ameide.infra.secrets_in_change import known
 from ameide.infra.steps import Step, StepContext, StepFailed
 from ameide_core_proto.transformation.work.v1.work_pb import (
     ActionKind,
@@ -124,13 +125,24 @@ async def _judge(ctx: StepContext, start: str, head: str, rules: PathRules) -> N
             f"The coder changed what it may not: {paths}. Nothing was pushed.",
             findings=findings,
         )
+    await refuse_secrets(ctx, start, head)
+
+
+async def refuse_secrets(ctx: StepContext, start: str, head: str) -> None:
+    """Raises `StepFailed(POLICY_VIOLATION)` when the change would put a secret of this executor into the repository."""
+    if findings := await known(ctx.git, start, head, ctx.redactor):
+        raise StepFailed(
+            FailureCode.POLICY_VIOLATION,
+            f"The change holds a secret of the executor in {len(findings)} places. Nothing was pushed.",
+            findings=findings,
+        )
 
 
 async def _commit(ctx: StepContext, start: str, report: CoderReport) -> str:
     inputs = ctx.work.inputs or WorkInputs()
     await ctx.git.git("update-ref", "--no-deref", "HEAD", start)
     return await ctx.git.commit_all(
-        f"{inputs.requirement_title or 'Implement the requirement'}\n\n{report.summary}",
+        ctx.redactor.text(f"{inputs.requirement_title or 'Implement the requirement'}\n\n{report.summary}"),
         {CHANGE_TRAILER: ctx.work.change_id, WORK_TRAILER: ctx.work.work_request_id},
         author=CODER,
     )

@@ -29,6 +29,8 @@ _TEXT = (
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _HEAD, _TAIL = 1 << 20, 3 << 20
+# Read beside a cut, so that it goes through no secret before that is looked for.
+_MARGIN = 16 << 10
 _ARTIFACTS, _CHECKS, _ARGUMENTS = 50, 5000, 100
 
 
@@ -37,9 +39,12 @@ def is_text(media_type: str) -> bool:
     return media_type.startswith(_TEXT) or media_type.endswith(("+json", "+xml"))
 
 
-def _bounded(text: bytes) -> bytes:
+def _shown(text: bytes, redactor: Redactor) -> bytes:
     left_out = len(text) - _HEAD - _TAIL
-    return text if left_out <= 0 else text[:_HEAD] + b"\n[%d bytes left out]\n" % left_out + text[-_TAIL:]
+    if left_out <= 0:
+        return redactor.data(text)
+    head, tail = redactor.data(text[: _HEAD + _MARGIN])[:_HEAD], redactor.data(text[-_TAIL - _MARGIN :])[-_TAIL:]
+    return head + b"\n[%d bytes left out]\n" % left_out + tail
 
 
 class EvidenceWriter:
@@ -77,7 +82,7 @@ class EvidenceWriter:
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} names no artifact: use letters, digits, '.', '_' and '-', at most 128 of them")
         if is_text(media_type):
-            data = self._redactor.data(_bounded(data))
+            data = _shown(data, self._redactor)
         self._data[name] = data
         self._artifacts[name] = EvidenceArtifact(
             name=name,
@@ -111,7 +116,8 @@ class EvidenceWriter:
     def describe(self, tool_name: str, tool_version: str, argv: Sequence[str], exit_code: int = 0) -> None:
         """Name the tool that did the work, as it was called."""
         called = [self._redactor.presentable(argument, 1000) for argument in argv][:_ARGUMENTS]
-        self._tool = (tool_name[:128], tool_version[:128], called, exit_code)
+        shown = self._redactor.presentable
+        self._tool = (shown(tool_name, 128), shown(tool_version, 128), called, exit_code)
 
     async def store(self, store: ObjectStore, guard: Callable[[], None]) -> None:
         """Store every artifact.

@@ -1,61 +1,59 @@
 """Takes secrets out of text before it is shown, hashed or stored.
 
-Two nets: the secret values that this executor knows, which are found wherever they appear, and the shapes that
-credentials have. A shape is only a guess, so it replaces the value and leaves the words around it readable. Every
-repetition in a shape is bounded: the text is hostile, and the time to read it must grow with its length alone.
+Two nets: the secret values that this executor knows, which are found wherever they appear and in the encodings that
+programs print them in, and what credentials look like (`ameide.secret_shapes`), which replaces the value and leaves
+the words around it readable.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections import Counter
-from collections.abc import Iterable
-from urllib.parse import quote
+import base64
+import json
+from collections.abc import Iterable, Iterator
+from html import escape
+from urllib.parse import quote, quote_plus
 
-MASK = "[redacted]"
+from ameide.secret_shapes import MASK, masked
 
-_SHAPES = (
-    re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)", re.DOTALL),
-    re.compile(r"(?<=://)[^\s/@:'\"]{0,256}+:[^\s/@'\"]{1,1024}+(?=@)"),
-    re.compile(r"(?<=[Bb]earer )[A-Za-z0-9._~+/=-]{8,}|(?<=BEARER )[A-Za-z0-9._~+/=-]{8,}"),
-    re.compile(r"(?<=[Bb]asic )[A-Za-z0-9+/=]{12,}"),
-    re.compile(r"\bameide_[a-z0-9-]{1,63}_[A-Za-z0-9-]{1,63}_[A-Za-z0-9_-]{8,}"),
-    re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
-    re.compile(r"\bgh[opsur]_[A-Za-z0-9]{20,}\b|\bgithub_pat_[A-Za-z0-9_]{20,}\b|\bglpat-[A-Za-z0-9_-]{16,}"),
-    re.compile(r"\bsk-[A-Za-z0-9_-]{16,}"),
-    re.compile(r"\bxox[abprs]-[A-Za-z0-9-]{10,}"),
-    re.compile(r"(?<![\w-])eyJ[\w-]{8,2048}+\.[\w-]{8,4096}+\.[\w-]{8,}"),
-    re.compile(r"\bpypi-[A-Za-z0-9_-]{32,}"),
-)
-_NAMES = r"secret|token|passw(?:or)?d|api[_-]?key|access[_-]?key|private[_-]?key|credential"
-_ASSIGNMENT = re.compile(rf"""(?i)((?:{_NAMES})[\w.-]{{0,64}}["']?\s{{0,8}}[:=]\s{{0,8}}["']?)([^\s"',;]{{8,}})""")
-_ENTROPY = 3.2
+__all__ = ["MASK", "Redactor"]
+
+_SHORTEST, _SHORTEST_ENCODED, _SHORTEST_LINE = 6, 8, 16
 
 
 class Redactor:
-    """Replaces the `secrets` it knows, and what looks like one, by ``[redacted]``."""
+    """Replaces the `secrets` it knows, and what looks like one, by ``[redacted]``.
+
+    A secret of fewer than 6 characters is not looked for: it would be found everywhere. Of one that has several lines,
+    each longer line is a secret of its own, since logs are read line by line.
+    """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._secrets: set[str] = set()
-        self._known: re.Pattern[str] | None = None
+        self._forms: set[str] = set()
+        self._known: list[str] = []
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
         """Know these as well from now on."""
-        self._secrets.update(secrets)
-        forms = {form for secret in self._secrets if len(secret) >= 6 for form in (secret, quote(secret, safe=""))}
-        self._known = (
-            re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))) if forms else None
-        )
+        values = {secret for secret in secrets if len(secret) >= _SHORTEST}
+        lines = {line for value in values for line in _lines(value)}
+        self._forms |= {form for value in values | lines for form in _forms(value)}
+        # The longest first: a short form may be a part of another one.
+        self._known = sorted(self._forms, key=lambda form: (-len(form), form))
 
     def text(self, text: str) -> str:
         """`text` without secrets; the same input always gives the same output."""
-        if self._known is not None:
-            text = self._known.sub(MASK, text)
-        for shape in _SHAPES:
-            text = shape.sub(MASK, text)
-        return _ASSIGNMENT.sub(_mask_assigned, text)
+        return masked(self.known_masked(text))
+
+    def known_masked(self, text: str) -> str:
+        """`text` without the secrets that are known by value."""
+        for form in self._known:
+            if form in text:
+                text = text.replace(form, MASK)
+        return text
+
+    def knows(self, text: str) -> bool:
+        """Whether a secret that is known by value stands in the text, plain or encoded."""
+        return any(form in text for form in self._known)
 
     def presentable(self, text: str, limit: int) -> str:
         """`text` without secrets as every reader takes it: valid Unicode, no NUL, at most `limit` characters."""
@@ -66,11 +64,36 @@ class Redactor:
         return self.text(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
-def _mask_assigned(match: re.Match[str]) -> str:
-    name, value = match.groups()
-    return f"{name}{MASK}" if _entropy(value) >= _ENTROPY else match.group(0)
+def _lines(value: str) -> Iterator[str]:
+    for line in value.splitlines():
+        # The frame of a key is no secret.
+        if len(line.strip()) >= _SHORTEST_LINE and not line.startswith("-----"):
+            yield line.strip()
 
 
-def _entropy(value: str) -> float:
-    """Bits a character. Words and code lie below 3.2, keys of some length above."""
-    return -sum(count / len(value) * math.log2(count / len(value)) for count in Counter(value).values())
+def _forms(value: str) -> Iterator[str]:
+    """The value, and how it looks in a URL, in JSON, in XML and HTML, in hexadecimal and in base64."""
+    yield value
+    data = value.encode("utf-8", "surrogateescape")
+    encoded = {
+        quote(data, safe=""),
+        quote(data),
+        quote_plus(data),
+        json.dumps(value)[1:-1],
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        escape(value),
+        escape(value, quote=False),
+        data.hex(),
+        data.hex().upper(),
+        *_base64(data),
+    }
+    yield from (form for form in encoded if len(form) >= _SHORTEST_ENCODED)
+
+
+def _base64(data: bytes) -> Iterator[str]:
+    """What stands in base64 wherever in a longer text the value begins: only what depends on no neighbour."""
+    for before, unsure in ((0, 0), (1, 2), (2, 3)):
+        whole = base64.b64encode(b"\0" * before + data).decode()
+        sure = whole[unsure : (before + len(data)) * 8 // 6]
+        yield sure
+        yield sure.replace("+", "-").replace("/", "_")

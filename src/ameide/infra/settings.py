@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from ameide.contracts import topics
 from ameide.infra.credentials import Credentials
@@ -52,6 +53,7 @@ STORE_VARIABLES = (
     "AWS_ALLOW_HTTP",
 )
 """Standard variables of an S3 object store."""
+_STORE_SECRETS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,20 @@ class ExecutorSettings:
     repeats: int = 6
 
     def secrets(self) -> tuple[str, ...]:
-        """Values that must not reach a log, an error or evidence, as they are now."""
+        """Values that must not reach a log, an error or evidence, nor a repository, as they are now."""
         collector = [header.partition("=")[2] for header in self.otlp_headers.split(",")]
-        values = [self.token, *self.credentials.secrets(), *self.store_options.values(), *collector]
-        parts = [part for value in values for part in (value, *value.split(":")) if len(part) >= 8]
+        store = [value for name, value in self.store_options.items() if name in _STORE_SECRETS]
+        operator = [_password(word) for value in self.operator_environment.values() for word in value.split()]
+        values = [self.token, *self.credentials.secrets(), *store, *operator, *collector]
+        # Of ``user:password`` the user is no secret.
+        parts = [part for value in values for part in (value, value.rpartition(":")[2]) if len(part) >= 8]
         return tuple(dict.fromkeys(parts))
+
+
+def _password(url: str) -> str:
+    """What a URL says after its user, or alone, before the host; empty for none."""
+    try:
+        parts = urlsplit(url)
+        return unquote(parts.password or parts.username or "")
+    except ValueError:
+        return ""

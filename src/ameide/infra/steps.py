@@ -124,7 +124,8 @@ class StepContext:
     """Everything a step may touch. `git` is the executor's own: its git folder lies where no child can reach it.
 
     `spend` takes what the work has used so far in all; the next heartbeat reports it. `redactor` is the attempt's own:
-    what it learns is kept out of the attempt's log, evidence and result.
+    what it knows is kept out of the attempt's log, evidence and result, and what a step hands on elsewhere (a commit
+    message, a pull request) goes through it.
     """
 
     work: WorkRequest

@@ -25,6 +25,7 @@ from ameide.infra.attempt import Steps
 from ameide.infra.coding import coding
 from ameide.infra.executor import Executor
 from ameide.infra.object_store import ObjectStore
+from ameide.infra.redaction import Redactor
 from ameide.infra.roles import Role, codex_variables, executor_settings
 from ameide.infra.settings import OPERATOR_VARIABLES, STORE_VARIABLES
 from ameide.infra.supervisor import READY, ChildProcess, Supervisor
@@ -165,6 +166,7 @@ async def serve_role(
                 say=logger.info,
             )
         )
+        logs.configure(settings.log_level, Redactor(own.secrets()).text)
         steps = Steps(STEPS, coding(regenerate_if_needed))
         async with Clients(own.address, own.token) as clients:
             executor = Executor(own, steps, clients, ObjectStore(own.object_store, own.store_options))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ameide.infra.coding import CHANGE_TRAILER, WORK_TRAILER, push
+from ameide.infra.coding import CHANGE_TRAILER, WORK_TRAILER, push, refuse_secrets
 from ameide.infra.git import IDENTITY
 from ameide.infra.steps import StepContext, StepFailed
 from ameide.infra.tools.findings import finding
@@ -46,6 +46,7 @@ async def commit_and_push(ctx: StepContext, start: str, subject: str) -> WorkRes
             summary=f"{subject}: nothing to change.",
             outputs=Outputs(commit_sha=start, branch=inputs_of(ctx).branch, base_sha=ctx.work.base_sha, unchanged=True),
         )
+    await refuse_secrets(ctx, start, commit)
     await _push(ctx, commit)
     return await _result(ctx, start, commit, f"{subject}: committed {commit[:12]}.")
 

@@ -146,7 +146,7 @@ def _target(ctx: StepContext) -> str:
 
 
 def _message(ctx: StepContext) -> str:
-    return f"Merge {inputs_of(ctx).requirement_title or ctx.work.change_id or 'the change'}"
+    return ctx.redactor.text(f"Merge {inputs_of(ctx).requirement_title or ctx.work.change_id or 'the change'}")
 
 
 def _moved(ctx: StepContext, main: str) -> StepFailed:

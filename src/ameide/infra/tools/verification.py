@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ameide.infra.checkout import check_out
 from ameide.infra.repo_config import CommitTree, RepoConfig, Suite
+from ameide.infra.secrets_in_change import likely
 from ameide.infra.steps import StepContext
 from ameide.infra.tools.generated import CHECK, drift, drift_finding
 from ameide.infra.tools.repository import checkout_of, config_at
@@ -80,5 +81,10 @@ async def _tests_since(
     files = changed_test_files(suite, changed)
     ctx.evidence.add_text("changed-tests.txt", "".join(f"{changed[path]} {path}\n" for path in files))
     sentence = f"Changed test files: {', '.join(files[:10])}{' …' if len(files) > 10 else ''}." if files else ""
-    findings = await weakened(base, head, changed, suite, report.cases)
-    return [*findings, *rewritten(during), *await tampering(base, head, changed, suite, config)], sentence
+    findings = [
+        *await weakened(base, head, changed, suite, report.cases),
+        *rewritten(during),
+        *await tampering(base, head, changed, suite, config),
+        *await likely(ctx.git, base_sha, commit_sha),
+    ]
+    return findings, sentence
