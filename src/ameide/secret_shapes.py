@@ -44,7 +44,11 @@ _LIKELY = (
     re.compile(r"(?<=[Bb]asic )[A-Za-z0-9+/=]{12,}"),
 )
 _NAMES = r"secret|token|passw(?:or)?d|api[_-]?key|access[_-]?key|private[_-]?key|credential"
-_ASSIGNMENT = re.compile(rf"""(?i)((?:{_NAMES})[\w.-]{{0,64}}["']?\s{{0,8}}[:=]\s{{0,8}}["']?)([^\s"',;]{{8,}})""")
+_ASSIGNMENT = re.compile(
+    rf"""(?i)((?:{_NAMES})[\w.-]{{0,64}}["']?\s{{0,8}}(?::=|[:=](?![:=]))\s{{0,8}}["']?)([^\s"',;()]{{8,}})"""
+)
+# A name of code stands for a value, it is none: `settings.api_token`, `DEFAULT_PASSWORD`, `accessToken`.
+_NAME_OF_CODE = re.compile(r"(?=.*(?:[._]|[a-z][A-Z]))[A-Za-z_$][A-Za-z_.$\[\]{}<>]*\Z")
 _ENTROPY = 3.2
 # The id of our own findings about secrets, `secret:<path>:<line>`.
 _PLACE = re.compile(r"[\w./\[\]-]+:\d+\Z")
@@ -121,9 +125,8 @@ def _between(text: str) -> Iterator[str]:
 
 def _assigned(match: re.Match[str]) -> str:
     name, value = match.groups()
-    if name == "secret:" and _PLACE.match(value):
-        return match.group(0)
-    return f"{name}{MASK}" if _entropy(value) >= _ENTROPY else match.group(0)
+    spared = _NAME_OF_CODE.match(value) or (name == "secret:" and _PLACE.match(value))
+    return match.group(0) if spared or _entropy(value) < _ENTROPY else f"{name}{MASK}"
 
 
 def _spared(text: str, run: str, start: int) -> bool:
@@ -152,20 +155,25 @@ def _random(run: str) -> bool:
     else:
         # One case alone, as in base 32 and 36: figures between letters tell, and words have vowels.
         random = count >= 24 and words <= 0.4 * count and turns >= 0.15 * count and numbers >= 3
-    return random and _entropy(text) >= _ENTROPY + 0.3 and not _text_in_base64(run)
+    if not random or _entropy(text) < _ENTROPY + 0.3:
+        return False
+    inside = _text_in_base64(run)
+    # Whoever packs up a text may have packed a credential in it.
+    return not inside or next(certain(inside), None) is not None or next(random_strings(inside), None) is not None
 
 
 def _readable(word: str) -> bool:
     return word.isdigit() or (_VOWEL.search(word) is not None and _CONSONANTS.search(word) is None)
 
 
-def _text_in_base64(run: str) -> bool:
+def _text_in_base64(run: str) -> str:
+    """The text that the run is when it is text in base64, else empty."""
     body = run.rstrip("=").replace("-", "+").replace("_", "/")
     try:
         data = base64.b64decode(body[: len(body) // 4 * 4])
     except binascii.Error:
-        return False
-    return len(data.translate(None, _PRINTABLE)) <= 0.3 * len(data)
+        return ""
+    return data.decode("latin-1") if len(data.translate(None, _PRINTABLE)) <= 0.3 * len(data) else ""
 
 
 def _entropy(value: str) -> float:

@@ -33,12 +33,13 @@ class Span:
 
 @dataclass
 class Collector:
-    """`received` grows as spans arrive; `paths` and `headers` are of the requests that brought them."""
+    """`received` grows as spans arrive; `paths`, `headers` and `bodies` are of the requests that brought them."""
 
     address: str
     received: list[Span] = field(default_factory=list[Span])
     paths: set[str] = field(default_factory=set[str])
     headers: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    bodies: list[bytes] = field(default_factory=list[bytes])
 
     def trace(self, trace_id: str) -> list[Span]:
         """The spans of one trace."""
@@ -57,6 +58,7 @@ def collecting() -> Generator[Collector]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             collector.paths.add(self.path)
+            collector.bodies.append(body)
             collector.headers.append({name.lower(): value for name, value in self.headers.items()})
             collector.received.extend(spans_of(ExportTraceServiceRequest.FromString(body)))
             answer = ExportTraceServiceResponse().SerializeToString()

@@ -94,6 +94,14 @@ def test_a_credential_is_told_by_its_form(text: str, kind: str) -> None:
     assert [found.kind for found in certain(text)] == [kind]
 
 
+def test_a_credential_in_a_text_in_base64_is_found() -> None:
+    for packed in (
+        b"user=ada token=ghp_0123456789abcdefghijABCDEFGHIJ012345",
+        b"key: Zk8vQ2mX9sLw4tRbZk8vQ2mX9sLw4tRb",
+    ):
+        assert masked(f"a {base64.b64encode(packed).decode()} b") == f"a {MASK} b"
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,7 +119,8 @@ class ExecutorSettings:
         """Values that must not reach a log, an error or evidence, nor a repository, as they are now."""
         collector = [header.partition("=")[2] for header in self.otlp_headers.split(",")]
         store = [value for name, value in self.store_options.items() if name in _STORE_SECRETS]
-        operator = [_password(word) for value in self.operator_environment.values() for word in value.split()]
+        words = [word for value in self.operator_environment.values() for word in re.split(r"[\s,|]+", value)]
+        operator = [_password(word) for word in words]
         values = [self.token, *self.credentials.secrets(), *store, *operator, *collector]
         # Of ``user:password`` the user is no secret.
         parts = [part for value in values for part in (value, value.rpartition(":")[2]) if len(part) >= 8]

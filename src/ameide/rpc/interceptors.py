@@ -14,7 +14,7 @@ from protobuf import Message
 
 from ameide.errors import AmeideError, Internal, PermissionDenied, Unauthenticated
 from ameide.logs import bound
-from ameide.rpc import validation
+from ameide.rpc import secrets_at_the_door, validation
 from ameide.rpc.mapping import to_connect
 from ameide.rpc.traces import attributes_of, is_traced
 from ameide.telemetry import tracing
@@ -96,6 +96,7 @@ class Door:
             message: object = request
             if isinstance(message, Message):
                 validation.check(cast("Message[Any]", message))
+                secrets_at_the_door.keep_out(ctx.method.service_name, caller.roles, cast("Message[Any]", message))
             reset = _caller.set(replace(caller, trace=trace) if trace else caller)
             try:
                 with bound(

@@ -10,6 +10,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from ameide.infra.credentials import Credentials
 from ameide.infra.evidence import EvidenceWriter
 from ameide.infra.live_log import LiveLog
 from ameide.infra.object_store import ObjectStore
@@ -27,6 +28,8 @@ from ameide_core_proto.transformation.work.v1.work_pb import WorkRequest
         ("ghp_0123456789abcdefghijABCDEFGHIJ012345", "[redacted]"),
         ("ameide_default_tok01_Zk8vQ2mX9sLw4tRb", "[redacted]"),
         ('"api_key": "Zk8vQ2mX9sLw4tRb"', '"api_key": "[redacted]"'),
+        ("password=correct-horse-battery", "password=[redacted]"),
+        ("token := 'Zk8vQ2mX9sLw4tRb'", "token := '[redacted]'"),
         ("DB_PASSWORD=Zk8vQ2mX9sLw4tRb next", "DB_PASSWORD=[redacted] next"),
         ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nafter", "[redacted]\nafter"),
         ("-----BEGIN PRIVATE KEY-----\nMIIE", "[redacted]"),
@@ -44,6 +47,11 @@ def test_shapes_of_credentials_are_masked(text: str, shown: str) -> None:
         "https://forge.example/a@b",
         "def secret_of(order): return order.secret",
         "sk-a",
+        "tests/test_token.py::test_a_token_expires_after_a_day",
+        "token := os.Getenv(name)",
+        "password = settings.forge_password",
+        "if token == expected_value_of_it:",
+        "accessToken: PersonalAccessToken,",
     ],
 )
 def test_ordinary_words_stay(text: str) -> None:
@@ -149,7 +157,7 @@ def test_what_an_executor_holds_is_secret_also_the_headers_of_its_collector() ->
         forge="",
         python=Path("python3"),
         search_path=(),
-        credentials={"orders-forge": "x-access-token:forge-password"},
+        credentials=Credentials(variables={"orders-forge": "x-access-token:forge-password"}),
         operator_environment={"PIP_EXTRA_INDEX_URL": "https://ada:index%2Fpassword@index.example/simple"},
         store_options={"aws_region": "eu-central-1", "aws_secret_access_key": "of-the-object-store"},
         otlp_headers="x-team=a,x-key=0123456789abcdef",
