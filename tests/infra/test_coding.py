@@ -41,6 +41,7 @@ diff --git a/orders.py b/orders.py
 +def cancel(order):
 +    orders.pop(order)
 """
+LEAKED = Credentials(variables={"other": "x-access-token:forge-password-1"})
 
 
 def git(folder: Path, *args: str) -> str:
@@ -213,7 +214,9 @@ async def test_what_a_coder_may_not_change_is_a_violation(
 async def test_a_secret_of_the_executor_is_never_pushed(
     bench: Bench, remote: Remote, script: str, identity: str
 ) -> None:
-    bench.settings = replace(bench.settings, credentials=Credentials(variables={"other": "x-access-token:forge-password-1"}))
+    bench.settings = replace(
+        bench.settings, credentials=Credentials(variables={"other": "x-access-token:forge-password-1"})
+    )
     result = await bench.failure(agent_work(remote), script)
     assert result.failure_code is FailureCode.POLICY_VIOLATION, result.summary
     assert [finding.id for finding in result.findings] == [identity]
@@ -227,7 +230,9 @@ async def test_a_commit_message_holds_no_secret(bench: Bench, remote: Remote) ->
     work = agent_work(remote)
     assert work.inputs
     work.inputs.requirement_title = "Use forge-password-1 and ghp_0123456789abcdefghijABCDEFGHIJ012345"
-    bench.settings = replace(bench.settings, credentials=Credentials(variables={"other": "x-access-token:forge-password-1"}))
+    bench.settings = replace(
+        bench.settings, credentials=Credentials(variables={"other": "x-access-token:forge-password-1"})
+    )
     await bench.run(work, script="echo x >> orders.py")
     assert git(remote.folder, "log", "-1", "--format=%s", BRANCH) == "Use [redacted] and [redacted]"
 
