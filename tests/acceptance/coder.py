@@ -6,11 +6,13 @@ The hostile acts leave a mark in the folder `marks` beside this file wherever so
 """
 
 import ast
+import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 MARKS = Path(__file__).parent / "marks"
@@ -47,6 +49,13 @@ def git(*argv: str) -> None:
 
 def remark() -> None:
     append("NOTES.md", "A remark of the coder.\n")
+
+
+def change_package(ecosystem: str) -> None:
+    """Writes the files that the test laid beside this one for a published package."""
+    changes = json.loads(Path(__file__).with_name("changes.json").read_text(encoding="utf-8"))
+    for path, text in changes[ecosystem].items():
+        write(path, text)
 
 
 def break_shipping() -> None:
@@ -228,6 +237,7 @@ ACTS = {
     "remark": remark,
     "green": lambda: write("tests/test_added.py", "def test_added():\n    assert True\n"),
     "nothing": lambda: None,
+    **{f"change {name}": partial(change_package, name) for name in ("python", "go", "node", "maven")},
     "conflict": lambda: conflict("the coder"),
     "conflict too": lambda: conflict("another coder"),
     "delete the failing tests": delete_the_failing_tests,
