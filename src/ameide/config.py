@@ -99,6 +99,11 @@ class Settings:
     author_slots: int = _setting(1, "Works that the author executor runs at the same time.")
     verifier_slots: int = _setting(1, "Works that the verifier executor runs at the same time.")
     child_python: str = _setting("", "An interpreter that the children may execute. Default: found or copied.")
+    child_path: str = _setting(
+        "/usr/local/go/bin:/usr/local/node/bin:/usr/local/maven/bin",
+        "Folders with the tools of the repositories (Go, Node, Maven), separated by colons. They follow the system's "
+        "own in the children's search path; those that aren't there are passed over.",
+    )
     coder_command: tuple[str, ...] = _setting(
         (), "Command line of the coder `command`: the prompt comes on standard input, the working tree is changed."
     )

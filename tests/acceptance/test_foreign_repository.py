@@ -1,4 +1,4 @@
-"""Repositories that nobody wrote for ameide: a published package of each ecosystem, without `ameide.yaml` and gitops."""
+"""Repositories that nobody wrote for ameide: a published package of each ecosystem, without `ameide.yaml`."""
 
 import json
 from pathlib import Path
@@ -32,25 +32,32 @@ def remote_of(installation: Installation, ecosystem: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def changes(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def chosen(request: pytest.FixtureRequest) -> list[str]:
+    """The ecosystems of the tests that were chosen."""
+    items = [item for item in request.session.items if item.path == Path(__file__)]
+    return [name for name in ECOSYSTEMS if any(f"[{name}]" in item.name for item in items)]
+
+
+@pytest.fixture(scope="module")
+def changes(installation: Installation, tmp_path_factory: pytest.TempPathFactory, chosen: list[str]) -> dict[str, str]:
     """A change of each package, all started before any is waited for."""
     folder = tmp_path_factory.mktemp("packages")
     (installation.state_dir / "changes.json").write_text(
         json.dumps({package.ecosystem: dict(package.change) for package in PACKAGES.values()}), encoding="utf-8"
     )
-    for package in PACKAGES.values():
-        make_remote(installation, package, folder)
+    for ecosystem in chosen:
+        make_remote(installation, PACKAGES[ecosystem], folder)
     return {
         ecosystem: installation.start_change(f"foreign-{ecosystem}", f"act: change {ecosystem}", coder="command")
-        for ecosystem in ECOSYSTEMS
+        for ecosystem in chosen
     }
 
 
 @pytest.fixture(scope="module")
 def doomed(installation: Installation, changes: dict[str, str]) -> dict[str, str]:
     """Another change of each package, once a person broke main."""
-    for ecosystem, package in PACKAGES.items():
-        bare, (path, right, wrong) = remote_of(installation, ecosystem), package.red
+    for ecosystem in changes:
+        bare, (path, right, wrong) = remote_of(installation, ecosystem), PACKAGES[ecosystem].red
         assert installation.run_of(changes[ecosystem])["status"] != "RUN_STATUS_OPEN"
         good = git(bare, "show", f"main:{path}") + "\n"
         assert right in good
@@ -58,7 +65,7 @@ def doomed(installation: Installation, changes: dict[str, str]) -> dict[str, str
         person_commits(bare, clone, {path: good.replace(right, wrong, 1)})
     return {
         ecosystem: installation.start_change(f"foreign-{ecosystem}", "act: remark", coder="command")
-        for ecosystem in ECOSYSTEMS
+        for ecosystem in changes
     }
 
 

@@ -1,7 +1,7 @@
 """The environment of a child, built from nothing by allowlist: a variable that isn't named here does not reach it.
 
 TOOL and CODER: PATH, HOME, TMPDIR, LANG, USER, LOGNAME, PYTHONDONTWRITEBYTECODE, AMEIDE_WORKSPACE, and what the step
-itself adds. VERIFY: those, UV_SYSTEM_CERTS, and the operator's proxy, CA and package-index settings
+itself adds. VERIFY: those, UV_SYSTEM_CERTS, MAVEN_OPTS, and the operator's proxy, CA and package-index settings
 (`settings.OPERATOR_VARIABLES`).
 """
 
@@ -38,7 +38,9 @@ def environment(
         MARKER: str(workspace.root),
     }
     if profile is Profile.VERIFY:
+        # Java takes its user's folder from the system's list of users, where the children's user is not.
+        java = f"{settings.operator_environment.get('MAVEN_OPTS', '')} -Duser.home={workspace.home}".strip()
         allowed = {name: value for name, value in settings.operator_environment.items() if name in OPERATOR_VARIABLES}
         # The machine's own trust store: an operator's CA counts without further settings.
-        return {"UV_SYSTEM_CERTS": "true", **allowed, **base, **extra, MARKER: base[MARKER]}
+        return {"UV_SYSTEM_CERTS": "true", **allowed, "MAVEN_OPTS": java, **base, **extra, MARKER: base[MARKER]}
     return {**base, **extra, MARKER: base[MARKER]}

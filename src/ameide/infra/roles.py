@@ -82,7 +82,7 @@ def executor_settings(
         registry=str(settings.registry_root),
         forge=str(settings.forge_root),
         python=toolchain.python,
-        search_path=toolchain.search_path,
+        search_path=(*toolchain.search_path, *tool_folders(settings.child_path)),
         user=user,
         slots=role.slots(settings),
         credentials=Credentials(settings.credentials_dir, variables),
@@ -117,3 +117,9 @@ def codex_variables(settings: Settings) -> tuple[str, ...]:
     except CredentialsMissing:
         # Whoever runs Codex is told.
         return ()
+
+
+def tool_folders(child_path: str) -> tuple[Path, ...]:
+    """Those of the folders that are there, absolute."""
+    named = (Path(folder).expanduser() for folder in child_path.split(os.pathsep) if folder.strip())
+    return tuple(folder for folder in named if folder.is_absolute() and folder.is_dir())

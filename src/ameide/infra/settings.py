@@ -36,12 +36,18 @@ OPERATOR_VARIABLES = (
     "http_proxy",
     "no_proxy",
     "npm_config_registry",
+    "npm_config_cafile",
+    "npm_config_strict_ssl",
     "GOPROXY",
     "GONOSUMDB",
     "GONOSUMCHECK",
     "GOSUMDB",
     "GOPRIVATE",
     "GOFLAGS",
+    "GONOPROXY",
+    "JAVA_HOME",
+    "MAVEN_OPTS",
+    "MAVEN_ARGS",
 )
 """Variables of the operator that a verify child gets besides its own; the coder's child gets none of them."""
 

@@ -160,7 +160,8 @@ def _copy_environment(base: Path, shared: Path, account: Account) -> Path:
             ignore=lambda _folder, names: NOT_FOR_CHILDREN & set(names),
         )
     for script in sorted(scripts.iterdir()):
-        if script.is_file() and not script.name.startswith(("python", "activate", "Activate")):
+        ours = script.name.startswith(("python", "activate", "Activate")) or script.name in NOT_FOR_CHILDREN
+        if script.is_file() and not ours:
             _copy_script(script, partial / "bin" / script.name, copy / "bin", account)
     # Console scripts name their interpreter by whichever of these names pip was run with.
     for name in ("python", "python3", f"python{sys.version_info.major}.{sys.version_info.minor}"):

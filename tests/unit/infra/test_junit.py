@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ameide.infra.tools.junit import MAX_CASES, JUnitRefused, Verdict, executed, read_junit
+from ameide.infra.tools.cases import MAX_CASES, Files, ReportRefused, Verdict, executed
+from ameide.infra.tools.junit import read_junit
 
 PATHS = ["tests/test_a.py", "test_b.py"]
 
@@ -24,17 +25,19 @@ def report(cases: str) -> bytes:
     ],
 )
 def test_ids_are_stable_and_lead_to_the_file(case: str, id: str) -> None:
-    assert [found.id for found in read_junit(report(case), PATHS)] == [id]
+    assert [found.id for found in read_junit(report(case), Files.of(PATHS))] == [id]
 
 
 def test_the_worst_verdict_of_a_test_counts() -> None:
     twice = '<testcase name="t"/><testcase name="t"><error message="teardown">trace</error></testcase>'
-    (case,) = read_junit(report(twice), PATHS)
+    (case,) = read_junit(report(twice), Files.of(PATHS))
     assert (case.verdict, case.message) == (Verdict.FAILED, "teardown\ntrace")
 
 
 def test_a_skipped_test_has_not_run() -> None:
-    cases = read_junit(report('<testcase name="a"/><testcase name="b"><skipped message="no"/></testcase>'), PATHS)
+    cases = read_junit(
+        report('<testcase name="a"/><testcase name="b"><skipped message="no"/></testcase>'), Files.of(PATHS)
+    )
     assert executed(cases) == 1
 
 
@@ -55,5 +58,5 @@ def test_a_skipped_test_has_not_run() -> None:
     ],
 )
 def test_what_no_runner_writes_is_refused(data: bytes, why: str) -> None:
-    with pytest.raises(JUnitRefused, match=why):
-        read_junit(data, PATHS)
+    with pytest.raises(ReportRefused, match=why):
+        read_junit(data, Files.of(PATHS))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ameide.infra.repo_config import ConfigError, parse
-from ameide.infra.repo_config.detect import detect
+from ameide.infra.repo_config.detecting import detect
 
 VERIFY = "verify: {suites: {default: {run: [x], junit: y}}}\n"
 
@@ -41,9 +41,9 @@ async def install(files: dict[str, str]) -> tuple[str, ...]:
     async def read(path: str) -> bytes | None:
         return files[path].encode() if path in files else None
 
-    config = await detect(sorted(files), read)
-    assert config is not None
-    argv = config.setup[1]
+    found = await detect(sorted(files), read)
+    assert found is not None
+    argv = found.config.setup[1]
     return argv[argv.index("pytest") + 1 :]
 
 

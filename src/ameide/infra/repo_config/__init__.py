@@ -4,7 +4,7 @@ What is *allowed* is policy, never here.
 """
 
 from ameide.infra.repo_config.load import CONFIG_FILE, ConfigError, parse
-from ameide.infra.repo_config.model import Build, Generate, RepoConfig, Smoke, Suite
+from ameide.infra.repo_config.model import Build, Generate, Output, RepoConfig, Smoke, Suite
 from ameide.infra.repo_config.tree import CommitTree, FolderTree, Tree, configuration
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "ConfigError",
     "FolderTree",
     "Generate",
+    "Output",
     "RepoConfig",
     "Smoke",
     "Suite",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import yaml
 
 from ameide.errors import InvalidArgument
-from ameide.infra.repo_config.model import TEST_FILES, Build, Generate, RepoConfig, Smoke, Suite
+from ameide.infra.repo_config.model import TEST_FILES, Build, Generate, Output, RepoConfig, Smoke, Suite
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -125,7 +125,15 @@ def _commands(run: list[list[str]]) -> tuple[tuple[str, ...], ...]:
 
 def _suite(name: str, suite: Document) -> Suite:
     tests = tuple(suite.get("tests", TEST_FILES))
-    return Suite(name, tuple(suite["run"]), suite["junit"], suite.get("timeout", 900), tests)
+    return Suite(
+        name,
+        tuple(suite["run"]),
+        suite.get("junit", ""),
+        suite.get("timeout", 900),
+        suite.get("silent_for", 0),
+        Output(suite["output"]) if "output" in suite else None,
+        tests,
+    )
 
 
 def _generate(generate: Document) -> Generate:

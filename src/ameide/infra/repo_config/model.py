@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from ameide.infra.path_rules import matches
 
 Argv = tuple[str, ...]
 
-TEST_FILES = ("**/tests/**", "**/test/**", "**/testing/**", "**/test_*.py", "**/*_test.py", "**/conftest.py")
+TEST_FILES = (
+    "**/tests/**",
+    "**/test/**",
+    "**/testing/**",
+    "**/__tests__/**",
+    "**/testdata/**",
+    "**/spec/**",
+    "**/test_*.py",
+    "**/*_test.py",
+    "**/conftest.py",
+    "**/*_test.go",
+    "**/*.test.*",
+    "**/*.spec.*",
+    "**/test.*s",
+)
 """What counts as a test file where a suite names none."""
 
 
@@ -30,14 +45,28 @@ class Generate:
         return any(matches(pattern, path) for pattern in self.outputs)
 
 
+class Output(StrEnum):
+    """What a suite prints where it writes no JUnit file: the JSON of `go test` or Jest, the Test Anything Protocol."""
+
+    GO_JSON = "go-json"
+    JEST_JSON = "jest-json"
+    TAP = "tap"
+
+
 @dataclass(frozen=True)
 class Suite:
-    """One test suite: `run` writes the JUnit file `junit` within `timeout`."""
+    """One test suite: within `timeout`, `run` writes the JUnit files that the path or glob `junit` names, or prints
+    `output`.
+
+    `silent_for` bounds the seconds without any output, 0 for no bound.
+    """
 
     name: str
     run: Argv
-    junit: str
+    junit: str = ""
     timeout: int = 900
+    silent_for: int = 0
+    output: Output | None = None
     tests: tuple[str, ...] = TEST_FILES
 
     def is_test(self, path: str) -> bool:
@@ -83,3 +112,8 @@ class RepoConfig:
     smoke: Smoke | None = None
     component: str = ""
     detected: bool = False
+
+    @property
+    def command(self) -> str:
+        """The command of the default suite, to be shown."""
+        return " ".join(self.suites["default"].run) if "default" in self.suites else ""

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from ameide.infra.git import Git
-from ameide.infra.repo_config.detect import detect
+from ameide.infra.repo_config.detecting import detect
 from ameide.infra.repo_config.load import CONFIG_FILE, ConfigError, parse
 from ameide.infra.repo_config.model import RepoConfig
 
@@ -65,7 +65,7 @@ class FolderTree:
 
 
 async def configuration(tree: Tree) -> RepoConfig:
-    """The tree's `ameide.yaml`, or what its Python project says.
+    """The tree's `ameide.yaml`, or what its project says.
 
     Raises `ConfigError` when it is malformed, or nothing is known.
     """
@@ -75,11 +75,11 @@ async def configuration(tree: Tree) -> RepoConfig:
             return parse(text.decode())
         except UnicodeDecodeError as error:
             raise ConfigError("is not UTF-8 text", field=CONFIG_FILE, remedy="Save it as UTF-8.") from error
-    detected = await detect(await tree.paths(), tree.read)
-    if detected is None:
+    found = await detect(await tree.paths(), tree.read)
+    if found is None:
         raise ConfigError(
-            "the repository has none, and no Python project with tests was found",
+            "the repository has none, and no Python, Go, Node or Maven project with tests was found at its root",
             field=CONFIG_FILE,
             remedy="Add one with `version: 1` and `verify.suites.default` with `run` and `junit`.",
         )
-    return detected
+    return found.config

@@ -6,73 +6,29 @@ to find something red: a green verdict also needs the exit code (`ameide.infra.t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
 from xml.parsers import expat
 
-MAX_BYTES = 32 * 1024 * 1024
-MAX_CASES = 100_000
+from ameide.infra.tools.cases import MAX_BYTES, MAX_CASES, MAX_TEXT, Files, ReportRefused, TestCase, Verdict
+
 MAX_DEPTH = 30
-MAX_TEXT = 4000
 
 
-class Verdict(IntEnum):
-    """How a test ended; the highest one counts when a test is reported more than once."""
-
-    SKIPPED = 1
-    PASSED = 2
-    FAILED = 3
-
-
-@dataclass
-class TestCase:
-    """One test. `id` is ``file::class::name`` where the file is known, else ``classname::name``."""
-
-    __test__ = False
-
-    id: str
-    verdict: Verdict = Verdict.PASSED
-    message: str = ""
-    seconds: float = 0.0
-
-
-class JUnitRefused(Exception):
-    """The file is no JUnit report that can be trusted; the message says why."""
-
-
-def read_junit(data: bytes, paths: Iterable[str]) -> list[TestCase]:
-    """The test cases in the order of the report, each id once.
-
-    `paths` are the repository's files. Raises `JUnitRefused`.
-    """
+def read_junit(data: bytes, files: Files) -> list[TestCase]:
+    """The test cases in the order of the report, each id once. Raises `ReportRefused`."""
     if len(data) > MAX_BYTES:
-        raise JUnitRefused(f"it has {len(data)} bytes, more than {MAX_BYTES}")
-    reader = _Reader(frozenset(paths))
+        raise ReportRefused(f"it has {len(data)} bytes, more than {MAX_BYTES}")
+    reader = _Reader(files)
     try:
         reader.parse(data)
     except expat.ExpatError as error:
-        raise JUnitRefused(f"it is no well-formed XML ({error})") from error
+        raise ReportRefused(f"it is no well-formed XML ({error})") from error
     return list(reader.cases.values())
-
-
-def node_id(file: str, classname: str, name: str, paths: frozenset[str]) -> str:
-    """The stable id of a test: pytest's node id where the class name leads to a file of the repository."""
-    if file in paths:
-        module = file.removesuffix(".py").replace("/", ".")
-        rest = classname.removeprefix(module).strip(".") if classname.startswith(module) else ""
-        return "::".join([file, *filter(None, rest.split(".")), name])
-    parts = classname.split(".") if classname else []
-    for length in range(len(parts), 0, -1):
-        candidate = "/".join(parts[:length]) + ".py"
-        if candidate in paths:
-            return "::".join([candidate, *parts[length:], name])
-    return f"{classname}::{name}" if classname else name
 
 
 @dataclass
 class _Reader:
-    paths: frozenset[str]
+    files: Files
     cases: dict[str, TestCase] = field(default_factory=dict[str, TestCase])
     _depth: int = 0
     _case: TestCase | None = None
@@ -90,17 +46,17 @@ class _Reader:
         parser.Parse(data, True)
 
     def _refuse_doctype(self, *_declaration: object) -> None:
-        raise JUnitRefused("it declares a document type or an entity, which no JUnit report needs")
+        raise ReportRefused("it declares a document type or an entity, which no JUnit report needs")
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise JUnitRefused(f"its elements nest deeper than {MAX_DEPTH}")
+            raise ReportRefused(f"its elements nest deeper than {MAX_DEPTH}")
         if self._depth == 1 and name not in {"testsuites", "testsuite"}:
-            raise JUnitRefused(f"its root is <{name[:40]}>, not <testsuites> or <testsuite>")
+            raise ReportRefused(f"its root is <{name[:40]}>, not <testsuites> or <testsuite>")
         if name == "testcase":
             if len(self.cases) >= MAX_CASES:
-                raise JUnitRefused(f"it has more than {MAX_CASES} test cases")
+                raise ReportRefused(f"it has more than {MAX_CASES} test cases")
             self._case = self._new_case(attributes)
         elif self._case is not None and name in {"failure", "error", "skipped"}:
             self._case.verdict = (
@@ -119,7 +75,7 @@ class _Reader:
             seconds = min(max(float(attributes.get("time", "0")), 0.0), 1e6)
         except ValueError:
             seconds = 0.0
-        return TestCase(node_id(file, classname, name, self.paths)[:512] or "unnamed", seconds=seconds)
+        return TestCase(self.files.node_id(file, classname, name)[:512] or "unnamed", seconds=seconds)
 
     def _end(self, name: str) -> None:
         self._depth -= 1
@@ -136,8 +92,3 @@ class _Reader:
     def _characters(self, data: str) -> None:
         if self._listening and len(self._text) < 10_000:
             self._text.append(data)
-
-
-def executed(cases: Sequence[TestCase]) -> int:
-    """How many tests really ran."""
-    return sum(case.verdict is not Verdict.SKIPPED for case in cases)

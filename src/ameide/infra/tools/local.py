@@ -23,7 +23,7 @@ from ameide.infra.steps import Profile, StepFailed
 from ameide.infra.tools.commands import run_all
 from ameide.infra.tools.generated import CHECK, drift, drift_finding, snapshot
 from ameide.infra.tools.local_run import LocalRun
-from ameide.infra.tools.repository import UV_ENVIRONMENT, Checkout
+from ameide.infra.tools.repository import TOOL_ENVIRONMENT, Checkout
 from ameide.infra.tools.scaffold import CHANGE_ID, REQUIREMENT_FILE
 from ameide.infra.tools.suite import run_suite, suite_of
 from ameide_core_proto.transformation.work.v1.work_pb import CheckResult, CheckStatus, FailureCode, Finding
@@ -89,7 +89,7 @@ async def run_locally(
         return LocalReport(verb, BAD_CONFIG, str(error))
     with tempfile.TemporaryDirectory(prefix="ameide-") as logs:
         run = LocalRun(_with_our_tools(environment), say, Path(logs))
-        checkout = Checkout(folder, run, say, _read, UV_ENVIRONMENT)
+        checkout = Checkout(folder, run, say, _read, TOOL_ENVIRONMENT)
         try:
             match verb:
                 case Verb.SCAFFOLD:

@@ -11,7 +11,15 @@ from ameide.infra.repo_config import CommitTree, ConfigError, RepoConfig, config
 from ameide.infra.steps import RunCommand, StepContext, StepFailed
 from ameide_core_proto.transformation.work.v1.work_pb import FailureCode, WorkInputs
 
-UV_ENVIRONMENT = {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
+TOOL_ENVIRONMENT = {
+    "UV_PYTHON_DOWNLOADS": "never",
+    "UV_NO_PROGRESS": "1",
+    "GOTOOLCHAIN": "local",
+    "npm_config_update_notifier": "false",
+}
+"""No tool fetches another version of itself, or of what it runs."""
+
+NO_VCS = "-buildvcs=false"
 PIP_TO_UV = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX", "PIP_FIND_LINKS": "UV_FIND_LINKS"}
 
 
@@ -51,9 +59,11 @@ def checkout_of(ctx: StepContext) -> Checkout:
 
 
 def package_environment(operator: Mapping[str, str]) -> dict[str, str]:
-    """Settings of pip repeated in uv's words, where uv's own are not set."""
+    """What keeps tools quiet and as installed, and settings of pip in uv's words, where uv's own are not set."""
     translated = {uv: operator[pip] for pip, uv in PIP_TO_UV.items() if pip in operator and uv not in operator}
-    return UV_ENVIRONMENT | translated
+    # The history belongs to the executor, so the children's Go cannot read it.
+    flags = " ".join(filter(None, [operator.get("GOFLAGS"), NO_VCS]))
+    return TOOL_ENVIRONMENT | {"GOFLAGS": flags} | translated
 
 
 async def config_at(ctx: StepContext, commit_sha: str) -> RepoConfig:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ameide.errors import AmeideError
 from ameide.infra.repo_config import RepoConfig, Suite
 from ameide.infra.steps import CommandResult, Profile, StepFailed
+from ameide.infra.tools.cases import Files, ReportRefused, TestCase, Verdict, executed
 from ameide.infra.tools.commands import run_all
 from ameide.infra.tools.findings import finding
-from ameide.infra.tools.junit import JUnitRefused, TestCase, Verdict, executed, read_junit
+from ameide.infra.tools.reports import Report
 from ameide.infra.tools.repository import Checkout
 from ameide_core_proto.transformation.work.v1.work_pb import (
     CheckResult,
@@ -74,8 +74,8 @@ async def run_suite(checkout: Checkout, config: RepoConfig, suite: Suite, paths:
     if failed is not None:
         problem = _suite_finding(f"setup:{failed.number}", f"Setting up the tests failed: {failed}")
         return SuiteReport(failed.exit_code or 1, f"The set-up of suite {suite.name} failed.", findings=[problem])
-    report = checkout.root / suite.junit
-    before = _identity(report)
+    report = Report(checkout, suite)
+    files = Files.of(paths, str(checkout.root))
     checkout.log(f"$ {' '.join(suite.run)}")
     result = await checkout.run(
         suite.run, cwd=checkout.root, env=checkout.environment, timeout=suite.timeout, profile=Profile.VERIFY
@@ -86,30 +86,31 @@ async def run_suite(checkout: Checkout, config: RepoConfig, suite: Suite, paths:
         )
         return SuiteReport(result.exit_code or 1, f"Suite {suite.name} ran out of time.", findings=[problem])
     try:
-        if _identity(report) == before:
-            raise JUnitRefused(
-                "it is missing" if before is None else "it was there before the suite ran and is unchanged"
-            )
-        data = checkout.read(report)
-        cases = read_junit(data, paths)
-    except (JUnitRefused, AmeideError, OSError) as error:
+        cases, data = report.read(result, files)
+    except (ReportRefused, AmeideError, OSError) as error:
         tail = result.output_tail[-_TAIL:]
-        what = f"{suite.junit} cannot be trusted: {error}. The suite exited {result.exit_code}: {tail}"
+        what = f"{report.name} cannot be trusted: {error}. The suite exited {result.exit_code}: {tail}"
         return SuiteReport(
             result.exit_code or 1,
-            f"Suite {suite.name} exited {result.exit_code} without a JUnit report.",
-            findings=[_suite_finding(f"suite:{suite.name}", what, f"Have the suite write {suite.junit} as JUnit XML.")],
+            f"Suite {suite.name} exited {result.exit_code} without a report that can be read.",
+            findings=[_suite_finding(f"suite:{suite.name}", what, _how_to_report(suite))],
         )
-    return _judged(suite, result, cases, data)
+    return _judged(suite, result, cases, data, files)
 
 
-def _judged(suite: Suite, result: CommandResult, cases: Sequence[TestCase], junit: bytes) -> SuiteReport:
+def _how_to_report(suite: Suite) -> str:
+    if suite.junit:
+        return f"Have the suite write {suite.junit} as JUnit XML."
+    return f"Run `{' '.join(suite.run)}` in the repository and read its output."
+
+
+def _judged(suite: Suite, result: CommandResult, cases: Sequence[TestCase], junit: bytes, files: Files) -> SuiteReport:
     failures = [case for case in cases if case.verdict is Verdict.FAILED]
     ran = executed(cases)
     skipped = len(cases) - ran
     counts = f"{ran - len(failures)} passed, {len(failures)} failed, {skipped} skipped"
     summary = f"Suite {suite.name}: {counts}, exit code {result.exit_code}."
-    findings = [_test_finding(case) for case in failures]
+    findings = [_test_finding(case, files) for case in failures]
     if not failures and result.exit_code:
         what = f"No test is reported as failed, but the suite exited {result.exit_code}: {result.output_tail[-_TAIL:]}"
         findings.append(_suite_finding(f"suite:{suite.name}", what))
@@ -124,15 +125,14 @@ def _judged(suite: Suite, result: CommandResult, cases: Sequence[TestCase], juni
     return SuiteReport(result.exit_code, summary, cases, findings, junit)
 
 
-def _test_finding(case: TestCase) -> Finding:
-    path = case.id.partition("::")[0]
+def _test_finding(case: TestCase, files: Files) -> Finding:
     return finding(
         FindingClass.TEST_FAILURE,
         case.id,
         f"{case.id} failed: {case.message.strip()}",
         why="A change is accepted only when every test passes.",
         steps=["Make the test pass by correcting the implementation, not the test."],
-        location=path if path.endswith(".py") else "",
+        location=files.place(case),
     )
 
 
@@ -147,11 +147,3 @@ def _suite_finding(
         steps=[step],
         where=WhereToFix.IMPLEMENTATION,
     )
-
-
-def _identity(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.lstat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size

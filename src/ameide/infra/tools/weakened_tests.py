@@ -16,8 +16,8 @@ from posixpath import basename
 
 from ameide.infra.repo_config import Suite
 from ameide.infra.repo_config.tree import Tree
+from ameide.infra.tools.cases import TestCase, Verdict
 from ameide.infra.tools.findings import finding
-from ameide.infra.tools.junit import TestCase, Verdict
 from ameide.infra.tools.tampering import is_configuration
 from ameide_core_proto.transformation.work.v1.work_pb import Finding, FindingClass, WhereToFix
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 import configparser
 import re
 import tomllib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
+from ameide.infra.repo_config.detecting.found import JUNIT, Found, Read
 from ameide.infra.repo_config.load import ConfigError
 from ameide.infra.repo_config.model import Argv, RepoConfig, Suite
 
 VENV = ".ameide/venv"
-JUNIT = ".ameide/junit.xml"
 TEST_NAMES = ("test", "tests", "testing")
 DEV_NAMES = ("dev", "develop", "development")
 
@@ -28,14 +28,14 @@ _TEST_REQUIREMENTS = re.compile(
 _DEV_REQUIREMENTS = re.compile(r"(?:requirements[-_.]?dev|dev[-_.]requirements|requirements/dev)\.txt")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[^\]]*\])?\s*(?:[<>=!~]=?[^;#{}]*)?")
 
-Read = Callable[[str], Awaitable[bytes | None]]
 Table = dict[str, Any]
 
 
-async def detect(paths: Sequence[str], read: Read) -> RepoConfig | None:
+async def detect(paths: Sequence[str], read: Read) -> Found | None:
     """The configuration of a Python project with tests at the root of `paths`; None for anything else."""
     root = {"pyproject.toml", "setup.py", "setup.cfg"} & set(paths)
-    if not root or not any(_TEST_FILE.fullmatch(path) for path in paths):
+    tests = [path for path in paths if _TEST_FILE.fullmatch(path)]
+    if not root or not tests:
         return None
     project = _toml(await read("pyproject.toml"))
     setup_cfg = _ini("setup.cfg", await read("setup.cfg"))
@@ -50,10 +50,21 @@ async def detect(paths: Sequence[str], read: Read) -> RepoConfig | None:
     target = _target(project, setup_cfg, bool(needs)) if installable else []
     install: Argv = ("uv", "pip", "install", "--quiet", "--python", VENV, "pytest", *needs, *target)
     run = (f"{VENV}/bin/python", "-m", "pytest", "-q", f"--junitxml={JUNIT}")
-    return RepoConfig(
+    config = RepoConfig(
         suites={"default": Suite("default", run, JUNIT)},
         setup=(("uv", "venv", "--quiet", "--allow-existing", VENV), install),
         detected=True,
+    )
+    wanted = " ".join([*needs, *target])
+    return Found(
+        "Python",
+        config,
+        [f"{', '.join(sorted(root))}, and {len(tests)} files with tests"],
+        [
+            "pytest runs them, which runs unittest cases too.",
+            f"What the tests need is installed by `{wanted}`." if wanted else "The tests need nothing but pytest.",
+            *([] if installable else ["Nothing is installed from the project itself; it names no build."]),
+        ],
     )
 
 
