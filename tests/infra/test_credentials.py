@@ -10,7 +10,8 @@ import pytest
 from ameide.errors import InvalidArgument
 from ameide.infra.credentials import Credentials, Kind
 from ameide.infra.git import Git, GitFailed
-from tests.infra.git_servers import bare_repository, http_git, ssh_git
+from tests.infra.git_servers import bare_repository, http_git
+from tests.infra.ssh_server import ssh_git
 
 PASSWORD = "correct-horse-battery"
 
