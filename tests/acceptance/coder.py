@@ -254,7 +254,7 @@ ACTS = {
 }
 
 prompt = sys.stdin.read()
-acts = [act.strip() for act in re.findall(r"act: (.*)", prompt)]
+acts = [act.strip() for act in re.findall(r"(?m)^\W*act: (.*)", prompt)]
 if not acts or not set(acts) <= ACTS.keys():
     sys.exit(f"no act is named in the prompt: {prompt[:400]}")
 if len(acts) > 1:

@@ -256,11 +256,14 @@ async def test_a_change_that_nobody_could_read_is_a_violation(bench: Bench, remo
     assert [found.id for found in result.findings] == ["change_size"]
 
 
-async def test_a_moved_branch_is_a_conflict(bench: Bench, remote: Remote) -> None:
-    git(remote.clone, "push", "-q", "origin", f"HEAD:{BRANCH}")
+async def test_a_branch_that_was_set_elsewhere_is_a_conflict(bench: Bench, remote: Remote) -> None:
+    elsewhere = git(remote.clone, "commit-tree", "-m", "Another story", "HEAD^{tree}")
+    git(remote.clone, "push", "-q", "origin", f"{elsewhere}:refs/heads/{BRANCH}")
     result = await bench.failure(agent_work(remote), "echo x >> orders.py")
     assert result.failure_code is FailureCode.CONFLICT
-    assert remote.head() == remote.main
+    assert [finding.id for finding in result.findings] == ["branch_moved"]
+    assert result.outputs
+    assert result.outputs.commit_sha == remote.head() == elsewhere
 
 
 async def test_a_repeated_attempt_takes_the_commit_that_is_there(bench: Bench, remote: Remote) -> None:

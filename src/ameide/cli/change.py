@@ -8,11 +8,11 @@ import click
 
 from ameide.cli import change_reading
 from ameide.cli.options import as_json, follow, quiet, request_id
-from ameide.cli.output import emit_json
+from ameide.cli.output import emit_json, in_line
 from ameide.cli.requirement import content
 from ameide.cli.session import Session, pass_session
 from ameide.cli.session import request_id as key_for
-from ameide.cli.watching import follow_run, seen
+from ameide.cli.watching import follow_run, newest, seen
 from ameide.errors import NotFound
 from ameide.rpc.clients import Clients
 from ameide_core_proto.transformation.governance.v1.command_service_pb import (
@@ -21,6 +21,7 @@ from ameide_core_proto.transformation.governance.v1.command_service_pb import (
     StartRunRequest,
     StartRunResponse,
 )
+from ameide_core_proto.transformation.governance.v1.governance_pb import RunStatus
 from ameide_core_proto.transformation.governance.v1.query_service_pb import GetChangeRequest
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact, ArtifactContent, ArtifactKind
 from ameide_core_proto.transformation.knowledge.v1.command_service_pb import (
@@ -176,6 +177,10 @@ def _started(session: Session, answer: StartRunResponse, *, follow: bool, as_jso
         emit_json(answer)
     elif quiet:
         click.echo(change_id)
+    elif not follow and answer.run is not None and answer.run.status == RunStatus.QUEUED:
+        place = session.call(lambda clients: newest(session, clients, change_id)).queue_position
+        click.echo(f"Run {number} of {change_id} waits for another run of its repository: {in_line(max(place, 1))}.")
+        click.echo(f"Next: ameide change show {change_id}")
     elif not follow:
         click.echo(f"Run {number} of {change_id} is requested.")
         click.echo(f"Next: ameide gate list --change {change_id} --wait")

@@ -8,10 +8,10 @@ import click
 
 from ameide.cli.cost_view import print_costs
 from ameide.cli.options import as_json, follow, quiet
-from ameide.cli.output import brief, clock, coloured, emit_json, facts, heading, step, table, word
+from ameide.cli.output import brief, clock, coloured, emit_json, facts, heading, in_line, step, table, word
 from ameide.cli.session import Session, every_page, pass_session
 from ameide.cli.timeline import print_table
-from ameide.cli.watching import follow_run, until_closed
+from ameide.cli.watching import UNDER_WAY, follow_run, until_closed
 from ameide.errors import NotFound
 from ameide_core_proto.transformation.governance.v1.governance_pb import RunStatus
 from ameide_core_proto.transformation.governance.v1.query_service_pb import (
@@ -55,10 +55,10 @@ def list_(session: Session, repository: str, as_json: bool, quiet: bool) -> None
             click.echo(found.change_id)
             continue
         status = (
-            word(found.status.name)
-            if run is None or run.status == RunStatus.OPEN
-            else run.outcome or word(run.status.name)
+            word(found.status.name) if run is None or run.status in UNDER_WAY else run.outcome or word(run.status.name)
         )
+        if summary.queue_position:
+            status = in_line(summary.queue_position)
         rows.append(
             (found.change_id, found.repository_id, summary.phase, coloured(status), summary.awaiting, found.title)
         )
@@ -168,7 +168,7 @@ def _print(answer: GetChangeResponse) -> None:
             ("requested by", found.requester.principal_id if found.requester else ""),
             ("status", coloured(word(found.status.name))),
             ("phase", summary.phase),
-            ("waits for", summary.awaiting),
+            ("waits for", in_line(summary.queue_position) if summary.queue_position else summary.awaiting),
             ("outcome", run.outcome if run else ""),
         ]
     )

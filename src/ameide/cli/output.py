@@ -49,6 +49,12 @@ def word(name: str) -> str:
     return name.lower().replace("_", " ")
 
 
+def in_line(place: int) -> str:
+    """A place in a queue as people say it."""
+    end = "th" if place % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
+    return f"{place}{end} in queue"
+
+
 def step(work: WorkRequest) -> str:
     """A work as people call it: agent work by its role, a merge by whether it pushes."""
     # Imported here: commands that show no work need not wait for the messages.

@@ -109,7 +109,10 @@ def _print(found: GetStatusResponse) -> None:
             ("outbox", f"{found.outbox_pending} waiting, oldest {found.outbox_oldest_age_seconds:.1f} s"),
             ("consumers", lag),
             ("parked", f"{found.parked_messages}: ameide events parked" if found.parked_messages else "none"),
-            ("open runs", str(found.open_runs)),
+            (
+                "open runs",
+                f"{found.open_runs}, {found.queued_runs} in line" if found.queued_runs else str(found.open_runs),
+            ),
         ]
     )
     if found.queues:

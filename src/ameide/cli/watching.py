@@ -25,6 +25,8 @@ from ameide_core_proto.transformation.governance.v1.query_service_pb import (
 )
 
 T = TypeVar("T")
+UNDER_WAY = (RunStatus.OPEN, RunStatus.QUEUED)
+"""A run that has one of these has not ended."""
 _INTERVAL = 0.25
 _QUIET_FOR = 2.0
 _PATIENCE = 60.0
@@ -84,7 +86,7 @@ async def until_closed(session: Session, clients: Clients, change_id: str, *, ti
 
     async def look() -> Run | None:
         run = (await newest(session, clients, change_id)).newest_run
-        return run if run is not None and run.status != RunStatus.OPEN else None
+        return run if run is not None and run.status not in UNDER_WAY else None
 
     progress = WorkProgress(session, clients, change_id)
     return await until(look, f"the end of the run of {change_id}", timeout=timeout, meanwhile=progress.tell)
@@ -123,7 +125,7 @@ async def gate_or_end(session: Session, clients: Clients, change_id: str) -> Gat
         if gates:
             return gates[:1]
         run = (await newest(session, clients, change_id)).newest_run
-        return [] if run is not None and run.status != RunStatus.OPEN else None
+        return [] if run is not None and run.status not in UNDER_WAY else None
 
     progress = WorkProgress(session, clients, change_id)
     found = await until(look, "the next gate", meanwhile=progress.tell)
@@ -143,7 +145,7 @@ async def _check_course(
             remedy=f"Look at it with `ameide gate show {stop.gate_id}`",
         )
     run = (await newest(session, clients, change_id)).newest_run
-    if run is not None and run.status != RunStatus.OPEN:
+    if run is not None and run.status not in UNDER_WAY:
         raise Refused(
             f"the run has ended ({run.outcome}); no further gate will open",
             remedy=f"Look at it with `ameide change show {change_id}`",
@@ -172,7 +174,7 @@ async def follow_run(session: Session, clients: Clients, change_id: str, *, as_j
     while True:
         try:
             run = (await newest(session, clients, change_id)).newest_run
-            over = run is not None and run.status != RunStatus.OPEN
+            over = run is not None and run.status not in UNDER_WAY
             rows = (
                 await every_page(
                     lambda page: clients.queries.get_timeline(

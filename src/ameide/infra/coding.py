@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from ameide.infra import people
 from ameide.infra.checkout import check_out
 from ameide.infra.coders.choice import coder_named
 from ameide.infra.coders.port import Coder, CoderReport, CoderTask
 from ameide.infra.coders.prompt import prompt
-from ameide.infra.git import CODER, GitFailed, LeaseRefused
+from ameide.infra.git import CODER, GitFailed
 from ameide.infra.path_rules import violations
-from ameide.infra.push_failure import push_failed
 from ameide.infra.secrets_in_change import known
 from ameide.infra.steps import Step, StepContext, StepFailed
 from ameide_core_proto.transformation.work.v1.work_pb import (
@@ -52,6 +52,9 @@ def coding(regenerate: Regenerate, choose: Callable[[str], Coder] = coder_named)
         if commit := await _pushed_before(ctx, start):
             ctx.log(f"an earlier attempt of this work already pushed {commit}")
             return await _result(ctx, commit, "An earlier attempt of this work already pushed its commit.")
+        branch = await people.branch_now(ctx, start)
+        if branch.added:
+            start = await check_out(ctx, branch.head)
         report = await coder.run(
             CoderTask(
                 ctx.work, prompt(ctx.work), ctx.workspace, ctx.run, ctx.settings, ctx.log, ctx.spend, ctx.evidence
@@ -65,8 +68,8 @@ def coding(regenerate: Regenerate, choose: Callable[[str], Coder] = coder_named)
         commit = await _commit(ctx, start, report)
         # What generation wrote is not the coder's own, but no path that is denied may change by that way either.
         await _judge(ctx, start, commit, PathRules(denied=(ctx.work.path_rules or PathRules()).denied))
-        await push(ctx, commit, _moved)
-        result = await _result(ctx, commit, report.summary)
+        commit, kept = await people.push_beside(ctx, start, commit, branch, _moved)
+        result = await _result(ctx, commit, f"{report.summary} {kept}".strip())
         result.usage = report.usage
         return result
 
@@ -74,13 +77,13 @@ def coding(regenerate: Regenerate, choose: Callable[[str], Coder] = coder_named)
 
 
 async def _pushed_before(ctx: StepContext, start: str) -> str:
-    """The commit that a lost attempt of this work left on the branch; empty when there is none."""
+    """The head of the branch when it holds the commit of a lost attempt of this work; empty when it does not."""
     inputs = ctx.work.inputs or WorkInputs()
     head = await ctx.git.remote_head(inputs.branch)
     if not head or head == inputs.expected_branch_sha or not await ctx.git.is_ancestor(start, head):
         return ""
-    found = await ctx.git.find_trailer(head, WORK_TRAILER, ctx.work.work_request_id, since=start)
-    return found if found == head else ""
+    # With what people have put on top of it meanwhile.
+    return head if await ctx.git.find_trailer(head, WORK_TRAILER, ctx.work.work_request_id, since=start) else ""
 
 
 def _keep(ctx: StepContext, report: CoderReport) -> None:
@@ -146,25 +149,6 @@ async def _commit(ctx: StepContext, start: str, report: CoderReport) -> str:
         {CHANGE_TRAILER: ctx.work.change_id, WORK_TRAILER: ctx.work.work_request_id},
         author=CODER,
     )
-
-
-async def push(ctx: StepContext, commit: str, moved: Callable[[str], Finding]) -> None:
-    """Push to the work's branch if it is where the work expects it; `moved` words the finding when it is not.
-
-    Raises `StepFailed` with CONFLICT, whose outputs say where the branch is now, or as `push_failed` says.
-    """
-    inputs = ctx.work.inputs or WorkInputs()
-    try:
-        await ctx.git.push_with_lease(commit, inputs.branch, inputs.expected_branch_sha)
-    except LeaseRefused as error:
-        # Whoever pushed is taken as base by the next iteration.
-        actual = Outputs(commit_sha=error.actual, branch=inputs.branch)
-        raise StepFailed(
-            FailureCode.CONFLICT, f"Somebody pushed meanwhile: {error}.", findings=[moved(str(error))], outputs=actual
-        ) from error
-    except GitFailed as error:
-        raise push_failed(error, inputs.branch) from error
-    ctx.log(f"pushed {commit} to {inputs.branch}")
 
 
 def _moved(what: str) -> Finding:

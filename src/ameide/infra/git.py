@@ -230,6 +230,17 @@ class Git(GitCommand):
                 return sha
         return ""
 
+    async def last_change(self, revision: str, path: str, *, since: str, trailer: str) -> tuple[str, str, str]:
+        """The newest commit of `revision`, not in `since`, that changed the path.
+
+        Its id, subject and the value of a trailer; empty ones when there is none.
+        """
+        form = f"--format=%H%n%s%n%(trailers:key={trailer},valueonly,separator=%x20)"
+        span = ("--max-count=1", "--no-show-signature", form, f"{since}..{revision}", "--", f":(literal){path}")
+        lines = (await self.git("log", *span)).text.split("\n")
+        sha, subject, value = [*lines, "", "", ""][:3]
+        return sha, subject, value.strip()
+
     async def push_with_lease(self, sha: str, branch: str, expected: str) -> None:
         """Move the remote branch from `expected` (empty: it must not exist) to `sha`, or raise `LeaseRefused`.
 

@@ -25,7 +25,7 @@ from ameide.process.runs import Runs
 from ameide.process.steps import DOMAIN_FACT
 from ameide.process.workflows.inbox import DomainFact
 from ameide.rpc.clients import Clients
-from ameide_core_proto.transformation.governance.v1.facts_pb import RunClosed, RunRequested
+from ameide_core_proto.transformation.governance.v1.facts_pb import RunClosed, RunQueued, RunRequested
 from ameide_core_proto.transformation.governance.v1.governance_pb import Run, RunStatus
 
 log = logging.getLogger(__name__)
@@ -152,6 +152,9 @@ def _fact_of(message: LoggedMessage) -> DomainFact | None:
         opened = open_payload(message.topic, message.payload)
     except ValueError as error:
         raise Refusing(f"The payload of {message.message_id} cannot be read: {error}") from error
+    if isinstance(opened.fact, RunQueued):
+        # It has no workflow before it is requested.
+        return None
     if opened.fact is None:
         log.info("skipped an unknown fact", extra={"topic": message.topic, "message_id": message.message_id})
         return None

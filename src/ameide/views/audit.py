@@ -95,6 +95,7 @@ async def status(reading: Reading) -> GetStatusResponse:
         ],
         open_gates=counts["gates"],
         open_runs=counts["runs"],
+        queued_runs=counts["queued"],
         stuck=await stuck(reading),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ameide.storage.sql import load
 from ameide.views.costs import costs_of
@@ -10,7 +10,14 @@ from ameide.views.iterations import iterations
 from ameide.views.projection import ARTIFACT_VERSION
 from ameide.views.reading import Filter, Reading, not_found
 from ameide_core_proto.common.v1.reading_pb import CitationKind
-from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Gate, Promotion, Release, Run
+from ameide_core_proto.transformation.governance.v1.governance_pb import (
+    Change,
+    Gate,
+    Promotion,
+    Release,
+    Run,
+    RunStatus,
+)
 from ameide_core_proto.transformation.governance.v1.query_service_pb import ChangeSummary, GetChangeResponse
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact, ArtifactStatus
 from ameide_core_proto.transformation.work.v1.work_pb import EvidenceBundle, WorkRequest
@@ -25,12 +32,31 @@ async def summaries(reading: Reading, changes: Sequence[Change]) -> list[ChangeS
     ids = [run.process_instance_id for run in runs.values()]
     rows = await reading.tx.fetch_all(_SQL["processes"], {"runs": ids}) if ids else []
     course = {row["change_id"]: (row["phase"], row["awaiting"]) for row in rows}
+    waiting = [change.repository_id for change in changes if _waits(runs.get(change.change_id))]
+    places = await _places_in_line(reading, dict.fromkeys(waiting))
     answer: list[ChangeSummary] = []
     for change in changes:
         phase, awaiting = course.get(change.change_id, ("", ""))
         run = runs.get(change.change_id)
-        answer.append(ChangeSummary(change=change, phase=phase, awaiting=awaiting, newest_run=run))
+        place = places.get(run.process_instance_id, 0) if run else 0
+        answer.append(
+            ChangeSummary(change=change, phase=phase, awaiting=awaiting, newest_run=run, queue_position=place)
+        )
     return answer
+
+
+def _waits(run: Run | None) -> bool:
+    return run is not None and run.status == RunStatus.QUEUED
+
+
+async def _places_in_line(reading: Reading, repositories: Iterable[str]) -> dict[str, int]:
+    """The place of each run that waits in one of these repositories, from 1."""
+    places: dict[str, int] = {}
+    for repository in repositories:
+        runs = await reading.every(Run, Filter(repository=repository, statuses=(RunStatus.QUEUED.name,)))
+        runs.sort(key=lambda run: run.queue_number)
+        places.update((run.process_instance_id, place) for place, run in enumerate(runs, 1))
+    return places
 
 
 async def whole_change(reading: Reading, change_id: str) -> GetChangeResponse:

@@ -100,6 +100,8 @@ def _rest(name: str, fact: Message[Any]) -> str:
             return f"repository {fact.repository.name} registered at {fact.repository.url}"
         case governance.PolicyAdopted() if fact.policy:
             return f"policy version {fact.policy.version} of {fact.policy.repository_id} adopted"
+        case governance.RunQueued() if fact.run:
+            return f"run {fact.run.number} waits in line, number {fact.run.queue_number} of its repository"
         case governance.RunRequested() if fact.run:
             return f"run {fact.run.number} requested"
         case governance.RunCancelRequested() if fact.run:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from ameide.contracts.ids import new_id
+from ameide.domain.commands import queues
 from ameide.domain.commands.work_requests import cancel_open_work
 from ameide.domain.decisions import change as changes
+from ameide.domain.decisions import queue
 from ameide.domain.decisions import repository as repositories
 from ameide.domain.decisions import run as runs
 from ameide.domain.decisions.gate import void
@@ -36,7 +38,7 @@ from ameide_core_proto.transformation.governance.v1.governance_pb import (
     RunStatus,
 )
 from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
-from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact, ArtifactKind
+from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact
 
 
 async def register_repository(unit: Unit, command: RegisterRepositoryRequest) -> RegisterRepositoryResponse:
@@ -47,10 +49,12 @@ async def register_repository(unit: Unit, command: RegisterRepositoryRequest) ->
 
 
 async def adopt_policy(unit: Unit, command: AdoptPolicyRequest) -> AdoptPolicyResponse:
-    """A new version of a policy."""
+    """A new version of a policy. Runs that it makes room for start."""
     await unit.read("repository", command.repository_id, Repository)
     adopted = repositories.adopt(await unit.lock("policy", command.repository_id, Policy), command)
     unit.record(adopted)
+    assert adopted.policy is not None
+    await queues.admit_waiting(unit, command.repository_id, policy=adopted.policy)
     return AdoptPolicyResponse(policy=adopted.policy)
 
 
@@ -69,7 +73,14 @@ async def cancel_change(unit: Unit, command: CancelChangeRequest) -> CancelChang
     unit.record(fact)
     if change.open_run_id:
         run = await unit.lock("run", change.open_run_id, Run)
-        if not run.cancel_requested:
+        if run.status == RunStatus.QUEUED:
+            # It has no process that would wind down, and takes up no room that another one waits for.
+            closed = runs.close(run, RunStatus.CANCELED, "canceled", unit.timestamp)
+            assert closed is not None
+            assert fact.change is not None
+            fact.change.open_run_id = ""
+            unit.record(closed)
+        elif not run.cancel_requested:
             unit.record(runs.request_cancel(run))
         await void_open_gates(unit, change.open_run_id, "the change was canceled")
     await cancel_open_work(unit, change.change_id)
@@ -84,24 +95,31 @@ async def close_change(unit: Unit, command: CloseChangeRequest) -> CloseChangeRe
 
 
 async def start_run(unit: Unit, command: StartRunRequest) -> StartRunResponse:
-    """The next run of a change, with its input stored."""
+    """The next run of a change, with its input stored; it waits in line when its repository has no room."""
     change = await unit.lock("change", command.change_id, Change)
-    repository = await unit.read("repository", change.repository_id, Repository)
+    # Before the repository is locked: see `queues`.
+    runs.need_no_run(change)
+    repository = await unit.lock("repository", change.repository_id, Repository)
     policy = await unit.read("policy", change.repository_id, Policy)
     requirement = await _requirement(unit, change, command.artifact_id)
-    fact = runs.start(change, repository, policy, requirement, command.coder, unit.timestamp)
-    assert fact.run is not None
-    change.last_run_number = fact.run.number
-    change.open_run_id = fact.run.process_instance_id
+    fact = runs.start(change, queue.for_others(repository), policy, requirement, command.coder, unit.timestamp)
+    run = fact.run
+    assert run is not None
+    change.last_run_number = run.number
+    change.open_run_id = run.process_instance_id
     unit.keep(change)
-    unit.record(fact)
-    return StartRunResponse(run=fact.run)
+    unit.record(await queues.join(unit, repository, policy, fact))
+    return StartRunResponse(run=run)
 
 
 async def close_run(unit: Unit, command: CloseRunRequest) -> CloseRunResponse:
     """Ends a run; one that delivered closes its change with it."""
     known = await unit.read("run", command.process_instance_id, Run)
+    if known.status == RunStatus.QUEUED:
+        # No process has anything to say about it.
+        return CloseRunResponse(run=known)
     change = await unit.lock("change", known.change_id, Change)
+    await unit.lock("repository", change.repository_id, Repository)
     run = await unit.lock("run", command.process_instance_id, Run)
     fact = runs.close(run, command.status, command.outcome, unit.timestamp)
     if fact is None:
@@ -117,6 +135,7 @@ async def close_run(unit: Unit, command: CloseRunRequest) -> CloseRunResponse:
             unit.record(changes.close(change))
         else:
             unit.keep(change)
+    await queues.admit_waiting(unit, change.repository_id, ended=run.process_instance_id)
     return CloseRunResponse(run=fact.run)
 
 
@@ -130,8 +149,7 @@ async def void_open_gates(unit: Unit, process_instance_id: str, reason: str) -> 
 async def _requirement(unit: Unit, change: Change, artifact_id: str) -> Artifact:
     if artifact_id:
         return await unit.lock("artifact", artifact_id, Artifact)
-    found = await unit.lock_children("artifact", change.change_id, Artifact)
-    requirements = [artifact for artifact in found if artifact.kind == ArtifactKind.REQUIREMENT]
+    requirements = queues.requirements_of(await unit.lock_children("artifact", change.change_id, Artifact))
     if not requirements:
         raise Refused(
             f"change {change.change_id} has no requirement",

@@ -25,11 +25,7 @@ def start(
     change: Change, repository: Repository, policy: Policy, requirement: Artifact, coder: str, now: Timestamp
 ) -> RunRequested:
     """The next run, with all that its workflow is started with."""
-    need_open(change)
-    if change.open_run_id:
-        raise Refused(
-            f"run {change.open_run_id} is open", remedy="Wait for it, or cancel the change", reason="RUN_OPEN"
-        )
+    need_no_run(change)
     current = requirement.current
     if requirement.kind != ArtifactKind.REQUIREMENT or requirement.change_id != change.change_id or current is None:
         raise Refused(
@@ -73,8 +69,21 @@ def start(
     )
 
 
+def need_no_run(change: Change) -> None:
+    """Raises Refused unless the change is open and has no run that is."""
+    need_open(change)
+    if change.open_run_id:
+        raise Refused(
+            f"run {change.open_run_id} is open", remedy="Wait for it, or cancel the change", reason="RUN_OPEN"
+        )
+
+
 def need_open_run(run: Run) -> None:
     """Raises Refused unless the run is open."""
+    if run.status == RunStatus.QUEUED:
+        raise Refused(
+            f"run {run.process_instance_id} waits in line", remedy="Wait until it has started", reason="RUN_QUEUED"
+        )
     if run.status != RunStatus.OPEN:
         raise Refused(f"run {run.process_instance_id} is closed", remedy="Start run n + 1", reason="RUN_CLOSED")
 
@@ -90,7 +99,7 @@ def request_cancel(run: Run) -> RunCancelRequested:
 
 def close(run: Run, status: RunStatus, outcome: str, now: Timestamp) -> RunClosed | None:
     """Ends the run; None when it is closed already, which a process that repeats itself may say."""
-    if run.status != RunStatus.OPEN:
+    if run.status not in (RunStatus.OPEN, RunStatus.QUEUED):
         return None
     changed = deepcopy(run)
     changed.version += 1

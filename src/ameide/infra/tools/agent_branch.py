@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ameide.infra.coding import CHANGE_TRAILER, WORK_TRAILER, push, refuse_secrets
+from ameide.infra.coding import CHANGE_TRAILER, WORK_TRAILER, refuse_secrets
 from ameide.infra.git import IDENTITY
+from ameide.infra.people import push
 from ameide.infra.steps import StepContext, StepFailed
 from ameide.infra.tools.findings import finding
 from ameide.infra.tools.repository import inputs_of

@@ -23,7 +23,7 @@ from ameide_core_proto.transformation.work.v1.work_pb import (
     WorkResult,
 )
 
-MAIN_MOVED = "main_moved"
+MAIN_MOVED, BRANCH_MOVED = "main_moved", "branch_moved"
 
 
 async def merge(ctx: StepContext) -> WorkResult:
@@ -32,6 +32,7 @@ async def merge(ctx: StepContext) -> WorkResult:
         await ctx.git.open()
         await ctx.git.fetch()
         main = await ctx.git.remote_head(_target(ctx))
+        branch = await ctx.git.remote_head(inputs_of(ctx).agent_branch) if inputs_of(ctx).expected_agent_sha else ""
     except GitFailed as error:
         raise StepFailed(
             FailureCode.CHECKOUT_FAILED, f"repo_url: {error}. `ameide repo check` tests the rights."
@@ -41,7 +42,10 @@ async def merge(ctx: StepContext) -> WorkResult:
             FailureCode.CHECKOUT_FAILED,
             f"target_branch: the repository has no branch {_target(ctx)}. Push it, or name another.",
         )
-    return await (_push(ctx, main) if inputs_of(ctx).push else _prepare(ctx, main))
+    if not inputs_of(ctx).push:
+        _need_unmoved(ctx, branch)
+        return await _prepare(ctx, main)
+    return await _push(ctx, main, branch)
 
 
 async def _prepare(ctx: StepContext, main: str) -> WorkResult:
@@ -61,7 +65,7 @@ async def _prepare(ctx: StepContext, main: str) -> WorkResult:
             raise StepFailed(
                 FailureCode.CONFLICT,
                 f"Merging into {_target(ctx)} at {main[:12]} conflicts in {names}.",
-                findings=[_conflict(path, _target(ctx), main) for path in outcome.conflicts],
+                findings=[await _conflict(ctx, path, head, main) for path in outcome.conflicts[:50]],
                 outputs=Outputs(base_sha=main),
             )
         candidate, summary = outcome.commit, f"Merged onto {_target(ctx)} at {main[:12]}."
@@ -75,7 +79,7 @@ async def _prepare(ctx: StepContext, main: str) -> WorkResult:
     )
 
 
-async def _push(ctx: StepContext, main: str) -> WorkResult:
+async def _push(ctx: StepContext, main: str, branch: str) -> WorkResult:
     inputs = inputs_of(ctx)
     candidate = await _here(ctx, inputs.candidate_sha or ctx.work.commit_sha, "inputs.candidate_sha")
     expected = inputs.expected_main_sha
@@ -83,6 +87,7 @@ async def _push(ctx: StepContext, main: str) -> WorkResult:
     if await ctx.git.is_ancestor(candidate, main):
         outputs.unchanged = True
         return WorkResult(summary=f"{candidate[:12]} is already on {_target(ctx)}.", outputs=outputs)
+    _need_unmoved(ctx, branch)
     if main != expected:
         raise _moved(ctx, main)
     if not await ctx.git.is_ancestor(expected, candidate):
@@ -164,11 +169,32 @@ def _moved(ctx: StepContext, main: str) -> StepFailed:
     )
 
 
-def _conflict(path: str, target: str, main: str) -> Finding:
+def _need_unmoved(ctx: StepContext, branch: str) -> None:
+    """Raises CONFLICT when the run's branch holds another commit than the run knows: a person's."""
+    inputs = inputs_of(ctx)
+    if branch in ("", inputs.expected_agent_sha):
+        return
+    what = f"{inputs.agent_branch} is at {branch[:12]} and was expected at {inputs.expected_agent_sha[:12]}"
+    moved = finding(
+        FindingClass.MERGE_CONFLICT,
+        BRANCH_MOVED,
+        what,
+        why="Somebody's commits on the branch belong to the change, and nobody has verified or accepted them.",
+        where=WhereToFix.OPS,
+        steps=["Verify and accept the branch as it is now."],
+    )
+    outputs = Outputs(commit_sha=branch, branch=inputs.agent_branch)
+    raise StepFailed(FailureCode.CONFLICT, f"{what}; nothing was merged.", findings=[moved], outputs=outputs)
+
+
+async def _conflict(ctx: StepContext, path: str, head: str, main: str) -> Finding:
+    target = _target(ctx)
+    sha, subject, change = await ctx.git.last_change(main, path, since=head, trailer=CHANGE_TRAILER)
+    by = f", by {sha[:12]} “{subject[:200]}”{f' of change {change}' if change else ''}" if sha else ""
     return finding(
         FindingClass.MERGE_CONFLICT,
         path,
-        f"{path} was changed here and on {target} (at {main[:12]}) in the same place.",
+        f"{path} was changed here and on {target} (at {main[:12]}{by}) in the same place.",
         why="The change cannot be merged as it is.",
         steps=[f"Read what {target} did to {path}, and make the change fit on top of it."],
         location=path,

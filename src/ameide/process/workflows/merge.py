@@ -11,7 +11,7 @@ from ameide.process.workflows.state import Candidate, Step
 from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind
 from ameide_core_proto.transformation.work.v1.work_pb import FailureCode, WorkRequest, WorkStatus
 
-MAIN_MOVED = "main_moved"
+MAIN_MOVED, BRANCH_MOVED = "main_moved", "branch_moved"
 
 
 async def prepare(run: RunContext) -> Step:
@@ -19,6 +19,8 @@ async def prepare(run: RunContext) -> Step:
     state = run.state
     number = state.counts.get("merge_prepare", 0) + (0 if state.ask else 1)
     work = await delegate(run, "merge_prepare", orders.prepare(run.run, state, number))
+    if _found(work, BRANCH_MOVED):
+        return await _with_the_person(run, work)
     if work.status != WorkStatus.SUCCEEDED:
         return after_failure(run, Step.PREPARE, work)
     made = outputs(work)
@@ -67,7 +69,9 @@ async def push(run: RunContext) -> Step:
         state.merge_commit = outputs(work).commit_sha or candidate.commit_sha
         gates.retire(run, GateKind.REQUIREMENT_STABILIZED, GateKind.ACCEPTANCE)
         return Step.READY_TO_RELEASE
-    if not _main_moved(work):
+    if _found(work, BRANCH_MOVED):
+        return await _with_the_person(run, work)
+    if not _found(work, MAIN_MOVED):
         return after_failure(run, Step.PUSH, work)
     state.candidate = None
     state.merge_rounds += 1
@@ -77,5 +81,14 @@ async def push(run: RunContext) -> Step:
     return Step.PREPARE
 
 
-def _main_moved(work: WorkRequest) -> bool:
-    return code_of(work) == FailureCode.CONFLICT and any(item.id == MAIN_MOVED for item in findings_of(work))
+async def _with_the_person(run: RunContext, work: WorkRequest) -> Step:
+    """A person has pushed to the run's branch: their commits become the head, which nobody has verified or accepted."""
+    state = run.state
+    state.head_sha = state.branch_sha = outputs(work).commit_sha
+    state.candidate = None
+    await _unaccept(run, "Somebody pushed to the branch of the run.")
+    return Step.VERIFY
+
+
+def _found(work: WorkRequest, identity: str) -> bool:
+    return code_of(work) == FailureCode.CONFLICT and any(item.id == identity for item in findings_of(work))

@@ -111,9 +111,17 @@ def verify_candidate(run: RunInput, state: RunState, candidate: Candidate) -> Re
     return order
 
 
+def _merge(run: RunInput, state: RunState) -> RequestWorkRequest:
+    order = _order(run, state, ActionKind.MERGE)
+    inputs = _inputs(order)
+    # What a person has pushed to the run's branch since is part of the change, and is verified and accepted first.
+    inputs.agent_branch, inputs.expected_agent_sha = agent_branch(run), state.branch_sha
+    return order
+
+
 def prepare(run: RunInput, state: RunState, number: int) -> RequestWorkRequest:
     """A merge of the head with the current main, pushed to a branch of its own."""
-    order = _order(run, state, ActionKind.MERGE)
+    order = _merge(run, state)
     inputs = _inputs(order)
     inputs.branch = candidate_branch(run, number)
     inputs.accepted_diff_hash = state.acceptance.diff_hash if state.acceptance else ""
@@ -122,7 +130,7 @@ def prepare(run: RunInput, state: RunState, number: int) -> RequestWorkRequest:
 
 def push(run: RunInput, state: RunState, candidate: Candidate, gate: GatePass | None) -> RequestWorkRequest:
     """The verified candidate onto main, if main is still what it stands on."""
-    order = _order(run, state, ActionKind.MERGE)
+    order = _merge(run, state)
     order.commit_sha = candidate.commit_sha
     order.gate_pass = gate
     inputs = _inputs(order)

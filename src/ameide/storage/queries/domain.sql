@@ -66,3 +66,9 @@ SELECT token_id, principal_id, queues, created_at, expires_at, revoked_at FROM a
 -- A revoked token stays revoked at its first time.
 UPDATE ameide.api_token SET revoked_at = coalesce(revoked_at, clock_timestamp()) WHERE tenant_id = %s AND token_id = %s
 RETURNING token_id, principal_id, queues, created_at, expires_at, revoked_at
+
+-- name: runs_under_way
+-- Runs of a repository that are open or wait in line. A run lies under its change, a change under its repository.
+SELECT r.id, r.status, CASE WHEN r.status = 'QUEUED' THEN r.state END AS state
+FROM ameide.aggregate c JOIN ameide.aggregate r ON r.tenant_id = c.tenant_id AND r.kind = 'run' AND r.parent_id = c.id
+WHERE c.tenant_id = %s AND c.kind = 'change' AND c.parent_id = %s AND r.status IN ('OPEN', 'QUEUED')

@@ -148,5 +148,6 @@ SELECT name, position FROM ameide.cursor WHERE name <> 'sweeper' ORDER BY name
 
 -- name: open_counts
 -- What waits for a person, and what runs.
-SELECT count(*) FILTER (WHERE kind = 'gate') AS gates, count(*) FILTER (WHERE kind = 'run') AS runs
-FROM ameide.view_state WHERE kind IN ('gate', 'run') AND status = 'OPEN'
+SELECT count(*) FILTER (WHERE kind = 'gate') AS gates, count(*) FILTER (WHERE kind = 'run' AND status = 'OPEN') AS runs,
+    count(*) FILTER (WHERE status = 'QUEUED') AS queued
+FROM ameide.view_state WHERE kind IN ('gate', 'run') AND status IN ('OPEN', 'QUEUED')
