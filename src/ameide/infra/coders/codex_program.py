@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,15 @@ def find(named: str, user: UnprivilegedUser | None, search_path: str) -> Program
         if not path.is_file():
             raise InvalidArgument(f"{named} is not there", field="AMEIDE_CODEX", remedy="Correct it or unset it")
         return _of(path)
-    package = codex_package(user)
+    try:
+        package = codex_package(user)
+    except OSError as error:
+        raise InvalidArgument(
+            f"the package's program cannot be put where user id {user.uid if user else os.geteuid()} may execute it "
+            f"({error.strerror})",
+            field="AMEIDE_CODEX",
+            remedy="Name one that it may execute",
+        ) from error
     if package is not None:
         return Program(package / "bin" / "codex", package)
     if found := shutil.which("codex", path=search_path):
