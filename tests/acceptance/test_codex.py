@@ -60,7 +60,7 @@ def test_without_credentials_the_demo_shows_the_failure_and_its_remedy(demo: Dem
 def test_with_a_model_the_demo_tells_the_same_story(demo: Demo) -> None:
     said = demo.scripted.stdout + demo.scripted.stderr
     assert demo.scripted.returncode == 0, said
-    for expected in ("is red", "is green", "delivered", "tokens"):
+    for expected in ("is red", "is green", "delivered", "960 tokens of gpt-5.5"):
         assert expected in said, said
     assert demo.endpoint.refused == 0
     change = sorted(demo.installation.ameide("change", "list", "-q").split())[-1]

@@ -14,15 +14,18 @@ from pathlib import Path
 import click
 
 from ameide.cli import demo_asking, demo_steps
+from ameide.cli.cost_view import money
 from ameide.cli.demo_steps import CHANGE, GATE, HASH, Step
 from ameide.cli.demo_stop import tell_where
 from ameide.cli.example import free_name, remotes
 from ameide.cli.output import at_a_terminal, heading
 from ameide.cli.session import Session, pass_session
 from ameide.cli.watching import newest
+from ameide.contracts.usage import tokens_of
 from ameide.errors import Refused
 from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind
-from ameide_core_proto.transformation.governance.v1.query_service_pb import ChangeSummary
+from ameide_core_proto.transformation.governance.v1.query_service_pb import GetChangeRequest
+from ameide_core_proto.transformation.work.v1.work_pb import Usage
 
 
 @click.command()
@@ -118,7 +121,7 @@ def _farewell(session: Session, change: str, seconds: float) -> None:
     click.echo(f"Evidence  {session.settings.object_store}, listed by: ameide evidence list --change {change}")
     click.echo(f"Remotes   {session.settings.forge_root}")
     click.echo(f"Images    {session.settings.registry_root}")
-    click.echo(f"Cost      {_cost(summary)}")
+    click.echo(f"Cost      {_cost(session, change)}")
     heading("Try next")
     for line in (
         "ameide status",
@@ -134,12 +137,14 @@ def _farewell(session: Session, change: str, seconds: float) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _cost(summary: ChangeSummary) -> str:
-    usage = summary.change.usage if summary.change else None
-    tokens = usage.input_tokens + usage.output_tokens if usage else 0
-    if usage is None or not (tokens or usage.cost_micros):
+def _cost(session: Session, change: str) -> str:
+    request = GetChangeRequest(scope=session.scope, change_id=change)
+    total = session.call(lambda clients: clients.queries.get_change(request)).total
+    usage = (total.usage if total else None) or Usage()
+    if not tokens_of(usage):
         return "nothing: no model was asked"
-    return f"{tokens} tokens, {usage.cost_micros / 1_000_000:.4f} units of currency"
+    price = money(usage.cost_micros) if usage.cost_micros else "what they cost is unknown: see AMEIDE_PRICES"
+    return f"{tokens_of(usage)} tokens of {usage.model or 'the model'}; {price}"
 
 
 def _short(argv: list[str]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from ameide.contracts.usage import added
 from ameide_core_proto.transformation.work.v1.work_pb import Usage
 
 _SHOWN_LINES, _SHOWN = 20, 900
@@ -111,7 +112,7 @@ class Events:
         self.completed = True
         self.troubles.clear()
         turn = usage_from(usage)
-        self.usage = added(self.usage, turn)
+        self.usage = added([self.usage, turn])
         self.say(
             f"codex: turn completed, {turn.input_tokens} tokens in ({turn.cached_input_tokens} cached), "
             f"{turn.output_tokens} out ({turn.reasoning_output_tokens} reasoning)"
@@ -155,14 +156,4 @@ def usage_from(said: dict[str, Any]) -> Usage:
         output_tokens=number("output_tokens"),
         cached_input_tokens=number("cached_input_tokens"),
         reasoning_output_tokens=number("reasoning_output_tokens"),
-    )
-
-
-def added(one: Usage, other: Usage) -> Usage:
-    """The tokens of both."""
-    return Usage(
-        input_tokens=one.input_tokens + other.input_tokens,
-        output_tokens=one.output_tokens + other.output_tokens,
-        cached_input_tokens=one.cached_input_tokens + other.cached_input_tokens,
-        reasoning_output_tokens=one.reasoning_output_tokens + other.reasoning_output_tokens,
     )

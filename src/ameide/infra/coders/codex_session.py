@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ameide.infra.coders.codex_events import added, table_of, usage_from
+from ameide.contracts.usage import added
+from ameide.infra.coders.codex_events import table_of, usage_from
 from ameide.infra.workspace import Workspace, WorkspaceRefused
 from ameide_core_proto.transformation.work.v1.work_pb import Usage
 
@@ -79,7 +80,7 @@ class Session:
                 identity = str(payload.get("response_id"))
                 if identity not in self._counted:
                     self._counted.add(identity)
-                    self.usage = added(self.usage, usage_from(payload.get("usage") or {}))
+                    self.usage = added([self.usage, usage_from(payload.get("usage") or {})])
             case "response_item", ("function_call" | "custom_tool_call"):
                 asked = str(payload.get("arguments") or payload.get("input") or "")
                 self._asked[str(payload.get("call_id"))] = (str(payload.get("name")), asked)

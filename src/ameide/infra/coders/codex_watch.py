@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ameide.contracts.usage import highest, tokens_of
 from ameide.infra.clock import now
 from ameide.infra.coders import codex_failures as failures
 from ameide.infra.coders.codex_events import Events
@@ -113,15 +114,9 @@ class Watch:
 
     def _count(self) -> None:
         """The session's count is ahead while a turn runs, the events' at its end; neither is ever too high."""
-        seen, told = self.session.usage, self.events.usage
         model = self.session.model or self.model
-        usage = Usage(
-            input_tokens=max(seen.input_tokens, told.input_tokens),
-            output_tokens=max(seen.output_tokens, told.output_tokens),
-            cached_input_tokens=max(seen.cached_input_tokens, told.cached_input_tokens),
-            reasoning_output_tokens=max(seen.reasoning_output_tokens, told.reasoning_output_tokens),
-            model=model[:128],
-        )
+        usage = highest(self.session.usage, self.events.usage)
+        usage.model = model[:128]
         self._price = price_of(model, self.task.settings.prices)
         usage.cost_micros = self._price.of(usage) if self._price else 0
         if usage != self.usage:
@@ -135,7 +130,7 @@ class Watch:
     def _check(self) -> None:
         """Raises `StepFailed` when Codex has to be ended."""
         budget, used = self.task.work.budget or Budget(), self.usage
-        tokens = used.input_tokens + used.output_tokens
+        tokens = tokens_of(used)
         if budget.max_tokens and tokens > budget.max_tokens:
             raise failures.budget_spent(f"{tokens} tokens are used of {budget.max_tokens} (max_tokens)")
         if budget.max_cost_micros and used.cost_micros > budget.max_cost_micros:
