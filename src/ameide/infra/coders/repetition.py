@@ -8,14 +8,13 @@ from collections import deque
 # What differs between two runs of the same thing: times, counters, the label that Codex gives each output.
 _CHUNK = re.compile(r"^Chunk ID: \w+$", re.MULTILINE)
 _NUMBERS = re.compile(r"\d+(?:\.\d+)?")
-_KINDS = 3
 
 
 class Repetition:
     """Notes actions. `limit` is how often one may come back; 0 is as often as it likes.
 
-    Others in between, such as an edit before each run of the tests, are progress as soon as they differ: a circle has
-    at most three kinds of action, and takes at most twice the limit.
+    Something new in between, such as another edit before each run of the tests, is progress: in a circle everything
+    comes back, within twice the limit.
     """
 
     def __init__(self, limit: int) -> None:
@@ -32,4 +31,4 @@ class Repetition:
         places = [place for place, known in enumerate(actions) if known == key]
         if len(places) < self._limit:
             return False
-        return len(set(actions[places[-self._limit] :])) <= _KINDS
+        return all(actions.count(between) > 1 for between in actions[places[-self._limit] :])
