@@ -123,9 +123,6 @@ class Settings:
     codex_write_back: int = _setting(
         0, "1: a token that Codex refreshed during an attempt is written back to `CODEX_HOME/auth.json`; 0: it is not."
     )
-    codex_hosts: tuple[str, ...] = _setting(
-        (), "Further `host:port` that Codex itself may reach, besides its model's; its commands reach none."
-    )
     codex_wait_seconds: int = _setting(
         900,
         "Seconds for which an attempt waits while its model is overloaded or limits the rate, without progress.",

@@ -159,7 +159,7 @@ async def test_what_the_agent_may_not_is_denied_and_told(world: World) -> None:
     outside.chmod(0o777)
     attempts = (
         f"touch {outside}/a",
-        "touch $HOME/b /tmp/ameide-codex-test",
+        "touch ../codex/b /tmp/ameide-codex-test",
         "touch .git/hooks/pre-commit",
         "python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", 1))'",
         "env | grep -c -e KEY -e CODEX_HOME; cat ../codex/auth.json",
@@ -213,6 +213,15 @@ async def test_the_operators_own_settings_that_would_widen_are_left_out(world: W
     assert list(trap.iterdir()) == []
     left_out = "left out of config.toml: mcp_servers, notify, sandbox_mode"
     assert left_out in await world.evidence(outcome, "work.log")
+
+
+async def test_a_change_that_holds_its_key_is_not_pushed(world: World) -> None:
+    leak = Run('python3 -c \'import json; print(json.load(open("../codex/auth.json"))["OPENAI_API_KEY"])\' > note.txt')
+    async with world.model(conversation(leak, *CHANGE)):
+        result = result_of(await world.run())
+    assert result.failure_code is FailureCode.POLICY_VIOLATION, result.summary
+    assert world.remote.head() == ""
+    assert KEY.encode() not in world.everything()
 
 
 async def test_denied_paths_stay_denied(world: World) -> None:

@@ -51,7 +51,6 @@ _OF_EXECUTOR = (
     "codex",
     "codex_home",
     "codex_write_back",
-    "codex_hosts",
     "codex_wait_seconds",
     "repeats",
     "prices",

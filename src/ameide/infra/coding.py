@@ -57,7 +57,15 @@ def coding(regenerate: Regenerate, choose: Callable[[str], Coder] = coder_named)
             start = await check_out(ctx, branch.head)
         report = await coder.run(
             CoderTask(
-                ctx.work, prompt(ctx.work), ctx.workspace, ctx.run, ctx.settings, ctx.log, ctx.spend, ctx.evidence
+                ctx.work,
+                prompt(ctx.work),
+                ctx.workspace,
+                ctx.run,
+                ctx.settings,
+                ctx.log,
+                ctx.spend,
+                ctx.evidence,
+                ctx.redactor,
             )
         )
         _keep(ctx, report)

@@ -103,7 +103,6 @@ def codex_settings(settings: Settings, variables: Mapping[str, str]) -> CodexSet
         program=settings.codex,
         home=settings.codex_home if settings.codex_home != Path() else None,
         variables=variables,
-        hosts=settings.codex_hosts,
         write_back=bool(settings.codex_write_back),
         wait_seconds=settings.codex_wait_seconds,
     )

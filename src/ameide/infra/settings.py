@@ -76,14 +76,12 @@ class CodexSettings:
     """How the coder `codex` runs.
 
     `home` is the operator's CODEX_HOME, None for none; `variables` are the values of the environment variables that its
-    config.toml names; `hosts` are ``host:port`` that Codex may reach besides its model's. `wait_seconds` is how long an
-    attempt waits for a model that answers nothing but that it is busy.
+    config.toml names. `wait_seconds` is how long an attempt waits for a model that answers nothing but that it is busy.
     """
 
     program: str = ""
     home: Path | None = None
     variables: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
-    hosts: tuple[str, ...] = ()
     write_back: bool = False
     wait_seconds: int = 900
 

@@ -36,13 +36,13 @@ trust_level = "trusted"
 [sandbox_workspace_write]
 network_access = true
 """
-TREE = Path("/attempt/tree")
+TREE, HOME = Path("/attempt/tree"), Path("/attempt/home")
 MODELS = ("models.example:443",)
 
 
 def test_model_and_provider_are_taken_over_and_nothing_that_widens() -> None:
     config = read_config(MINE, "config.toml")
-    attempt = tomllib.loads(config.for_attempt(TREE))
+    attempt = tomllib.loads(config.for_attempt(TREE, HOME))
     assert (attempt["model"], attempt["model_reasoning_effort"]) == ("gpt-5.5", "high")
     assert list(attempt["model_providers"]) == ["mine"]
     assert attempt["model_providers"]["mine"]["name"] == 'say "mine"'
@@ -63,7 +63,7 @@ def test_what_is_secret_and_where_it_comes_from() -> None:
     assert config.variables == ("MY_KEY", "MY_HEADER")
     assert config.secrets == ("header-secret",)
     assert {"MY_KEY", "CODEX_HOME"} <= set(
-        tomllib.loads(config.for_attempt(TREE))["shell_environment_policy"]["exclude"]
+        tomllib.loads(config.for_attempt(TREE, HOME))["shell_environment_policy"]["exclude"]
     )
 
 

@@ -62,16 +62,15 @@ class Codex:
         """Run the agent to its end, watched. Raises `StepFailed` for every way in which that is no success."""
         assert self._given is not None
         assert self._program is not None
-        home = PrivateHome(task.workspace, self._given)
+        home = PrivateHome(task.workspace, self._given, task.redactor)
         home.make()
         environment = {**self._given.environment, "CODEX_HOME": str(home.folder)}
-        hosts = (*self._given.hosts, *task.settings.codex.hosts)
-        reach = Reach(readable=(self._program.folder,), writable=(home.folder,), hosts=hosts)
+        reach = Reach(readable=(self._program.folder,), writable=(home.folder,), hosts=self._given.hosts)
         argv = self._program.exec_argv(task.workspace.tree)
         events, session = Events(task.log), Session(task.workspace, home.folder)
         try:
             await prove_sandbox(task, self._program, environment, reach)
-            watch = Watch(task, events, session, self._given.config.model, self._given.endpoint)
+            watch = Watch(task, events, session, home.learn_refreshed, self._given.config.model, self._given.endpoint)
             result = await watch.run(argv, environment, reach, (task.prompt + "\n" + _AGENTS).encode())
             _judge(events, session, result)
         finally:
@@ -107,6 +106,7 @@ def _judge(events: Events, session: Session, result: CommandResult) -> None:
 
 def _keep(task: CoderTask, home: PrivateHome, events: Events, session: Session) -> None:
     """What is left of the attempt: events and session as evidence, a refreshed token where it came from."""
+    home.learn_refreshed()
     if task.settings.codex.write_back and (note := home.keep_refreshed()):
         task.log(f"codex: {note}")
     home.forget()

@@ -57,19 +57,6 @@ _OFF = (
 _FIXED: Mapping[str, Any] = {
     "approval_policy": "never",
     "sandbox_mode": "workspace-write",
-    "sandbox_workspace_write": {
-        "network_access": False,
-        "writable_roots": [],
-        "exclude_slash_tmp": True,
-        "exclude_tmpdir_env_var": False,
-    },
-    # The same for `codex sandbox`, which takes permissions by name alone.
-    "permissions": {
-        PROFILE: {
-            "filesystem": {":root": "read", ":workspace_roots": "write", ":tmpdir": "write"},
-            "network": {"enabled": False},
-        }
-    },
     "web_search": "disabled",
     # A login shell would put the system's search path before the one that the children have.
     "allow_login_shell": False,
@@ -138,8 +125,8 @@ class CodexConfig:
             return (*own, *_OPENAI_HOSTS)
         return (host_of(self.endpoint), *((_RENEWAL,) if signed_in and self.needs_auth else ()))
 
-    def for_attempt(self, tree: Path) -> str:
-        """The config.toml of an attempt whose working tree is `tree`.
+    def for_attempt(self, tree: Path, home: Path) -> str:
+        """The config.toml of an attempt with this working tree and this HOME, where tools keep their caches.
 
         The tree isn't trusted: in a trusted one Codex would start what the repository's own `.codex` names.
         """
@@ -147,12 +134,27 @@ class CodexConfig:
         whole: dict[str, Any] = {
             **self.kept,
             **_FIXED,
+            **_sandbox(home),
             "shell_environment_policy": {"inherit": "all", "exclude": unseen},
             "projects": {str(tree): {"trust_level": "untrusted"}},
         }
         if self.provider is not None and not self.built_in:
             whole["model_providers"] = {self.provider_id: dict(self.provider)}
         return "".join(f"{_key(name)} = {_value(value)}\n" for name, value in whole.items())
+
+
+def _sandbox(home: Path) -> dict[str, Any]:
+    """What the agent's commands may, in the words of ``-s workspace-write`` and as the profile for `codex sandbox`."""
+    files = {":root": "read", ":workspace_roots": "write", ":tmpdir": "write", str(home): "write"}
+    return {
+        "sandbox_workspace_write": {
+            "network_access": False,
+            "writable_roots": [str(home)],
+            "exclude_slash_tmp": True,
+            "exclude_tmpdir_env_var": False,
+        },
+        "permissions": {PROFILE: {"filesystem": files, "network": {"enabled": False}}},
+    }
 
 
 def read_config(text: str, source: str) -> CodexConfig:

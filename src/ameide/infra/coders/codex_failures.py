@@ -33,6 +33,9 @@ _BUSY = re.compile(
 
 def trouble_of(message: str) -> Trouble:
     """What kind a message is of. A spent quota is a 429 like a limited rate, but waiting does not mend it."""
+    if "is not reached from here" in message:
+        # The sandbox's own proxy said so, not the model.
+        return Trouble.OTHER
     for pattern, kind in ((_CREDENTIALS, Trouble.CREDENTIALS), (_QUOTA, Trouble.QUOTA), (_BUSY, Trouble.BUSY)):
         if pattern.search(message):
             return kind

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ameide.errors import InvalidArgument
-from ameide.infra.coders.codex_auth import Auth, AuthUnusable, read_auth, write_back
+from ameide.infra.coders.codex_auth import Auth, AuthUnusable, parse_auth, read_auth, write_back
 from ameide.infra.coders.codex_config import CodexConfig, read_config
+from ameide.infra.redaction import Redactor
 from ameide.infra.settings import CodexSettings
 from ameide.infra.workspace import Workspace, WorkspaceRefused
 
@@ -110,6 +112,7 @@ class PrivateHome:
 
     workspace: Workspace
     given: Credentials
+    redactor: Redactor
 
     @property
     def folder(self) -> Path:
@@ -119,19 +122,28 @@ class PrivateHome:
     def make(self) -> None:
         """Write it."""
         self.folder.mkdir(mode=0o700)
-        self._write("config.toml", self.given.config.for_attempt(self.workspace.tree).encode())
+        self._write("config.toml", self.given.config.for_attempt(self.workspace.tree, self.workspace.home).encode())
         if self.given.auth is not None:
             self._write("auth.json", self.given.auth.data)
         user = self.workspace.user
         if user is not None:
             os.chown(self.folder, user.uid, user.gid)
 
+    def learn_refreshed(self) -> None:
+        """Let the redactor know the tokens that Codex got meanwhile."""
+        with contextlib.suppress(OSError, WorkspaceRefused, AuthUnusable):
+            if self.given.auth is not None and (data := self._auth()) != self.given.auth.data:
+                self.redactor.learn(parse_auth(data).secrets)
+
+    def _auth(self) -> bytes:
+        return self.workspace.read_file(self.folder / "auth.json", 1 << 20)
+
     def keep_refreshed(self) -> str:
         """Write a refreshed token back; what came of it, empty when there was nothing to do."""
         if self.given.auth is None or self.given.home is None:
             return ""
         try:
-            refreshed = self.workspace.read_file(self.folder / "auth.json", 1 << 20)
+            refreshed = self._auth()
         except (OSError, WorkspaceRefused) as error:
             return f"auth.json is gone from the attempt: {error}."
         return write_back(self.given.home / "auth.json", self.given.auth, refreshed)

@@ -17,7 +17,7 @@ def tried(what, done, allowed):
     global held
     held = held and done == allowed
     print(what + ": " + ("done" if done else "refused") + ("" if done == allowed else ", which is wrong"))
-for folder, allowed in ((".", True), (sys.argv[1], False), ("/tmp", False)):
+for folder, allowed in ((".", True), (os.environ["HOME"], True), (sys.argv[1], False), ("/tmp", False)):
     file = pathlib.Path(folder) / (".canary-" + uuid.uuid4().hex)
     try:
         file.touch()
@@ -39,12 +39,12 @@ sys.exit(0 if held else 3)
 
 
 async def prove_sandbox(task: CoderTask, program: Program, environment: Mapping[str, str], reach: Reach) -> None:
-    """The agent's commands may write the working tree and nothing else, and reach nobody, the model neither.
+    """The agent's commands may write the working tree, HOME and TMPDIR, and reach nobody, the model neither.
 
     What was tried is evidence. Raises `StepFailed(SANDBOX_UNAVAILABLE)` when one thing came out otherwise.
     """
     hosts = [host for host in reach.hosts if not host.startswith("*")][:_HOSTS]
-    command = (str(task.settings.python), "-I", "-c", _CANARY, str(task.workspace.home), *hosts)
+    command = (str(task.settings.python), "-I", "-c", _CANARY, environment["CODEX_HOME"], *hosts)
     argv = program.sandbox_argv(task.workspace.tree, *command)
     proof = await task.run(argv, cwd=task.workspace.tree, env=environment, profile=Profile.CODER, reach=reach)
     task.evidence.add_file("codex-sandbox.txt", proof.log, "text/plain")

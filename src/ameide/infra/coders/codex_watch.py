@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ameide.contracts.usage import highest, tokens_of
@@ -25,11 +25,15 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 
 @dataclass
 class Watch:
-    """One attempt's Codex. `usage` is what it has used so far in all, also after a failure."""
+    """One attempt's Codex. `usage` is what it has used so far in all, also after a failure.
+
+    `learn` is called now and then, so that secrets that came up meanwhile are known before they are seen.
+    """
 
     task: CoderTask
     events: Events
     session: Session
+    learn: Callable[[], None]
     model: str
     endpoint: str
     usage: Usage = field(default_factory=Usage)
@@ -96,6 +100,7 @@ class Watch:
             await asyncio.sleep(min(left, _LOOK * 4))
 
     def _look(self) -> None:
+        self.learn()
         for action in self.session.look():
             self._tell_denied(action)
             if self._circle.note(f"{action.tool} {action.asked}", action.result):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ameide.infra.evidence import EvidenceWriter
+from ameide.infra.redaction import Redactor
 from ameide.infra.settings import ExecutorSettings
 from ameide.infra.steps import CommandResult, RunCommand, StepContext
 from ameide.infra.workspace import Workspace
@@ -26,6 +27,7 @@ class CoderTask:
     log: Callable[[str], None]
     spend: Callable[[Usage], None]
     evidence: EvidenceWriter
+    redactor: Redactor
 
     @property
     def iteration(self) -> int:

@@ -72,7 +72,6 @@ def child_environment(settings: Settings, role: Role) -> dict[str, str]:
             said["AMEIDE_CODEX"] = settings.codex
             said["CODEX_HOME"] = str(settings.codex_home) if settings.codex_home != Path() else ""
             said["AMEIDE_CODEX_WRITE_BACK"] = str(settings.codex_write_back)
-            said["AMEIDE_CODEX_HOSTS"] = shlex.join(settings.codex_hosts)
             said["AMEIDE_CODEX_WAIT_SECONDS"] = str(settings.codex_wait_seconds)
             said["AMEIDE_REPEATS"] = str(settings.repeats)
             said["AMEIDE_PRICES"] = str(settings.prices) if settings.prices != Path() else ""
