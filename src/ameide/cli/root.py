@@ -47,6 +47,7 @@ _COMMANDS = {
     "scaffold": "ameide.cli.target:scaffold",
     "generate": "ameide.cli.target:generate",
     "verify": "ameide.cli.target:verify",
+    "init": "ameide.cli.init:init",
 }
 
 
