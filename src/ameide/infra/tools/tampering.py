@@ -12,11 +12,13 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
+from functools import partial
 from posixpath import basename, dirname, normpath
 
 from ameide.infra.repo_config import RepoConfig, Suite
 from ameide.infra.repo_config.tree import Tree
 from ameide.infra.tools.findings import finding
+from ameide.infra.tools.plain_reaches import plain_reaches
 from ameide_core_proto.transformation.work.v1.work_pb import Finding, FindingClass, WhereToFix
 
 CONFIGURATION = frozenset(
@@ -39,7 +41,37 @@ CONFIGURATION = frozenset(
         "buf.yaml",
         "buf.gen.yaml",
         "buf.work.yaml",
+        "go.mod",
+        "go.sum",
+        "go.work",
+        "go.work.sum",
+        "package.json",
+        "package-lock.json",
+        "npm-shrinkwrap.json",
+        ".npmrc",
+        ".nvmrc",
+        ".node-version",
+        ".taprc",
+        "pom.xml",
+        "maven.config",
+        "jvm.config",
+        "extensions.xml",
+        "junit-platform.properties",
     }
+)
+_FAMILIES = (
+    ".mocharc.*",
+    "jest.config.*",
+    "jest.setup.*",
+    "vitest.config.*",
+    "vitest.workspace.*",
+    "vite.config.*",
+    "ava.config.*",
+    ".babelrc*",
+    "babel.config.*",
+    "tsconfig*.json",
+    ".c8rc*",
+    ".nycrc*",
 )
 _REQUIREMENTS = (
     "requirements*.txt",
@@ -80,9 +112,9 @@ async def tampering(
             findings.append(_configuration(path, status))
         elif status == "A" and (name := _takes_the_place_of(path, packages)):
             findings.append(_shadow(path, name))
-        elif status != "D" and path.endswith(".py"):
-            is_test = suite.is_test(path)
-            if new := sorted(_reaches(await head.read(path), is_test) - _reaches(await base.read(path), is_test)):
+        elif status != "D":
+            is_test, reaches = suite.is_test(path), _reaches if path.endswith(".py") else partial(plain_reaches, path)
+            if new := sorted(reaches(await head.read(path), is_test) - reaches(await base.read(path), is_test)):
                 findings.append(_reaching(path, new))
     return findings
 
@@ -94,6 +126,7 @@ def is_configuration(path: str) -> bool:
         name in CONFIGURATION
         or name.endswith(_COMPILED)
         or path.split("/", 1)[0] == _OUR_FOLDER
+        or any(fnmatchcase(name, pattern) for pattern in _FAMILIES)
         or any(fnmatchcase(name, pattern) or fnmatchcase(path, f"*{pattern}") for pattern in _REQUIREMENTS)
     )
 

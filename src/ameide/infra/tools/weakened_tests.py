@@ -9,31 +9,19 @@ nobody can tell by counting what a test still asks for. The same holds for what 
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from posixpath import basename
 
 from ameide.infra.repo_config import Suite
 from ameide.infra.repo_config.tree import Tree
 from ameide.infra.tools.cases import TestCase, Verdict
 from ameide.infra.tools.findings import finding
+from ameide.infra.tools.plain_tests import plain_tests
+from ameide.infra.tools.python_tests import python_tests
+from ameide.infra.tools.source_text import language_of
 from ameide.infra.tools.tampering import is_configuration
+from ameide.infra.tools.written import Written, WrittenTest
 from ameide_core_proto.transformation.work.v1.work_pb import Finding, FindingClass, WhereToFix
-
-_SKIPS = ("skip", "skipif", "skipIf", "skipUnless", "skipTest", "xfail", "expectedFailure", "importorskip")
-
-
-@dataclass(frozen=True)
-class WrittenTest:
-    """A test as its source says: how many assertions it makes, and how often it says that it may be skipped or fail.
-
-    `text` is its whole syntax, without comments and layout.
-    """
-
-    assertions: int
-    skips: int
-    text: str = ""
 
 
 async def weakened(
@@ -45,15 +33,17 @@ async def weakened(
     """
     findings: list[Finding] = []
     reported = {_function(case.id): case for case in cases}
+    # Reports that name no file have the test's name at the end.
+    reported |= {case.id.rpartition("::")[2]: case for case in cases}
     for path, status in sorted(changed.items()):
         if status != "A" and _holds_tests(suite, path):
-            old, new = tests_of(await base.read(path)), tests_of(await head.read(path))
+            old, new = _written(path, await base.read(path)), _written(path, await head.read(path))
             findings += [
-                _taken(path, name, old[name], new.get(name))
-                for name in old
-                if _is_weaker(path, name, old[name], new.get(name), reported)
+                _taken(path, name, test, new.tests.get(name))
+                for name, test in old.tests.items()
+                if _is_weaker(path, name, test, new.tests.get(name), reported)
             ]
-            if missing := _foundations(await base.read(path)) - _foundations(await head.read(path)):
+            if missing := old.foundations - new.foundations:
                 findings.append(_undermined(path, f"{len(missing)} helpers, fixtures or other statements beside tests"))
         elif status != "A" and suite.is_test(path):
             findings.append(_undermined(path, "what tests read"))
@@ -65,48 +55,15 @@ def changed_test_files(suite: Suite, changed: Mapping[str, str]) -> list[str]:
     return sorted(path for path in changed if suite.is_test(path) or is_configuration(path))
 
 
-def tests_of(source: bytes | None) -> dict[str, WrittenTest]:
-    """The tests in a Python file:
-
-    ``test_name`` or ``Class::test_name``. Nothing for a file that is gone or does not parse.
-    """
-    try:
-        module = ast.parse(source or b"")
-    except (SyntaxError, ValueError, RecursionError):
-        return {}
-    marks = [statement for statement in module.body if isinstance(statement, ast.Assign | ast.AnnAssign | ast.Expr)]
-    everywhere = sum(_skips_in(statement) for statement in marks)
-    found: dict[str, WrittenTest] = {}
-    pending: list[tuple[str, ast.stmt, int]] = [("", statement, everywhere) for statement in module.body]
-    for prefix, node, inherited in pending:
-        if isinstance(node, ast.ClassDef):
-            own = inherited + sum(_skips_in(decorator) for decorator in node.decorator_list)
-            pending += [(f"{prefix}{node.name}::", statement, own) for statement in node.body]
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test"):
-            found[prefix + node.name] = WrittenTest(_assertions(node), inherited + _skips_in(node), ast.dump(node))
-    return found
-
-
 def _holds_tests(suite: Suite, path: str) -> bool:
-    return path.endswith(".py") and (suite.is_test(path) or basename(path).startswith("test"))
+    if path.endswith(".py"):
+        return suite.is_test(path) or basename(path).startswith("test")
+    return language_of(path) is not None and suite.is_test(path)
 
 
-def _foundations(source: bytes | None) -> set[str]:
-    """The syntax of everything in a test file that is neither a test nor an import: helpers, fixtures, constants."""
-    try:
-        module = ast.parse(source or b"")
-    except (SyntaxError, ValueError, RecursionError):
-        return set()
-    found: set[str] = set()
-    pending: list[ast.stmt] = list(module.body)
-    for node in pending:
-        if isinstance(node, ast.ClassDef):
-            pending += node.body
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test"):
-            continue
-        elif not isinstance(node, ast.Import | ast.ImportFrom):
-            found.add(ast.dump(node))
-    return found
+def _written(path: str, source: bytes | None) -> Written:
+    language = language_of(path)
+    return python_tests(source) if language is None else plain_tests(source, language)
 
 
 def _is_weaker(
@@ -114,7 +71,7 @@ def _is_weaker(
 ) -> bool:
     if new is None or new != old:
         return True
-    case = reported.get(f"{path}::{name}")
+    case = reported.get(f"{path}::{name}") or (None if path.endswith(".py") else reported.get(name))
     return case is not None and case.verdict is Verdict.SKIPPED and not old.skips
 
 
@@ -154,28 +111,3 @@ def _undermined(path: str, what: str) -> Finding:
 
 def _function(id: str) -> str:
     return id.partition("[")[0]
-
-
-def _assertions(node: ast.AST) -> int:
-    return sum(
-        isinstance(inner, ast.Assert) or (isinstance(inner, ast.Call) and _is_assertion(_name(inner.func)))
-        for inner in ast.walk(node)
-    )
-
-
-def _is_assertion(name: str) -> bool:
-    return name.startswith(("assert", "fail")) or name in {"raises", "warns"}
-
-
-def _skips_in(node: ast.AST) -> int:
-    return sum(_is_skip(inner) for inner in ast.walk(node))
-
-
-def _is_skip(node: ast.AST) -> bool:
-    return isinstance(node, ast.Attribute | ast.Name) and _name(node) in _SKIPS
-
-
-def _name(node: ast.AST) -> str:
-    if isinstance(node, ast.Attribute):
-        return node.attr
-    return node.id if isinstance(node, ast.Name) else ""
