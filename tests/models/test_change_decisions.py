@@ -100,9 +100,9 @@ class Machine(RuleBasedStateMachine):
         submitted = self.artifact.current.status in ("proposed", "approved")
         if self.model.status != "open" or self.model.open_run is not None or not submitted:
             with pytest.raises(Refused):
-                runs.start(self.change, REPOSITORY, POLICY, self.requirement, "", NOW)
+                runs.start(self.change, REPOSITORY, POLICY, self.requirement, "", RITA, NOW)
             return
-        run = runs.start(self.change, REPOSITORY, POLICY, self.requirement, "", NOW).run
+        run = runs.start(self.change, REPOSITORY, POLICY, self.requirement, "", RITA, NOW).run
         assert run is not None
         self.runs.append(run)
         self.change.last_run_number, self.change.open_run_id = run.number, run.process_instance_id

@@ -55,6 +55,7 @@ from tests.process.arranging import (
 )
 from tests.process.cancels import CANCELS
 from tests.process.races import RACES
+from tests.process.retries import RETRIES
 from tests.process.script import (
     BASE,
     EXPIRE,
@@ -275,6 +276,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     **CANCELS,
     **RACES,
+    **RETRIES,
     "closed_from_outside": Scenario(
         "failed", FAILED, on(ACC, WAIT), never_closed_itself, close_from_outside, recorded=False
     ),

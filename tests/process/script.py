@@ -27,6 +27,7 @@ from ameide_core_proto.transformation.governance.v1.governance_pb import (
     GateStatus,
     GitopsTarget,
     Repository,
+    ReusableWork,
     Run,
     RunInput,
     RunStatus,
@@ -170,6 +171,8 @@ class Script:
         self.gates: dict[GateKind, list[Verdict]] = defaultdict(list)
         self.refusals: dict[str, list[str]] = defaultdict(list)
         self.refused_steps: dict[str, list[str]] = defaultdict(list)
+        # What the run may take from the one before.
+        self.reusable: list[ReusableWork] = []
         self.copies = 1
         self.reordered = False
         self.early = False
@@ -203,6 +206,7 @@ class Script:
             policy=self.policy,
             requirement=self.artifact,
             coder="patches",
+            reusable=self.reusable,
         )
 
     @property

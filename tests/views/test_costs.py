@@ -1,7 +1,16 @@
 """What each step of a change took, and what its runs took together."""
 
-from ameide_core_proto.transformation.governance.v1.query_service_pb import GetChangeRequest, GetChangeResponse
+from protobuf import Oneof
+
+from ameide_core_proto.process.transformation.v1 import facts_pb as process
+from ameide_core_proto.process.transformation.v1.facts_pb import ActivityTransition, TransformationProcessFact
+from ameide_core_proto.transformation.governance.v1.query_service_pb import (
+    GetChangeRequest,
+    GetChangeResponse,
+    GetTimelineRequest,
+)
 from ameide_core_proto.transformation.work.v1.work_pb import FailureCode, Usage, WorkResult, WorkStatus
+from tests.domain_work.test_reuse import again, green, offered
 from tests.domain_work.world import World, code, failure, verify
 from tests.views.readers import Readers
 
@@ -85,3 +94,40 @@ async def test_a_work_that_nobody_claimed_took_nothing(readers: Readers):
     shown = await _shown(readers, run.change_id)
     [step] = shown.steps
     assert (step.attempts, step.queue_wait_ms, step.wall_time_ms, step.usage) == (0, 0, 0, Usage())
+
+
+async def test_a_step_that_was_taken_cost_its_run_nothing(readers: Readers):
+    world = readers.world
+    first = await green(world)
+    second = await again(world, first, "verify")
+    coded = offered(second)[1]
+    said = process.ActivityTransitioned(
+        activity="coder",
+        iteration=1,
+        transition=ActivityTransition.SKIPPED,
+        work_request_id=coded.work_request_id,
+        reason=f"reused from {first.process_instance_id}, same inputs {coded.input_digest[:12]}",
+    )
+    await readers.say(second, TransformationProcessFact(seq=1, fact=Oneof("activity_transitioned", said)))
+    await world.requested(verify(second))
+
+    shown = await _shown(readers, first.change_id)
+    assert [(step.run_number, step.reused_from) for step in shown.steps] == [
+        (1, ""),
+        (1, ""),
+        (1, ""),
+        (2, first.process_instance_id),
+        (2, ""),
+    ]
+    taken = shown.steps[3]
+    assert (taken.work_request_id, taken.process_instance_id) == (coded.work_request_id, second.process_instance_id)
+    assert (taken.attempts, taken.usage, taken.wall_time_ms) == (0, Usage(), 0)
+    assert [cost.works for cost in shown.costs] == [3, 1]
+    timeline = await (await readers.reader()).queries.get_timeline(
+        GetTimelineRequest(change_id=first.change_id, process_instance_id=second.process_instance_id)
+    )
+    [row] = [row for row in timeline.rows if row.name == "ActivityTransitioned"]
+    assert row.text.startswith(f"step coder skipped: reused from {first.process_instance_id}, same inputs ")
+    assert row.work_request_id == coded.work_request_id
+    assert row.citation is not None
+    assert row.citation in shown.citations

@@ -138,17 +138,32 @@ def revise(
 @change.command()
 @click.argument("change_id", metavar="CHANGE")
 @click.option("--coder", default="", help="Which coder works on it; default: the policy's.")
+@click.option(
+    "--from",
+    "from_step",
+    metavar="STEP",
+    default="",
+    help="Take what the run before had done before it last did STEP, where its inputs are unchanged: preflight, "
+    "scaffold, generate, coder, verify or acceptance.",
+)
 @follow
 @request_id
 @as_json
 @quiet
 @pass_session
 def retry(
-    session: Session, change_id: str, coder: str, follow: bool, request_id: str | None, as_json: bool, quiet: bool
+    session: Session,
+    change_id: str,
+    coder: str,
+    from_step: str,
+    follow: bool,
+    request_id: str | None,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
-    """Start the next run of CHANGE. Refused while one is open."""
+    """Start the next run of CHANGE. Refused while one is open. Gates are asked again, and what merges is made anew."""
     key = key_for(request_id)
-    answer = session.call(lambda clients: _run(session, clients, key, change_id, coder))
+    answer = session.call(lambda clients: _run(session, clients, key, change_id, coder, from_step))
     _started(session, answer, follow=follow, as_json=as_json, quiet=quiet)
 
 
@@ -190,9 +205,13 @@ def _started(session: Session, answer: StartRunResponse, *, follow: bool, as_jso
         )
 
 
-async def _run(session: Session, clients: Clients, key: str, change_id: str, coder: str) -> StartRunResponse:
+async def _run(
+    session: Session, clients: Clients, key: str, change_id: str, coder: str, from_step: str = ""
+) -> StartRunResponse:
     answer = await clients.governance.start_run(
-        StartRunRequest(scope=session.scope, client_request_id=key, change_id=change_id, coder=coder)
+        StartRunRequest(
+            scope=session.scope, client_request_id=key, change_id=change_id, coder=coder, from_step=from_step
+        )
     )
     if answer.run is not None:
         await seen(session, clients, answer.run)

@@ -67,7 +67,7 @@ async def whole_change(reading: Reading, change_id: str) -> GetChangeResponse:
     works = await reading.every(WorkRequest, own)
     bundles = await evidence_of(reading, [work.work_request_id for work in works])
     [summary] = await summaries(reading, [change])
-    costs = await costs_of(reading, works)
+    costs = await costs_of(reading, change_id, works)
     answer = GetChangeResponse(
         summary=summary,
         runs=await reading.every(Run, own),

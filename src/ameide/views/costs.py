@@ -15,6 +15,7 @@ from ameide.contracts.usage import added
 from ameide.storage.db import Row
 from ameide.storage.sql import load
 from ameide.views.reading import Reading
+from ameide_core_proto.common.v1.reading_pb import CitationKind
 from ameide_core_proto.transformation.governance.v1.query_service_pb import Cost, StepCost
 from ameide_core_proto.transformation.work.v1.work_pb import FailureCode, Usage, WorkRequest
 
@@ -30,14 +31,32 @@ class Costs:
     total: Cost
 
 
-async def costs_of(reading: Reading, works: Sequence[WorkRequest]) -> Costs:
-    """What these works of one change took until now."""
+async def costs_of(reading: Reading, change_id: str, works: Sequence[WorkRequest]) -> Costs:
+    """What the works of a change took until now, and which results its runs took from earlier ones, cited."""
     ids = [work.work_request_id for work in works]
     rows = await reading.tx.fetch_all(_SQL["attempts"], {"works": ids}) if ids else []
     by_work: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_work[row["work_request_id"]].append(row)
-    return summed([step_cost(work, by_work[work.work_request_id], reading.tx.now) for work in works])
+    done = [step_cost(work, by_work[work.work_request_id], reading.tx.now) for work in works]
+    return summed([*await _taken(reading, change_id, works), *done])
+
+
+async def _taken(reading: Reading, change_id: str, works: Sequence[WorkRequest]) -> list[StepCost]:
+    """The steps that a run did not do since an earlier one had; what proves it is the process fact that says so."""
+    by_id = {work.work_request_id: work for work in works}
+    taken: list[StepCost] = []
+    for row in await reading.tx.fetch_all(_SQL["reused"], {"change": change_id}):
+        work = by_id.get(row["work_request_id"])
+        if work is None:
+            continue
+        reading.cite(CitationKind.PROCESS_FACT, row["message_id"], row["position"])
+        step = step_cost(work, [], reading.tx.now)
+        step.reused_from, step.process_instance_id = work.process_instance_id, row["process_instance_id"]
+        run = parse_process_instance_id(row["process_instance_id"])
+        step.run_number, step.budget = run[2] if run else 0, None
+        taken.append(step)
+    return taken
 
 
 def step_cost(work: WorkRequest, attempts: Sequence[Row], now: datetime) -> StepCost:
@@ -62,7 +81,8 @@ def step_cost(work: WorkRequest, attempts: Sequence[Row], now: datetime) -> Step
 
 
 def summed(steps: Sequence[StepCost]) -> Costs:
-    """The same by run, and in all."""
+    """The same by run, and in all; in a run what it took from another one comes first."""
+    steps = sorted(steps, key=lambda step: step.run_number)
     by_run: dict[str, list[StepCost]] = defaultdict(list)
     for step in steps:
         if step.process_instance_id:
@@ -75,7 +95,7 @@ def _cost(steps: Sequence[StepCost], run: str = "", number: int = 0) -> Cost:
     return Cost(
         process_instance_id=run,
         run_number=number,
-        works=len(steps),
+        works=sum(not step.reused_from for step in steps),
         usage=added(step.usage for step in steps if step.usage),
         queue_wait_ms=sum(step.queue_wait_ms for step in steps),
         wall_time_ms=sum(step.wall_time_ms for step in steps),

@@ -82,7 +82,7 @@ def requirement(status: ArtifactStatus = ArtifactStatus.PROPOSED) -> Artifact:
 
 
 def started(of: Change | None = None) -> Run:
-    made = run.start(of or opened(), repo(), POLICY, requirement(), "", NOW).run
+    made = run.start(of or opened(), repo(), POLICY, requirement(), "", RITA, NOW).run
     assert made is not None
     return made
 
@@ -102,7 +102,7 @@ def test_one_run_at_a_time_and_only_of_a_submitted_requirement() -> None:
     with pytest.raises(Refused, match="is open"):
         started(busy)
     with pytest.raises(Refused, match="draft"):
-        run.start(opened(), repo(), POLICY, requirement(ArtifactStatus.DRAFT), "", NOW)
+        run.start(opened(), repo(), POLICY, requirement(ArtifactStatus.DRAFT), "", RITA, NOW)
 
 
 def test_a_canceled_change_starts_and_closes_nothing() -> None:

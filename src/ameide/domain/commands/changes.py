@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ameide.contracts.ids import new_id
-from ameide.domain.commands import queues
+from ameide.contracts.ids import new_id, process_instance_id
+from ameide.domain.commands import queues, work_rows
 from ameide.domain.commands.work_requests import cancel_open_work
 from ameide.domain.decisions import change as changes
-from ameide.domain.decisions import queue
+from ameide.domain.decisions import queue, reuse
 from ameide.domain.decisions import repository as repositories
 from ameide.domain.decisions import run as runs
 from ameide.domain.decisions.gate import void
@@ -34,6 +34,7 @@ from ameide_core_proto.transformation.governance.v1.governance_pb import (
     Gate,
     GateStatus,
     Repository,
+    ReusableWork,
     Run,
     RunStatus,
 )
@@ -102,7 +103,17 @@ async def start_run(unit: Unit, command: StartRunRequest) -> StartRunResponse:
     repository = await unit.lock("repository", change.repository_id, Repository)
     policy = await unit.read("policy", change.repository_id, Policy)
     requirement = await _requirement(unit, change, command.artifact_id)
-    fact = runs.start(change, queue.for_others(repository), policy, requirement, command.coder, unit.timestamp)
+    fact = runs.start(
+        change,
+        queue.for_others(repository),
+        policy,
+        requirement,
+        command.coder,
+        unit.actor,
+        unit.timestamp,
+        command.from_step,
+        await _reusable(unit, change, policy, command.from_step),
+    )
     run = fact.run
     assert run is not None
     change.last_run_number = run.number
@@ -144,6 +155,17 @@ async def void_open_gates(unit: Unit, process_instance_id: str, reason: str) -> 
     for gate in await unit.lock_children("gate", process_instance_id, Gate):
         if gate.status == GateStatus.OPEN:
             unit.record(void(gate, reason))
+
+
+async def _reusable(unit: Unit, change: Change, policy: Policy, step: str) -> list[ReusableWork]:
+    """What the newest run has done before the step; nothing when the new one is to do everything."""
+    if not step:
+        return []
+    number = change.last_run_number
+    earlier = None
+    if number:
+        earlier = await unit.read("run", process_instance_id(unit.tenant_id, change.change_id, number), Run)
+    return reuse.reusable(step, earlier, policy, *await work_rows.of_change(unit, change.change_id))
 
 
 async def _requirement(unit: Unit, change: Change, artifact_id: str) -> Artifact:

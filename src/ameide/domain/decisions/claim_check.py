@@ -18,7 +18,13 @@ from ameide_core_proto.transformation.work.v1.facts_pb import (
     WorkRequested,
     WorkStarted,
 )
-from ameide_core_proto.transformation.work.v1.work_pb import CheckStatus, EvidenceBundle, Finding, WorkRequest
+from ameide_core_proto.transformation.work.v1.work_pb import (
+    CheckStatus,
+    EvidenceBundle,
+    Finding,
+    WorkRequest,
+    WorkResult,
+)
 
 # Bytes of one fact, and what of them each body may take; short fields and the envelope fit into the rest.
 MAX_BYTES = 64 * 1024
@@ -45,6 +51,13 @@ def in_brief(fact: F) -> F:
     return brief
 
 
+def result_in_brief(result: WorkResult) -> WorkResult:
+    """The result as the fact of its work told it, for who heard no more than that."""
+    brief = deepcopy(result)
+    _shorten_result(brief)
+    return brief
+
+
 def _shorten_work(work: WorkRequest) -> None:
     work.summary = _clipped(work.summary, _TEXT)
     if work.inputs is not None:
@@ -55,11 +68,15 @@ def _shorten_work(work: WorkRequest) -> None:
         work.path_rules.allowed = _texts(work.path_rules.allowed, _PATH_RULES // 2)
         work.path_rules.denied = _texts(work.path_rules.denied, _PATH_RULES // 2)
     if work.result is not None:
-        work.result.summary = _clipped(work.result.summary, _SUMMARY)
-        work.result.artifact_refs = _texts(work.result.artifact_refs, _REFS)
-        work.result.findings = _findings(work.result.findings, _FINDINGS)
-        if work.result.outputs is not None:
-            work.result.outputs.changed_paths = _texts(work.result.outputs.changed_paths, _PATHS)
+        _shorten_result(work.result)
+
+
+def _shorten_result(result: WorkResult) -> None:
+    result.summary = _clipped(result.summary, _SUMMARY)
+    result.artifact_refs = _texts(result.artifact_refs, _REFS)
+    result.findings = _findings(result.findings, _FINDINGS)
+    if result.outputs is not None:
+        result.outputs.changed_paths = _texts(result.outputs.changed_paths, _PATHS)
 
 
 def _shorten_evidence(evidence: EvidenceBundle) -> None:

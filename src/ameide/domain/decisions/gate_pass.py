@@ -51,7 +51,7 @@ def check(
     _need_none_voided(kind, inputs_of(work).environment, gates)
     verified: Verified | None = None
     if kind == GateKind.ACCEPTANCE:
-        verified = need_verified(work, policy, works, claims)
+        verified = need_verified(work, run, policy, works, claims)
     elif kind == GateKind.READY_TO_RELEASE:
         need_built(work, works)
     if work.gate_pass is None:

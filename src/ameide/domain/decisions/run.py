@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 
 from protobuf.wkt import Timestamp
@@ -9,9 +10,16 @@ from protobuf.wkt import Timestamp
 from ameide.contracts.ids import process_instance_id
 from ameide.domain.decisions.change import need_open
 from ameide.errors import Refused
-from ameide_core_proto.common.v1.metadata_pb import Scope
+from ameide_core_proto.common.v1.metadata_pb import Actor, Scope
 from ameide_core_proto.transformation.governance.v1.facts_pb import RunCancelRequested, RunClosed, RunRequested
-from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Repository, Run, RunInput, RunStatus
+from ameide_core_proto.transformation.governance.v1.governance_pb import (
+    Change,
+    Repository,
+    ReusableWork,
+    Run,
+    RunInput,
+    RunStatus,
+)
 from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact, ArtifactKind, ArtifactStatus
 
@@ -22,9 +30,17 @@ FINISHING_OUTCOMES = frozenset({"delivered", "merged"})
 
 
 def start(
-    change: Change, repository: Repository, policy: Policy, requirement: Artifact, coder: str, now: Timestamp
+    change: Change,
+    repository: Repository,
+    policy: Policy,
+    requirement: Artifact,
+    coder: str,
+    actor: Actor,
+    now: Timestamp,
+    from_step: str = "",
+    reusable: Sequence[ReusableWork] = (),
 ) -> RunRequested:
-    """The next run, with all that its workflow is started with."""
+    """The next run, with all that its workflow is started with; `reusable` is what it may take from the one before."""
     need_no_run(change)
     current = requirement.current
     if requirement.kind != ArtifactKind.REQUIREMENT or requirement.change_id != change.change_id or current is None:
@@ -62,7 +78,10 @@ def start(
                 policy=policy,
                 requirement=requirement,
                 coder=coder or policy.coder,
+                from_step=from_step,
+                reusable=list(reusable),
             ),
+            requested_by=actor,
             requested_at=now,
             version=1,
         )

@@ -9,6 +9,7 @@ from protobuf.wkt import Timestamp
 
 from ameide.domain.decisions.work import Claim, inputs_of, is_agent_publish
 from ameide.errors import Refused
+from ameide_core_proto.transformation.governance.v1.governance_pb import Run, RunInput
 from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
 from ameide_core_proto.transformation.work.v1.work_pb import (
     ActionKind,
@@ -33,13 +34,12 @@ def outputs_of(work: WorkRequest) -> Outputs:
     return (work.result or WorkResult()).outputs or Outputs()
 
 
-def authors_of(process_instance_id: str, works: Sequence[WorkRequest], claims: Sequence[Claim]) -> frozenset[str]:
-    """The principals whose executors ran the coder in this run, lost claims included: they may have pushed."""
-    written = {
-        work.work_request_id
-        for work in works
-        if is_agent_publish(work) and work.process_instance_id == process_instance_id
-    }
+def authors_of(works: Sequence[WorkRequest], claims: Sequence[Claim]) -> frozenset[str]:
+    """The principals whose executors ran the coder in the change, lost claims included: they may have pushed.
+
+    Those of earlier runs count as well: a later run may go on from their commits.
+    """
+    written = {work.work_request_id for work in works if is_agent_publish(work)}
     return frozenset(claim.principal_id for claim in claims if claim.work_request_id in written)
 
 
@@ -49,30 +49,36 @@ def need_independent(
     """Raises Refused(SELF_GRADING) when an author would call its own work green."""
     if work.action_kind != ActionKind.VERIFY or not policy.independent_verification or not work.process_instance_id:
         return
-    if principal_id in authors_of(work.process_instance_id, works, claims):
+    if principal_id in authors_of(works, claims):
         raise Refused(
-            f"{principal_id} wrote code in this run and can't verify it",
+            f"{principal_id} wrote code in this change and can't verify it",
             field="outcome",
             remedy="Release the work, and give verify queues to an executor with another principal",
             reason="SELF_GRADING",
         )
 
 
-def need_verified(work: WorkRequest, policy: Policy, works: Sequence[WorkRequest], claims: Sequence[Claim]) -> Verified:
+def need_verified(
+    work: WorkRequest, run: Run, policy: Policy, works: Sequence[WorkRequest], claims: Sequence[Claim]
+) -> Verified:
     """The newest green verification of exactly this candidate in this run, with its patch as it was hashed then.
 
+    One of the run before counts where the Domain has let this run take it.
     Only a candidate that is main itself has no patch to hash (people merged the change before): then the hash counts
     that its preparation names. Raises Refused(NOT_VERIFIED).
     """
     candidate = inputs_of(work).candidate_sha
     authors = frozenset[str]()
     if policy.independent_verification:
-        authors = authors_of(work.process_instance_id, works, claims)
+        authors = authors_of(works, claims)
+    offered = {one.work_request_id for one in (run.input or RunInput()).reusable if one.activity == "verify"}
 
     def independent(action: ActionKind) -> list[WorkRequest]:
         return [w for w in _succeeded(action, work, works) if w.executor_principal_id not in authors]
 
-    green = [verify for verify in independent(ActionKind.VERIFY) if verify.commit_sha == candidate]
+    taken = [w for w in works if w.work_request_id in offered and w.executor_principal_id not in authors]
+    taken = [w for w in taken if w.action_kind == ActionKind.VERIFY and w.status == WorkStatus.SUCCEEDED]
+    green = [verify for verify in (*independent(ActionKind.VERIFY), *taken) if verify.commit_sha == candidate]
     if not green:
         raise Refused(
             f"candidate {candidate} was not verified in this run by an independent executor",
@@ -85,7 +91,7 @@ def need_verified(work: WorkRequest, policy: Policy, works: Sequence[WorkRequest
         prepared = [outputs_of(merge) for merge in independent(ActionKind.MERGE) if not inputs_of(merge).push]
         patches = [outputs for outputs in prepared if outputs.commit_sha == candidate and outputs.diff_hash]
     newest = max(green, key=_ended)
-    red = [w for w in works if _is_red(w, work.process_instance_id, candidate) and _ended(w) > _ended(newest)]
+    red = [w for w in works if _is_red(w, candidate) and _ended(w) > _ended(newest)]
     if red:
         raise Refused(
             f"candidate {candidate} was red when it was last verified",
@@ -101,10 +107,9 @@ def _ended(work: WorkRequest) -> tuple[int, int, str]:
     return at.seconds, at.nanos, work.work_request_id
 
 
-def _is_red(work: WorkRequest, process_instance_id: str, commit: str) -> bool:
+def _is_red(work: WorkRequest, commit: str) -> bool:
     failed = work.result is not None and work.result.failure_code == FailureCode.VERIFICATION_FAILED
-    here = work.process_instance_id == process_instance_id and work.commit_sha == commit
-    return failed and here and work.action_kind == ActionKind.VERIFY
+    return failed and work.commit_sha == commit and work.action_kind == ActionKind.VERIFY
 
 
 def need_built(work: WorkRequest, works: Sequence[WorkRequest]) -> None:

@@ -11,7 +11,7 @@ from protobuf.wkt import Timestamp
 
 from ameide.contracts.routing import route
 from ameide.domain.decisions import change as changes
-from ameide.domain.decisions import gate_pass, run, work_budget, work_rules
+from ameide.domain.decisions import gate_pass, reuse, run, work_budget, work_rules
 from ameide.domain.decisions.work import FALLBACK_TIMEOUTS, Claim
 from ameide.errors import InvalidArgument, Refused
 from ameide_core_proto.common.v1.metadata_pb import Actor, Scope
@@ -64,6 +64,7 @@ def request(
     work.budget = work_budget.reserve(
         work, grounds.policy, grounds.change, grounds.gates, grounds.works, grounds.claims, grounds.tenant
     )
+    reuse.record_digest(work)
     facts: list[Message] = [consumed] if consumed else []
     return [*facts, WorkRequested(work=work)]
 

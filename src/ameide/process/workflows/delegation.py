@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ameide.process.steps import CANCEL_WORK, REQUEST_WORK
+from ameide.process.workflows import reuse
 from ameide.process.workflows.context import Refusal, RunContext
 from ameide.process.workflows.inbox import Known
 from ameide.process.workflows.state import Ask
@@ -21,10 +22,12 @@ class Stuck(Exception):
 
 
 async def delegate(run: RunContext, activity: str, order: RequestWorkRequest) -> WorkRequest:
-    """Have a step done elsewhere; returns the work as its terminal fact left it.
+    """Have a step done elsewhere, unless the run before has done the very same; returns the work as its fact left it.
 
     A step that is taken up again after Continue-As-New waits for the work it has requested before.
     """
+    if run.state.ask is None and (known_before := reuse.taken(run, activity, order)) is not None:
+        return known_before
     ask = run.ask_for(activity)
     if not ask.ref:
         order.client_request_id = run.key(activity, ask.iteration)

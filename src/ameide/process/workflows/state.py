@@ -132,6 +132,8 @@ class RunState:
     retries: int = 0
     # Passed gates of which the pass may still be needed, by kind.
     passes: dict[str, GatePass] = field(default_factory=dict[str, GatePass])
+    # Works of the run before whose results were taken.
+    reused: list[str] = field(default_factory=list[str])
     # Requirement versions up to this number were turned down.
     rejected_number: int = 0
 

@@ -93,6 +93,15 @@ SELECT work_request_id, attempt, principal_id, runner, claimed_at, last_heartbea
     queue_wait_ms, log_tail, usage
 FROM ameide.attempt WHERE work_request_id = ANY(%(works)s) ORDER BY work_request_id, attempt
 
+-- name: reused
+-- What processes of a change said of works of other runs than their own: that they took their results.
+SELECT f.process_instance_id, f.work_request_id, f.message_id, f.position, f.text
+FROM ameide.view_fact f JOIN ameide.view_state w
+    ON w.tenant_id = f.tenant_id AND w.kind = 'work' AND w.id = f.work_request_id
+WHERE f.change_id = %(change)s AND f.name = 'ActivityTransitioned' AND f.work_request_id <> ''
+    AND f.process_instance_id <> w.process_instance_id
+ORDER BY f.position
+
 -- name: waiting
 -- Works that nobody has claimed yet.
 SELECT work_request_id, queue, dispatch, enqueued_at FROM ameide.queue_item WHERE work_request_id = ANY(%(works)s)
