@@ -93,7 +93,13 @@ def _live(made: Installation, collector: Collector, canaries: dict[str, str]) ->
     assert refused.returncode == 2, refused.stderr
     said += [refused.stdout, refused.stderr]
     made.decide(gate)
-    said.append(made.ameide("gate", "show", made.gate(change, "ACCEPTANCE")["gateId"], who="approver"))
+    accepting = made.gate(change, "ACCEPTANCE")["gateId"]
+    said.append(made.ameide("gate", "show", accepting, who="approver"))
+    review = made.json("gate", "show", accepting)["review"]
+    assert review["diff"]["is_what_is_bound"], review["diff"]["problem"]
+    assert [naming["check"] for naming in review["criteria"][0]["named_by"]] == [
+        "tests/test_telling.py::test_that_tells[[redacted]]"
+    ]
     assert made.advance(change)["outcome"] == "delivered"
     _read(made, change, said)
     return Story(made, collector, change, canaries, said)

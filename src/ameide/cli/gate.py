@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import click
 
+from ameide.cli.gate_review import as_data, get_gate, review
+from ameide.cli.gate_review_view import print_review
 from ameide.cli.gate_view import print_gate, verb_for
 from ameide.cli.options import as_json, change_filter, named, quiet, request_id, spelled
 from ameide.cli.output import at_a_terminal, clock, coloured, emit_json, table, word
@@ -17,12 +20,11 @@ from ameide.rpc.clients import Clients
 from ameide_core_proto.transformation.governance.v1.command_service_pb import DecideGateRequest, DecideGateResponse
 from ameide_core_proto.transformation.governance.v1.governance_pb import GateParameters, GateStatus, GateVerdict
 from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind
-from ameide_core_proto.transformation.governance.v1.query_service_pb import (
-    GetGateRequest,
-    GetGateResponse,
-    ListGatesRequest,
-)
+from ameide_core_proto.transformation.governance.v1.query_service_pb import ListGatesRequest
 from ameide_core_proto.transformation.work.v1.work_pb import Budget
+
+_LINES = 200
+"""So much of a diff is shown at a terminal unless the whole is asked for."""
 
 
 @click.group()
@@ -94,17 +96,25 @@ def list_(
 @gate.command()
 @click.argument("gate_id", metavar="GATE")
 @click.option("--only-hash", is_flag=True, help="Print the subject's hash alone.")
+@click.option("--diff", "whole", is_flag=True, help="Print the whole diff, however long.")
 @as_json
 @pass_session
-def show(session: Session, gate_id: str, only_hash: bool, as_json: bool) -> None:
-    """What the gate binds, and the hash to decide with."""
-    answer = _get(session, gate_id)
+def show(session: Session, gate_id: str, only_hash: bool, whole: bool, as_json: bool) -> None:
+    """What the gate binds, and the hash to decide with.
+
+    At an acceptance gate: the criteria and the tests that name them, the exact diff, and what it took so far.
+    """
+    if only_hash:
+        answer = session.call(lambda clients: get_gate(session, clients, gate_id))
+        click.echo(answer.gate.subject_hash if answer.gate else "")
+        return
+    answer, found = session.call(lambda clients: review(session, clients, gate_id))
     if as_json:
-        emit_json(answer)
-    elif answer.gate is not None and only_hash:
-        click.echo(answer.gate.subject_hash)
+        shown = json.loads(answer.to_json(always_emit_implicit=True))
+        click.echo(json.dumps({**shown, "review": as_data(found)}, indent=2, ensure_ascii=False))
     elif answer.gate is not None:
         print_gate(answer)
+        print_review(found, lines=0 if whole or not at_a_terminal() else _LINES, gate_id=gate_id)
         if answer.gate.status == GateStatus.OPEN:
             click.echo()
             click.echo(f"Decide: {verb_for(answer.gate, Verbs(session, local=False).ameide)}")
@@ -199,11 +209,8 @@ def _seen(session: Session, gate_id: str, verdict: GateVerdict) -> str:
         raise click.UsageError(
             f"--hash is needed: a decision is about what was seen. `ameide gate show {gate_id} --only-hash` prints it."
         )
-    answer = _get(session, gate_id)
+    answer, found = session.call(lambda clients: review(session, clients, gate_id))
     print_gate(answer)
+    print_review(found, lines=_LINES, gate_id=gate_id)
     click.confirm(f"\n{word(verdict.name).capitalize()} this", abort=True)
     return answer.gate.subject_hash if answer.gate else ""
-
-
-def _get(session: Session, gate_id: str) -> GetGateResponse:
-    return session.call(lambda clients: clients.queries.get_gate(GetGateRequest(scope=session.scope, gate_id=gate_id)))

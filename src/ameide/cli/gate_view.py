@@ -77,7 +77,6 @@ def print_gate(answer: GetGateResponse) -> None:
             ("environment", subject.environment),
             ("reason", subject.reason),
             ("subject hash", gate.subject_hash),
-            ("to be read", f"ameide change diff {gate.change_id}" if gate.kind is GateKind.ACCEPTANCE else ""),
         ]
     )
     if subject_hash(gate.kind, subject) != gate.subject_hash:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ameide.infra.diff_hash import DIFF_OPTIONS, diff_hash
+from ameide.infra.diff_hash import DIFF_OPTIONS, READ_OPTIONS, diff_hash
 from ameide.infra.git_command import GitCommand, GitFailed, GitResult, last_lines
 
 __all__ = [
@@ -142,6 +142,10 @@ class Git(GitCommand):
     async def diff(self, base: str, head: str) -> bytes:
         """A patch to read, with context and binary contents."""
         return (await self.git("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--binary", base, head)).stdout
+
+    async def patch(self, base: str, head: str) -> bytes:
+        """A patch to read whose `patch_hash` is the `diff_hash` of the two commits."""
+        return (await self.git("diff", *READ_OPTIONS, base, head)).stdout
 
     async def diff_hash(self, base: str, head: str) -> str:
         """The identity of the patch between two commits; see `ameide.infra.diff_hash`."""

@@ -14,6 +14,7 @@ def prompt(work: WorkRequest) -> str:
         _numbered("Acceptance criteria", inputs.acceptance_criteria),
         _findings(inputs.findings),
         _rules(work.path_rules or PathRules()),
+        _naming(inputs.acceptance_criteria),
         f"This is iteration {max(1, inputs.iteration)}. Change the files in the working tree; do not commit or push.",
     ]
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
@@ -21,6 +22,16 @@ def prompt(work: WorkRequest) -> str:
 
 def _numbered(title: str, lines: list[str]) -> str:
     return f"## {title}\n\n" + "\n".join(f"{n}. {line}" for n, line in enumerate(lines, 1)) if lines else ""
+
+
+def _naming(criteria: list[str]) -> str:
+    """Who accepts the change is shown which test names which criterion; nothing else tells what covers it."""
+    if not criteria:
+        return ""
+    return (
+        "Add or change a test for each criterion, and have it name the number: `criterion 2` or `AC2` in its"
+        " name, in its docstring or in a comment inside it."
+    )
 
 
 def _findings(findings: list[Finding]) -> str:

@@ -5,6 +5,7 @@ VERIFY and PREFLIGHT share it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,12 +13,17 @@ from ameide.infra.checkout import check_out
 from ameide.infra.repo_config import CommitTree, RepoConfig, Suite
 from ameide.infra.secrets_in_change import likely
 from ameide.infra.steps import StepContext
+from ameide.infra.tools import criteria
+from ameide.infra.tools.criteria import named_criteria
 from ameide.infra.tools.generated import CHECK, drift, drift_finding
 from ameide.infra.tools.repository import checkout_of, config_at
 from ameide.infra.tools.suite import SuiteReport, run_suite, suite_of
 from ameide.infra.tools.tampering import rewritten, tampering
 from ameide.infra.tools.weakened_tests import changed_test_files, weakened
 from ameide_core_proto.transformation.work.v1.work_pb import CheckResult, CheckStatus, Finding
+
+VERIFIED_PATCH = "verified.patch"
+"""The artifact with the change from base to the verified commit; its `patch_hash` is the diff hash of the result."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,9 @@ async def _tests_since(
     base, head = (CommitTree(ctx.git, sha, ctx.work.workdir) for sha in (base_sha, commit_sha))
     files = changed_test_files(suite, changed)
     ctx.evidence.add_text("changed-tests.txt", "".join(f"{changed[path]} {path}\n" for path in files))
+    naming = await named_criteria(base, head, changed, files, report.cases)
+    ctx.evidence.add_text(criteria.ARTIFACT, json.dumps(naming, indent=1), "application/json")
+    ctx.evidence.add_bytes(VERIFIED_PATCH, await ctx.git.patch(base_sha, commit_sha), "text/x-patch")
     sentence = f"Changed test files: {', '.join(files[:10])}{' …' if len(files) > 10 else ''}." if files else ""
     findings = [
         *await weakened(base, head, changed, suite, report.cases),
