@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from ameide.errors import Fenced
 from ameide.faults import reach
+from ameide.infra import work_in_progress
 from ameide.infra import workspace as workspaces
 from ameide.infra.checkout import credential, network
 from ameide.infra.child import Children
@@ -30,6 +31,7 @@ from ameide.infra.report import report
 from ameide.infra.settings import ExecutorSettings
 from ameide.infra.steps import Step, StepContext, StepFailed
 from ameide.infra.workspace import Workspace
+from ameide_core_proto.transformation.work.v1.command_service_pb import WorkOutcome
 from ameide_core_proto.transformation.work.v1.work_pb import (
     ActionKind,
     FailureCode,
@@ -76,6 +78,7 @@ class Attempt:
         self._claim, self._steps, self._settings, self._store, self._stop = claim, steps, settings, store, stop
         self._redactor = Redactor(settings.secrets())
         self._usage = Usage()
+        self._context: StepContext | None = None
 
     async def run(self) -> None:
         """Do the work and record its outcome, give it back, or write nothing.
@@ -108,6 +111,8 @@ class Attempt:
         try:
             step = asyncio.create_task(self._step(workspace, children, evidence, live))
             conclusion = await self._decide(step, children, live)
+            if conclusion is None or conclusion.outcome is not WorkOutcome.SUCCESS:
+                await self._keep_progress(conclusion)
             if conclusion is None:
                 await self._claim.release("the executor is stopping")
                 return
@@ -135,23 +140,34 @@ class Attempt:
             self._claim.lease.check,
         )
         step = self._steps.of(work)
-        reach("executor.effect.before")
-        result = await step(
-            StepContext(
-                work,
-                workspace,
-                children,
-                evidence,
-                live.line,
-                self._settings,
-                git,
-                self._store,
-                self._spend,
-                self._redactor,
-            )
+        self._context = StepContext(
+            work,
+            workspace,
+            children,
+            evidence,
+            live.line,
+            self._settings,
+            git,
+            self._store,
+            self._spend,
+            self._redactor,
         )
+        reach("executor.effect.before")
+        result = await step(self._context)
         reach("executor.effect.after")
         return result
+
+    async def _keep_progress(self, conclusion: Conclusion | None) -> None:
+        """Keep what an agent had changed, and name the commit in the outcome; None: the claim is given back."""
+        if self._context is None or self._claim.work.work_kind is not WorkKind.AGENT_WORK:
+            return
+        why = conclusion.result.summary if conclusion else "The executor was stopped."
+        if conclusion is not None and conclusion.result.outputs and conclusion.result.outputs.commit_sha:
+            # The branch has moved, which the outcome says.
+            return
+        kept = await work_in_progress.keep(self._context, why, self._claim.lease.remaining)
+        if conclusion is not None and kept is not None:
+            conclusion.result.outputs = kept
 
     def _spend(self, usage: Usage) -> None:
         self._usage = usage

@@ -17,6 +17,7 @@ from ameide.infra.git import CODER, GitFailed
 from ameide.infra.path_rules import violations
 from ameide.infra.secrets_in_change import known
 from ameide.infra.steps import Step, StepContext, StepFailed
+from ameide.infra.work_in_progress import before_unfinished
 from ameide_core_proto.transformation.work.v1.work_pb import (
     ActionKind,
     FailureCode,
@@ -55,6 +56,7 @@ def coding(regenerate: Regenerate, choose: Callable[[str], Coder] = coder_named)
         branch = await people.branch_now(ctx, start)
         if branch.added:
             start = await check_out(ctx, branch.head)
+        before = await before_unfinished(ctx.git, start)
         report = await coder.run(
             CoderTask(
                 ctx.work,
@@ -69,13 +71,13 @@ def coding(regenerate: Regenerate, choose: Callable[[str], Coder] = coder_named)
             )
         )
         _keep(ctx, report)
-        await _judge(ctx, start, await _staged(ctx), ctx.work.path_rules or PathRules())
+        await _judge(ctx, before, await _staged(ctx), ctx.work.path_rules or PathRules())
         await regenerate(ctx)
         # The generator is steered by files of the change.
         await _staged(ctx)
         commit = await _commit(ctx, start, report)
         # What generation wrote is not the coder's own, but no path that is denied may change by that way either.
-        await _judge(ctx, start, commit, PathRules(denied=(ctx.work.path_rules or PathRules()).denied))
+        await _judge(ctx, before, commit, PathRules(denied=(ctx.work.path_rules or PathRules()).denied))
         commit, kept = await people.push_beside(ctx, start, commit, branch, _moved)
         result = await _result(ctx, commit, f"{report.summary} {kept}".strip())
         result.usage = report.usage
@@ -152,11 +154,17 @@ async def refuse_secrets(ctx: StepContext, start: str, head: str) -> None:
 async def _commit(ctx: StepContext, start: str, report: CoderReport) -> str:
     inputs = ctx.work.inputs or WorkInputs()
     await ctx.git.git("update-ref", "--no-deref", "HEAD", start)
-    return await ctx.git.commit_all(
+    await ctx.git.add_all()
+    # Also where nothing was left to do after what an interrupted attempt had kept.
+    commit = await ctx.git.commit_tree(
+        (await ctx.git.git("write-tree")).text,
+        [start],
         ctx.redactor.text(f"{inputs.requirement_title or 'Implement the requirement'}\n\n{report.summary}"),
         {CHANGE_TRAILER: ctx.work.change_id, WORK_TRAILER: ctx.work.work_request_id},
         author=CODER,
     )
+    await ctx.git.git("update-ref", "--no-deref", "HEAD", commit)
+    return commit
 
 
 def _moved(what: str) -> Finding:
