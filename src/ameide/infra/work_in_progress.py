@@ -1,8 +1,8 @@
 """What a coder had changed when its attempt ended otherwise than well, kept on the run's branch.
 
 The commit carries the trailer `Ameide-Wip` with the work's id. It is where the next iteration, or the next attempt of
-the same work, begins like at any commit that was pushed before; it is nobody's result and no one verifies it. The same rules hold for it as for a change that is
-done: what breaks one is kept as a patch in the evidence alone.
+the same work, begins, like at any commit that was pushed before; it is nobody's result, and no one verifies it. The
+same rules hold for it as for a change that is done: what breaks one is kept as a patch in the evidence alone.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ async def _keep(ctx: StepContext, why: str) -> Outputs | None:
         author=CODER,
     )
     # Who began at what was pushed before the attempt expects the branch there.
-    expected = inputs.expected_branch_sha if head == ctx.work.commit_sha else head
+    expected = inputs.expected_branch_sha if head == ctx.work.commit_sha or not ctx.work.commit_sha else head
     await ctx.git.push_with_lease(commit, inputs.branch, expected)
     ctx.log(f"kept work in progress as {commit} on {inputs.branch}")
     return Outputs(commit_sha=commit, branch=inputs.branch)
