@@ -12,7 +12,7 @@ MAX_BYTES = 32 * 1024 * 1024
 MAX_CASES = 100_000
 MAX_TEXT = 4000
 
-_ON_THE_JVM = re.compile(r"(?:.*/)?src/[^/]+/(?:java|kotlin|groovy|scala)/(.+)\.(?:java|kt|groovy|scala)")
+ON_THE_JVM = re.compile(r"(?:.*/)?src/[^/]+/(?:java|kotlin|groovy|scala)/(.+)\.(?:java|kt|groovy|scala)")
 _PLACE = re.compile(r"([\w@+./-]+\.[A-Za-z]{1,4}):(\d{1,7})")
 
 
@@ -54,7 +54,7 @@ class Files:
         known = frozenset(paths)
         jvm: dict[str, str] = {}
         for path in sorted(known):
-            if found := _ON_THE_JVM.fullmatch(path):
+            if found := ON_THE_JVM.fullmatch(path):
                 name = found[1].replace("/", ".")
                 # Two modules with the same class: no file is told then.
                 jvm[name] = "" if name in jvm else path

@@ -148,14 +148,15 @@ async def _verify(checkout: Checkout, config: RepoConfig, suite_name: str) -> Lo
         findings += [drift_finding(changed)] if changed else []
     report = await run_suite(checkout, config, suite, await FolderTree(checkout.root).paths())
     findings += report.findings
+    red = bool(findings)
     summary = report.summary + (
         f" Generated code was out of date and was written again: {', '.join(changed[:10])}." if changed else ""
     )
     return LocalReport(
         Verb.VERIFY,
-        RED if findings else GREEN,
+        RED if red else GREEN,
         summary,
-        findings,
+        [*findings, *report.noticed],
         [*checks, *report.checks()],
         changed,
         config.detected,

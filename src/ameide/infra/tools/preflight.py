@@ -38,7 +38,11 @@ async def preflight(ctx: StepContext) -> WorkResult:
             outputs=outputs,
             exit_code=verification.exit_code or 1,
         )
-    return WorkResult(summary=f"The base {base[:12]} is green. {verification.summary}", outputs=outputs)
+    return WorkResult(
+        summary=f"The base {base[:12]} is green. {verification.summary}",
+        outputs=outputs,
+        findings=list(verification.flaky),
+    )
 
 
 async def _target_head(ctx: StepContext) -> str:

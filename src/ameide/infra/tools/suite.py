@@ -6,7 +6,7 @@ And none that failed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ameide.errors import AmeideError
 from ameide.infra.repo_config import RepoConfig, Suite
@@ -16,6 +16,8 @@ from ameide.infra.tools.commands import run_all
 from ameide.infra.tools.findings import finding
 from ameide.infra.tools.reports import Report
 from ameide.infra.tools.repository import Checkout
+from ameide.infra.tools.rerun import again, shown
+from ameide.infra.tools.silence import WentSilent, run_heard
 from ameide_core_proto.transformation.work.v1.work_pb import (
     CheckResult,
     CheckStatus,
@@ -33,7 +35,7 @@ _TAIL = 1500
 class SuiteReport:
     """What a suite said. Red when there are findings; `junit` is the file's bytes.
 
-    Empty when there was none to trust.
+    Empty when there was none to trust. `noticed` are findings that do not stand in the way: the flaky tests.
     """
 
     exit_code: int
@@ -41,13 +43,15 @@ class SuiteReport:
     cases: Sequence[TestCase] = ()
     findings: Sequence[Finding] = ()
     junit: bytes = field(default=b"", repr=False)
+    noticed: Sequence[Finding] = ()
+    flaky: frozenset[str] = frozenset()
 
     def checks(self) -> list[CheckResult]:
         """Each test as a check."""
         return [
             CheckResult(
                 id=case.id,
-                status=_STATUS[case.verdict],
+                status=CheckStatus.FLAKY if case.id in self.flaky else _STATUS[case.verdict],
                 message=case.message[:2000],
                 duration_ms=int(case.seconds * 1000),
             )
@@ -68,18 +72,53 @@ def suite_of(config: RepoConfig, name: str) -> Suite:
     return suite
 
 
+@dataclass(frozen=True)
+class _Run:
+    """One run of the suite whose report can be read."""
+
+    result: CommandResult
+    cases: Sequence[TestCase]
+    junit: bytes
+
+    def of(self, verdict: Verdict) -> dict[str, TestCase]:
+        return {case.id: case for case in self.cases if case.verdict is verdict}
+
+    @property
+    def agrees(self) -> bool:
+        """Whether exit code and report say the same."""
+        return bool(self.of(Verdict.FAILED)) == bool(self.result.exit_code)
+
+
 async def run_suite(checkout: Checkout, config: RepoConfig, suite: Suite, paths: Sequence[str]) -> SuiteReport:
-    """Set up and run. `paths` are the repository's files, by which test ids get their file."""
+    """Set up and run; what failed runs once more. `paths` are the repository's files, by which ids get their file."""
     failed = await run_all(checkout, config.setup, profile=Profile.VERIFY, timeout=config.setup_timeout)
     if failed is not None:
         problem = _suite_finding(f"setup:{failed.number}", f"Setting up the tests failed: {failed}")
         return SuiteReport(failed.exit_code or 1, f"The set-up of suite {suite.name} failed.", findings=[problem])
-    report = Report(checkout, suite)
     files = Files.of(paths, str(checkout.root))
-    checkout.log(f"$ {' '.join(suite.run)}")
-    result = await checkout.run(
-        suite.run, cwd=checkout.root, env=checkout.environment, timeout=suite.timeout, profile=Profile.VERIFY
-    )
+    first = await _run(checkout, suite, files)
+    if isinstance(first, SuiteReport):
+        return first
+    command = again(suite, list(first.of(Verdict.FAILED).values())) if first.agrees else None
+    if command is None:
+        return _judged(suite, first, files)
+    checkout.log("What failed is run once more at the same commit.")
+    second = await _run(checkout, replace(suite, run=command), files)
+    return _judged(suite, first, files, None if isinstance(second, SuiteReport) else second)
+
+
+async def _run(checkout: Checkout, suite: Suite, files: Files) -> _Run | SuiteReport:
+    """Run it once; the report of what went wrong when there is nothing to read."""
+    report = Report(checkout, suite)
+    checkout.log(f"$ {shown(suite.run)}")
+    try:
+        result = await run_heard(
+            checkout, suite.run, timeout=suite.timeout, silent_for=suite.silent_for, profile=Profile.VERIFY
+        )
+    except WentSilent:
+        what = f"The suite printed nothing for {suite.silent_for} s (`silent_for`) and was ended; see its log."
+        problem = _suite_finding(f"suite:{suite.name}", what, "Find what it waited for, or have it say what it does.")
+        return SuiteReport(1, f"Suite {suite.name} went silent.", findings=[problem])
     if result.timed_out:
         problem = _suite_finding(
             f"suite:{suite.name}", f"The suite was not done after {suite.timeout} s: {result.output_tail[-_TAIL:]}"
@@ -95,22 +134,26 @@ async def run_suite(checkout: Checkout, config: RepoConfig, suite: Suite, paths:
             f"Suite {suite.name} exited {result.exit_code} without a report that can be read.",
             findings=[_suite_finding(f"suite:{suite.name}", what, _how_to_report(suite))],
         )
-    return _judged(suite, result, cases, data, files)
+    return _Run(result, cases, data)
 
 
 def _how_to_report(suite: Suite) -> str:
     if suite.junit:
         return f"Have the suite write {suite.junit} as JUnit XML."
-    return f"Run `{' '.join(suite.run)}` in the repository and read its output."
+    return f"Run `{shown(suite.run)}` in the repository and read its output."
 
 
-def _judged(suite: Suite, result: CommandResult, cases: Sequence[TestCase], junit: bytes, files: Files) -> SuiteReport:
-    failures = [case for case in cases if case.verdict is Verdict.FAILED]
-    ran = executed(cases)
-    skipped = len(cases) - ran
-    counts = f"{ran - len(failures)} passed, {len(failures)} failed, {skipped} skipped"
-    summary = f"Suite {suite.name}: {counts}, exit code {result.exit_code}."
-    findings = [_test_finding(case, files) for case in failures]
+def _judged(suite: Suite, first: _Run, files: Files, second: _Run | None = None) -> SuiteReport:
+    result, failures = first.result, first.of(Verdict.FAILED)
+    flaky = _flipped(first, second) if second is not None else []
+    failing = [case for id, case in failures.items() if id not in flaky]
+    ran = executed(first.cases)
+    skipped = len(first.cases) - ran
+    counts = f"{ran - len(failures)} passed, {len(failing)} failed, {skipped} skipped"
+    counts += f", {len(flaky)} flaky ({', '.join(flaky[:5])})" if flaky else ""
+    exit_code = 0 if flaky and not failing else result.exit_code
+    summary = f"Suite {suite.name}: {counts}, exit code {exit_code}."
+    findings = [_test_finding(case, files) for case in failing]
     if not failures and result.exit_code:
         what = f"No test is reported as failed, but the suite exited {result.exit_code}: {result.output_tail[-_TAIL:]}"
         findings.append(_suite_finding(f"suite:{suite.name}", what))
@@ -122,7 +165,29 @@ def _judged(suite: Suite, result: CommandResult, cases: Sequence[TestCase], juni
         findings.append(
             _suite_finding(f"suite:{suite.name}", f"No test ran ({skipped} skipped).", "Have the suite find its tests.")
         )
-    return SuiteReport(result.exit_code, summary, cases, findings, junit)
+    noticed = [_flaky_finding(id, failures.get(id), files) for id in flaky]
+    return SuiteReport(exit_code, summary, first.cases, findings, first.junit, noticed, frozenset(flaky))
+
+
+def _flipped(first: _Run, second: _Run) -> list[str]:
+    """The tests that ended otherwise in a second run at the same commit; none when that run cannot be believed."""
+    if not second.agrees:
+        return []
+    passed, failed = second.of(Verdict.PASSED), second.of(Verdict.FAILED)
+    recovered = [id for id in first.of(Verdict.FAILED) if id in passed]
+    return [*recovered, *(id for id in first.of(Verdict.PASSED) if id in failed)]
+
+
+def _flaky_finding(id: str, case: TestCase | None, files: Files) -> Finding:
+    return finding(
+        FindingClass.TEST_FAILURE,
+        f"flaky:{id}",
+        f"{id} is flaky: it failed and passed at the same commit. {case.message.strip() if case else ''}".strip(),
+        why="What it says of the change depends on chance, so it neither stands in the way nor counts for it.",
+        where=WhereToFix.OPS,
+        steps=["Look at what the change does to it before accepting, and make the test reliable."],
+        location=files.place(case) if case else "",
+    )
 
 
 def _test_finding(case: TestCase, files: Files) -> Finding:

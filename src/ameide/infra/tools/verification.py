@@ -28,12 +28,13 @@ VERIFIED_PATCH = "verified.patch"
 
 @dataclass(frozen=True)
 class Verification:
-    """`red` stands in the way; `noticed` are findings on a green result, for the gate."""
+    """`red` stands in the way; `noticed` are findings on a green result, for the gate; `flaky` are for it alone."""
 
     summary: str
     exit_code: int
     red: Sequence[Finding]
     noticed: Sequence[Finding] = ()
+    flaky: Sequence[Finding] = ()
 
 
 async def verify_commit(ctx: StepContext, base_sha: str, commit_sha: str) -> Verification:
@@ -55,7 +56,7 @@ async def verify_commit(ctx: StepContext, base_sha: str, commit_sha: str) -> Ver
         ctx.evidence.add_bytes("junit.xml", report.junit, "application/xml")
     noticed, touched = await _tests_since(ctx, base_sha, commit_sha, config, suite, report)
     summary = " ".join(filter(None, [report.summary, *(found.what_failed for found in contract), touched]))
-    return Verification(summary, report.exit_code, [*contract, *report.findings], noticed)
+    return Verification(summary, report.exit_code, [*contract, *report.findings], noticed, report.noticed)
 
 
 async def _contract_gate(ctx: StepContext, config: RepoConfig, commit_sha: str) -> list[Finding]:

@@ -31,6 +31,9 @@ async def verify(ctx: StepContext) -> WorkResult:
             outputs=outputs,
             exit_code=verification.exit_code or 1,
         )
+    # A coder could do nothing about chance: only the gate is told of flaky tests.
     return WorkResult(
-        summary=f"{commit[:12]} is green. {verification.summary}", outputs=outputs, findings=list(verification.noticed)
+        summary=f"{commit[:12]} is green. {verification.summary}",
+        outputs=outputs,
+        findings=[*verification.noticed, *verification.flaky],
     )
