@@ -21,6 +21,10 @@ AUTHOR_TOKEN, VERIFIER_TOKEN = "ameide_default_tok01_author4author4", "ameide_de
 
 @pytest.fixture
 def pool(address: str, state_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
+    codex_home = state_dir / "codex"
+    codex_home.mkdir()
+    provider = '[model_providers.mine]\nbase_url = "http://127.0.0.1:9/v1"\nenv_key = "MODELS_KEY"\n'
+    (codex_home / "config.toml").write_text('model_provider = "mine"\n' + provider)
     environment = {
         **{name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}},
         "AMEIDE_STATE_DIR": str(state_dir),
@@ -30,6 +34,8 @@ def pool(address: str, state_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
         "AMEIDE_DATABASE_URL_APP": "postgresql://ameide_app:database-secret@127.0.0.1/ameide",
         "AMEIDE_PROCESS_TOKEN": "ameide_default_tok03_process4process",
         "TEMPORAL_ADDRESS": "127.0.0.1:7233",
+        "CODEX_HOME": str(codex_home),
+        "MODELS_KEY": "models-key-secret",
         "PIP_INDEX_URL": "https://ada:index-secret@index.invalid/simple",
     }
     process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("pool_process.py"))], env=environment)
@@ -76,8 +82,9 @@ async def test_each_executor_holds_its_own_credentials_and_no_others(
     assert own["verifier"]["AMEIDE_TOKEN"] == VERIFIER_TOKEN
     for role, other in (("author", VERIFIER_TOKEN), ("verifier", AUTHOR_TOKEN)):
         everything = "\n".join(f"{name}={value}" for name, value in own[role].items())
-        for secret in (other, "database-secret", "process4process", "TEMPORAL", "index-secret"):
+        for secret in (other, "database-secret", "process4process", "TEMPORAL", "index-secret", "models-key-secret"):
             assert secret not in everything
+        assert ("CODEX_HOME" in own[role]) is (role == "author")
         remote = {connection.raddr.port for connection in found[role].net_connections() if connection.raddr}
         assert remote <= {int(own[role]["AMEIDE_ADDRESS"].rpartition(":")[2])}
 
