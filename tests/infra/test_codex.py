@@ -14,7 +14,10 @@ import psutil
 import pytest
 
 from ameide.infra.object_store import ObjectStore
+from ameide.infra.repo_config import Suite
+from ameide.infra.repo_config.tree import FolderTree
 from ameide.infra.settings import CodexSettings, ExecutorSettings
+from ameide.infra.tools.weakened_tests import weakened
 from ameide_core_proto.transformation.work.v1.command_service_pb import RecordWorkOutcomeRequest, WorkOutcome
 from ameide_core_proto.transformation.work.v1.work_pb import (
     Budget,
@@ -39,7 +42,7 @@ from tests.infra.responses_endpoint import (
     in_turn,
     serving,
 )
-from tests.infra.test_coding import Bench, Remote, agent_work
+from tests.infra.test_coding import BRANCH, Bench, Remote, agent_work, git
 from tests.infra.work_double import WorkDouble
 
 ADD_CANCEL = """
@@ -225,6 +228,24 @@ async def test_a_change_that_holds_its_key_is_not_pushed(world: World) -> None:
     assert result.failure_code is FailureCode.POLICY_VIOLATION, result.summary
     assert world.remote.head() == ""
     assert KEY.encode() not in world.everything()
+
+
+async def test_a_deleted_test_is_a_finding_for_who_accepts(world: World, remote: Remote) -> None:
+    tests = remote.clone / "tests"
+    tests.mkdir()
+    (tests / "test_orders.py").write_text("import orders\n\n\ndef test_empty():\n    assert orders.orders == {}\n")
+    _commit(remote)
+    async with world.model(conversation(Run("rm tests/test_orders.py"), *CHANGE)):
+        outcome = await world.run()
+    assert result_of(outcome).failure_code is FailureCode.UNSPECIFIED, result_of(outcome).summary
+    head = remote.folder.parent / "head"
+    git(remote.clone, "clone", "-q", "-b", BRANCH, str(remote.folder), str(head))
+    suite = Suite("default", ("python", "-m", "pytest"), ".ameide/junit.xml")
+    changed = {"tests/test_orders.py": "D", "orders.py": "M"}
+    findings = await weakened(FolderTree(remote.clone), FolderTree(head), changed, suite, [])
+    assert [(finding.class_, finding.location) for finding in findings] == [
+        (FindingClass.POLICY_VIOLATION, "tests/test_orders.py")
+    ]
 
 
 async def test_denied_paths_stay_denied(world: World) -> None:
@@ -467,8 +488,6 @@ async def test_another_version_is_refused(world: World) -> None:
 
 
 def _commit(remote: Remote) -> None:
-    from tests.infra.test_coding import git
-
     git(remote.clone, "add", "-A")
     git(remote.clone, "commit", "-qm", "Bring a .codex along")
     git(remote.clone, "push", "-q", "origin", "HEAD:main")

@@ -6,6 +6,7 @@ input, and a CODEX_HOME of the attempt's own. Credentials are looked at before a
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -46,7 +47,8 @@ class Codex:
         _check_budget(ctx, self._given.config.model)
         path = os.pathsep.join(map(str, ctx.settings.search_path))
         try:
-            self._program = find(ctx.settings.codex.program, ctx.workspace.user, path)
+            # The first time, the program may have to be copied to where the children's user may execute it.
+            self._program = await asyncio.to_thread(find, ctx.settings.codex.program, ctx.workspace.user, path)
             argv = (str(self._program.path), "--version")
             asked = await ctx.run(
                 argv, cwd=ctx.workspace.tree, profile=Profile.CODER, reach=Reach(readable=(self._program.folder,))
@@ -110,7 +112,8 @@ def _keep(task: CoderTask, home: PrivateHome, events: Events, session: Session) 
     if task.settings.codex.write_back and (note := home.keep_refreshed()):
         task.log(f"codex: {note}")
     home.forget()
-    task.evidence.add_bytes("codex-events.jsonl", b"".join(line + b"\n" for line in events.records), _JSON_LINES)
+    if events.records:
+        task.evidence.add_bytes("codex-events.jsonl", b"".join(line + b"\n" for line in events.records), _JSON_LINES)
     records = b"".join(_read(task, file) for file in session.files())
     if records:
         task.evidence.add_bytes("codex-session.jsonl", records, _JSON_LINES)

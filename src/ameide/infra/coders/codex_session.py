@@ -77,8 +77,8 @@ class Session:
             case "turn_context", _:
                 self.model = str(payload.get("model") or self.model)
             case "token_usage_record", _:
-                identity = str(payload.get("response_id"))
-                if identity not in self._counted:
+                identity = str(payload.get("response_id") or "")
+                if not identity or identity not in self._counted:
                     self._counted.add(identity)
                     self.usage = added([self.usage, usage_from(payload.get("usage") or {})])
             case "response_item", ("function_call" | "custom_tool_call"):

@@ -40,6 +40,7 @@ class Watch:
     _busy_since: float | None = None
     _said: float = 0.0
     _price: Price | None = None
+    _untold: list[Action] = field(default_factory=list[Action])
 
     def __post_init__(self) -> None:
         self._circle = Repetition(self.task.settings.repeats)
@@ -90,7 +91,8 @@ class Watch:
                 # On the way out its processes are ended.
                 running.cancel()
                 await asyncio.wait([running])
-            self.session.look()
+            self._untold += self.session.look()
+            self._tell_denied()
             self._count()
 
     async def _wait(self, seconds: float) -> None:
@@ -101,21 +103,27 @@ class Watch:
 
     def _look(self) -> None:
         self.learn()
+        self._tell_denied()
         for action in self.session.look():
-            self._tell_denied(action)
+            self._untold.append(action)
             if self._circle.note(f"{action.tool} {action.asked}", action.result):
                 raise failures.stuck(f"{action.tool}: {action.asked}", self.task.settings.repeats)
         self._count()
 
-    def _tell_denied(self, action: Action) -> None:
-        """What the sandbox denied has no event, and would be missing in the live log."""
-        if action.tool != "exec_command":
-            return
-        if self.events.commands[action.asked]:
-            self.events.commands[action.asked] -= 1
-            return
-        self.task.log(f"$ {action.asked[:900]}")
-        self.task.log(f"  denied: {action.result.rpartition('Output:')[2].strip()[-900:]}")
+    def _tell_denied(self) -> None:
+        """What the sandbox denied has no event, and would be missing in the live log.
+
+        An event may come a moment after the session's record, so what is new there is told at the next look.
+        """
+        for action in self._untold:
+            if action.tool != "exec_command":
+                continue
+            if self.events.commands[action.asked]:
+                self.events.commands[action.asked] -= 1
+                continue
+            self.task.log(f"$ {action.asked[:900]}")
+            self.task.log(f"  denied: {action.result.rpartition('Output:')[2].strip()[-900:]}")
+        self._untold.clear()
 
     def _count(self) -> None:
         """The session's count is ahead while a turn runs, the events' at its end; neither is ever too high."""
