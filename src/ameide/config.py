@@ -23,6 +23,7 @@ T = TypeVar("T")
 CONFIG_VARIABLE = "AMEIDE_CONFIG"
 CODEX_SECRET = Path("/codex-secret")
 """Where a cluster mounts the secret with Codex's credentials."""
+SANDBOXES = ("bubblewrap", "none")
 DATABASE_ROLES = ("ameide_app", "ameide_relay", "ameide_sweeper", "ameide_ingress", "ameide_projector")
 """The roles that log in to the database; each has a setting `database_url_<name without ameide_>`."""
 
@@ -104,6 +105,23 @@ class Settings:
         "Folders with the tools of the repositories (Go, Node, Maven), separated by colons. They follow the system's "
         "own in the children's search path; those that aren't there are passed over.",
     )
+    child_readable: tuple[str, ...] = _setting(
+        (), "More files and folders of the machine that children may read; /usr and /opt are readable as they are."
+    )
+    sandbox: str = _setting(
+        "bubblewrap",
+        "`bubblewrap`, or `none`: then the programs of a work see this machine and its network. Without a sandbox that "
+        "holds, work is refused with SANDBOX_UNAVAILABLE.",
+    )
+    coder_hosts: tuple[str, ...] = _setting(
+        (), "Hosts that the coder `command` reaches, `host:port` or `*.host:port`, such as its model. Default: none."
+    )
+    verify_hosts: tuple[str, ...] = _setting(
+        (),
+        "Hosts that tests and their set-up reach besides the package registries, `host:port` or `*.host:port`; the "
+        "public registries and those of the operator's variables are reached as it is.",
+    )
+    child_processes: int = _setting(1024, "How many processes and threads one child and its descendants are at most.")
     coder_command: tuple[str, ...] = _setting(
         (), "Command line of the coder `command`: the prompt comes on standard input, the working tree is changed."
     )
@@ -288,6 +306,10 @@ def _completed(found: Settings) -> Settings:
     for name, folder in _BELOW_STATE.items():
         if getattr(found, name) == Path():
             values[name] = state / folder
+    if found.sandbox not in SANDBOXES:
+        raise InvalidArgument(
+            f"{found.sandbox!r} is no sandbox", field="AMEIDE_SANDBOX", remedy=f"Set it to {' or '.join(SANDBOXES)}"
+        )
     for name in ("codex_home", "prices"):
         if (path := getattr(found, name)) != Path():
             values[name] = path.absolute()

@@ -52,6 +52,8 @@ class Installation:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AMEIDE_")}
         if cache := os.environ.get("AMEIDE_CACHE_DIR"):
             kept["AMEIDE_CACHE_DIR"] = cache
+        # Where tests hold the programs of a work, which look there from inside their sandbox.
+        kept["AMEIDE_CHILD_READABLE"] = str(self.state_dir / "holds")
         return {**kept, "AMEIDE_STATE_DIR": str(self.state_dir), **self.settings}
 
     def run(

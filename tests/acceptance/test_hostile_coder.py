@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from ameide.delivery.demo_remotes import create_orders_remotes
+from ameide.infra.isolation.bubblewrap import proxies
+from ameide.infra.steps import Profile
 from tests.acceptance.installation import Installation, git
 from tests.acceptance.repositories import Policy, register, ungated
 
@@ -55,6 +57,8 @@ ALLOWED_VARIABLES = {
     "AMEIDE_PROMPT_FILE",
     "AMEIDE_ITERATION",
     "AMEIDE_WORK_REQUEST_ID",
+    "PWD",
+    *proxies(Profile.CODER),
     # Python's own, from the C locale's coercion (PEP 538).
     "LC_CTYPE",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 
@@ -12,6 +13,7 @@ from ameide.infra.attempt import ENDED
 from ameide.infra.evidence import verify_bundle
 from ameide.infra.object_store import ObjectStore
 from ameide_core_proto.transformation.work.v1.command_service_pb import WorkOutcome
+from tests.infra.processes import processes_of
 from tests.infra.work_double import WorkDouble, eventually, tool_run
 
 # A child in the group, one in a session of its own, and one that was forked twice and has lost its parents.
@@ -33,21 +35,15 @@ wait
 """
 
 
-def family_of(executor: subprocess.Popen[bytes]) -> set[int]:
-    """All that lives below the wardens of an executor."""
-    wardens = psutil.Process(executor.pid).children()
-    return {child.pid for warden in wardens for child in warden.children(recursive=True)}
-
-
 async def test_cancel_reaches_whatever_came_from_the_child(
-    double: WorkDouble, start_executor: Callable[[], subprocess.Popen[bytes]], store: ObjectStore
+    double: WorkDouble, start_executor: Callable[[], subprocess.Popen[bytes]], store: ObjectStore, state_dir: Path
 ) -> None:
-    executor = start_executor()
+    start_executor()
     await double.offer(tool_run("wrk-1", FAMILY))
     await double.until(lambda: all(word in double.log_of("wrk-1") for word in ("session", "orphan", "direct")))
     # The shell, its sleep, the session and its sleep, the orphan.
-    await eventually(lambda: len(family_of(executor)) == 5)
-    family = family_of(executor)
+    await eventually(lambda: len(processes_of(state_dir, "wrk-1")) == 5)
+    family = processes_of(state_dir, "wrk-1")
     double.canceled.add("wrk-1")
     await double.until(lambda: "wrk-1" in double.outcomes)
     assert not [pid for pid in family if psutil.pid_exists(pid)]

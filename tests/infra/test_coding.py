@@ -11,8 +11,10 @@ import pytest
 
 from ameide.infra.credentials import Credentials
 from ameide.infra.executor import Executor
+from ameide.infra.isolation.bubblewrap import proxies
 from ameide.infra.object_store import ObjectStore
 from ameide.infra.settings import ExecutorSettings
+from ameide.infra.steps import Profile
 from ameide.rpc.clients import Clients
 from ameide_core_proto.common.v1.metadata_pb import Scope
 from ameide_core_proto.transformation.work.v1.command_service_pb import RecordWorkOutcomeRequest
@@ -170,7 +172,8 @@ async def test_a_command_gets_the_prompt_and_nothing_else(bench: Bench, remote: 
     names = {line.partition("=")[0] for line in remote.show("env.txt").splitlines() if "=" in line}
     assert names == {
         *("PATH", "HOME", "TMPDIR", "LANG", "USER", "LOGNAME", "PYTHONDONTWRITEBYTECODE"),
-        *("AMEIDE_WORKSPACE", "AMEIDE_PROMPT_FILE", "AMEIDE_ITERATION", "AMEIDE_WORK_REQUEST_ID"),
+        *("AMEIDE_WORKSPACE", "AMEIDE_PROMPT_FILE", "AMEIDE_ITERATION", "AMEIDE_WORK_REQUEST_ID", "PWD"),
+        *proxies(Profile.CODER),
     }
 
 

@@ -12,10 +12,13 @@ import pytest
 
 from ameide.infra.evidence import verify_bundle
 from ameide.infra.executor import Executor
+from ameide.infra.isolation.bubblewrap import proxies
 from ameide.infra.object_store import ObjectStore
 from ameide.infra.settings import ExecutorSettings
+from ameide.infra.steps import Profile
 from ameide_core_proto.transformation.work.v1.command_service_pb import WorkOutcome
 from ameide_core_proto.transformation.work.v1.work_pb import FailureCode
+from tests.infra.processes import processes_of
 from tests.infra.work_double import WorkDouble, eventually, tool_run
 
 DETACHING = """
@@ -69,7 +72,8 @@ async def test_a_child_gets_its_allowlist_and_no_rights(
     names = {line.partition("=")[0] for line in lines if "=" in line}
     assert names == {
         *("PATH", "HOME", "TMPDIR", "LANG", "USER", "LOGNAME", "PYTHONDONTWRITEBYTECODE", "AMEIDE_WORKSPACE"),
-        *("PIP_INDEX_URL", "UV_SYSTEM_CERTS"),
+        *("PIP_INDEX_URL", "UV_SYSTEM_CERTS", "PWD"),
+        *proxies(Profile.VERIFY),
     }
     assert lines[0] == ("64102" if os.geteuid() == 0 else str(os.geteuid()))
     assert "0" in lines
@@ -102,21 +106,22 @@ async def test_a_missing_tool_is_named(double: WorkDouble, executor: Executor) -
     assert double.outcomes["wrk-1"].evidence
 
 
-async def test_cancel_ends_every_descendant_and_names_them(double: WorkDouble, executor: Executor) -> None:
+async def test_cancel_ends_every_descendant_and_names_them(
+    double: WorkDouble, executor: Executor, state_dir: Path
+) -> None:
     await double.offer(tool_run("wrk-1", DETACHING))
     running = asyncio.create_task(executor.run_once())
     await double.until(lambda: "detached" in double.log_of("wrk-1") and "direct" in double.log_of("wrk-1"))
-    pids = [int(pid) for pid in re.findall(r"(?:detached|direct) (\d+)", double.log_of("wrk-1"))]
-    family = {
-        pid for pid in pids for pid in (pid, *(child.pid for child in psutil.Process(pid).children(recursive=True)))
-    }
+    # The shell and its sleep, the detached one and its two.
+    await eventually(lambda: len(processes_of(state_dir, "wrk-1")) == 5)
+    family = processes_of(state_dir, "wrk-1")
     double.canceled.add("wrk-1")
     await running
     outcome = double.outcomes["wrk-1"]
     assert outcome.outcome is WorkOutcome.CANCELED
     assert outcome.result
     named = {int(pid) for pid in re.findall(r"\d+", outcome.result.summary)}
-    assert family <= named
+    assert named == family
     assert not any(psutil.pid_exists(pid) for pid in named)
 
 
@@ -177,13 +182,16 @@ async def test_a_claim_whose_outcome_is_never_taken_is_given_back(double: WorkDo
     assert double.fenced_calls == 0
 
 
-async def test_a_fenced_heartbeat_kills_the_child_and_writes_nothing(double: WorkDouble, executor: Executor) -> None:
+async def test_a_fenced_heartbeat_kills_the_child_and_writes_nothing(
+    double: WorkDouble, executor: Executor, state_dir: Path
+) -> None:
     await double.offer(tool_run("wrk-1", "echo direct $$; sleep 300"))
     running = asyncio.create_task(executor.run_once())
     await double.until(lambda: "direct" in double.log_of("wrk-1"))
-    pid = int(double.log_of("wrk-1").split()[1])
+    family = processes_of(state_dir, "wrk-1")
+    assert family
     double.held["wrk-1"].swept = True
     await running
-    await eventually(lambda: not psutil.pid_exists(pid))
+    await eventually(lambda: family.isdisjoint(psutil.pids()))
     assert double.outcomes == {}
     assert double.fenced_calls == 1

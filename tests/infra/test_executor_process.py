@@ -13,14 +13,18 @@ import psutil
 from ameide.infra.clock import now
 from ameide.infra.supervisor import ChildProcess, Supervisor
 from ameide_core_proto.transformation.work.v1.command_service_pb import WorkOutcome
+from tests.infra.processes import processes_of
 from tests.infra.work_double import WorkDouble, eventually, tool_run
 
 Start = Callable[[], subprocess.Popen[bytes]]
 
 
-async def _child_of(double: WorkDouble, work_request_id: str) -> int:
+async def _child_of(double: WorkDouble, state_dir: Path, work_request_id: str) -> set[int]:
+    """What runs for a work, once its script has begun."""
     await double.until(lambda: "direct" in double.log_of(work_request_id))
-    return int(double.log_of(work_request_id).split()[1])
+    found = processes_of(state_dir, work_request_id)
+    assert found
+    return found
 
 
 async def test_an_executor_that_wakes_after_its_lease_kills_its_child_and_writes_nothing(
@@ -28,14 +32,14 @@ async def test_an_executor_that_wakes_after_its_lease_kills_its_child_and_writes
 ) -> None:
     process = start_executor()
     await double.offer(tool_run("wrk-1", "echo direct $$; sleep 300"))
-    child = await _child_of(double, "wrk-1")
+    child = await _child_of(double, state_dir, "wrk-1")
     process.send_signal(signal.SIGSTOP)
     held = double.held["wrk-1"]
     await eventually(lambda: now() > held.until)
     double.sweep("wrk-1")
-    assert psutil.pid_exists(child)
+    assert child <= set(psutil.pids())
     process.send_signal(signal.SIGCONT)
-    await eventually(lambda: not psutil.pid_exists(child))
+    await eventually(lambda: child.isdisjoint(psutil.pids()))
     await double.offer(tool_run("wrk-2", "echo next"))
     await double.until(lambda: "wrk-2" in double.outcomes)
     assert double.fenced_calls == 0
@@ -45,25 +49,27 @@ async def test_an_executor_that_wakes_after_its_lease_kills_its_child_and_writes
 
 
 async def test_an_executor_that_is_asked_to_leave_gives_its_work_back(
-    double: WorkDouble, start_executor: Start
+    double: WorkDouble, start_executor: Start, state_dir: Path
 ) -> None:
     process = start_executor()
     await double.offer(tool_run("wrk-1", "echo direct $$; sleep 300"))
-    child = await _child_of(double, "wrk-1")
+    child = await _child_of(double, state_dir, "wrk-1")
     process.terminate()
     await double.until(lambda: len(double.released) == 1)
     await eventually(lambda: process.poll() is not None)
     assert process.returncode == 0
-    assert not psutil.pid_exists(child)
+    assert child.isdisjoint(psutil.pids())
     assert double.outcomes == {}
 
 
-async def test_the_child_of_a_killed_executor_dies_with_it(double: WorkDouble, start_executor: Start) -> None:
+async def test_the_child_of_a_killed_executor_dies_with_it(
+    double: WorkDouble, start_executor: Start, state_dir: Path
+) -> None:
     process = start_executor()
     await double.offer(tool_run("wrk-1", "echo direct $$; sleep 300"))
-    child = await _child_of(double, "wrk-1")
+    child = await _child_of(double, state_dir, "wrk-1")
     process.kill()
-    await eventually(lambda: not psutil.pid_exists(child))
+    await eventually(lambda: child.isdisjoint(psutil.pids()))
 
 
 async def test_a_crashed_executor_is_started_again_and_works(double: WorkDouble, executor_argv: list[str]) -> None:

@@ -15,6 +15,9 @@ from pathlib import Path
 from ameide.infra import warden
 from ameide.infra.clock import now
 from ameide.infra.environment import environment
+from ameide.infra.isolation.choice import sandbox_for
+from ameide.infra.isolation.sandbox import Ask, Enclosed, Sandbox
+from ameide.infra.isolation.traffic import Traffic
 from ameide.infra.live_log import LiveLog
 from ameide.infra.settings import ExecutorSettings
 from ameide.infra.steps import NOTHING_ELSE, CommandResult, Profile, Reach, StepFailed
@@ -22,8 +25,6 @@ from ameide.infra.workspace import Workspace, WorkspaceRefused
 from ameide_core_proto.transformation.work.v1.work_pb import FailureCode
 
 LIMITS = {"RLIMIT_CORE": 0, "RLIMIT_FSIZE": 4 << 30}
-PROCESSES = 1024
-"""Bound on the processes of the children's user; set only where that user is ours alone."""
 
 _TAIL = 16 * 1024
 _LOG = 256 << 20
@@ -39,6 +40,11 @@ class Children:
     live: LiveLog
     reaped: list[int] = field(default_factory=list[int])
     logs: list[Path] = field(default_factory=list[Path])
+    traffic: Traffic = field(init=False)
+    sandbox: Sandbox | None = None
+
+    def __post_init__(self) -> None:
+        self.traffic = Traffic(self.live.line)
 
     async def __call__(
         self,
@@ -49,7 +55,7 @@ class Children:
         timeout: float | None = None,
         profile: Profile = Profile.TOOL,
         stdin: bytes = b"",
-        reach: Reach = NOTHING_ELSE,  # noqa: ARG002 there is no sandbox to widen
+        reach: Reach = NOTHING_ELSE,
         listen: Callable[[bytes], None] | None = None,
     ) -> CommandResult:
         """Run one child to its end; see `RunCommand`. Cancelled, it kills the child and all that came from it first."""
@@ -63,9 +69,17 @@ class Children:
                 f"correct the command in ameide.yaml.",
                 exit_code=127,
             )
-        return await self._run(self._order(argv, cwd, whole, stdin), timeout, listen or self.live.output)
+        if self.sandbox is None:
+            self.sandbox = await asyncio.to_thread(sandbox_for, self.workspace, self.settings, self.traffic)
+        async with self.sandbox.enclose(Ask(argv, cwd, whole, profile, reach)) as inside:
+            result = await self._run(
+                self._order(inside, cwd, stdin), timeout, inside.descriptors, listen or self.live.output
+            )
+            if not result.timed_out and (failure := inside.failure(result.exit_code, result.output_tail)):
+                raise failure
+            return result
 
-    def _order(self, argv: Sequence[str], cwd: Path, env: dict[str, str], stdin: bytes) -> warden.Order:
+    def _order(self, inside: Enclosed, cwd: Path, stdin: bytes) -> warden.Order:
         user = self.workspace.user
         number = len(self.logs) + 1
         source = ""
@@ -74,16 +88,25 @@ class Children:
             Path(source).write_bytes(stdin)
         self.logs.append(self.workspace.private / f"output-{number}.log")
         return {
-            "argv": list(argv),
+            "argv": list(inside.argv),
             "cwd": str(cwd),
-            "env": env,
+            "env": dict(inside.env),
             "stdin": source,
             "uid": user.uid if user else None,
             "gid": user.gid if user else None,
-            "limits": {**LIMITS, "RLIMIT_NPROC": PROCESSES} if user else LIMITS,
+            # Counted for the whole user, so only where that user is ours alone.
+            "limits": {**LIMITS, "RLIMIT_NPROC": self.settings.isolation.processes} if user else LIMITS,
+            "descriptors": list(inside.descriptors),
+            "confined": inside.confined,
         }
 
-    async def _run(self, order: warden.Order, timeout: float | None, listen: Callable[[bytes], None]) -> CommandResult:
+    async def _run(
+        self,
+        order: warden.Order,
+        timeout: float | None,
+        descriptors: Sequence[int],
+        listen: Callable[[bytes], None],
+    ) -> CommandResult:
         started, log = now(), self.logs[-1]
         reading, writing = os.pipe()
         try:
@@ -96,14 +119,15 @@ class Children:
                 stdout=asyncio.subprocess.PIPE,
                 env={},
                 cwd="/",
-                pass_fds=(writing,),
+                pass_fds=(writing, *descriptors),
                 start_new_session=True,
             )
         except BaseException:
             os.close(reading)
             raise
         finally:
-            os.close(writing)
+            for descriptor in (writing, *descriptors):
+                os.close(descriptor)
         assert process.stdin
         assert process.stdout
         process.stdin.write(json.dumps(order).encode() + b"\n")

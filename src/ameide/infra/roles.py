@@ -18,6 +18,7 @@ from ameide.infra.settings import (
     VERIFIER_QUEUES,
     CodexSettings,
     ExecutorSettings,
+    Isolation,
     UnprivilegedUser,
 )
 from ameide.infra.toolchain import prepare
@@ -94,6 +95,20 @@ def executor_settings(
         codex=codex_settings(settings, codex),
         prices=settings.prices if settings.prices != Path() else None,
         repeats=settings.repeats,
+        isolation=isolation(settings),
+    )
+
+
+def isolation(settings: Settings) -> Isolation:
+    """How the children are kept apart. Nothing of the installation is for them."""
+    kept = (settings.state_dir, settings.cache_dir, settings.work_dir, settings.credentials_dir)
+    return Isolation(
+        sandbox=settings.sandbox,
+        readable=tuple(Path(name).expanduser() for name in settings.child_readable),
+        hidden=tuple(dict.fromkeys((*kept, settings.registry_root, settings.forge_root))),
+        coder_hosts=settings.coder_hosts,
+        verify_hosts=settings.verify_hosts,
+        processes=settings.child_processes,
     )
 
 

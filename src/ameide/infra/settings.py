@@ -71,6 +71,26 @@ class UnprivilegedUser:
     gid: int
 
 
+BUBBLEWRAP, NO_SANDBOX = "bubblewrap", "none"
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """How the children of an executor are kept apart.
+
+    `sandbox` is `BUBBLEWRAP` or `NO_SANDBOX`. `readable` are files and folders of the machine that every child may
+    read, `hidden` folders that none may, also where they lie in such a one. `coder_hosts` and `verify_hosts` are
+    ``host:port`` or ``*.host:port``. `processes` bounds how many a child and its descendants are.
+    """
+
+    sandbox: str = BUBBLEWRAP
+    readable: tuple[Path, ...] = ()
+    hidden: tuple[Path, ...] = ()
+    coder_hosts: tuple[str, ...] = ()
+    verify_hosts: tuple[str, ...] = ()
+    processes: int = 1024
+
+
 @dataclass(frozen=True)
 class CodexSettings:
     """How the coder `codex` runs.
@@ -118,6 +138,7 @@ class ExecutorSettings:
     codex: CodexSettings = field(default_factory=CodexSettings)
     prices: Path | None = None
     repeats: int = 6
+    isolation: Isolation = field(default_factory=Isolation)
 
     def secrets(self) -> tuple[str, ...]:
         """Values that must not reach a log, an error or evidence, nor a repository, as they are now."""

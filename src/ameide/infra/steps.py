@@ -47,7 +47,8 @@ class Profile(Enum):
 class CommandResult:
     """How a child ended.
 
-    `exit_code` is negative for a signal, `log` holds all of its output (stdout and stderr together).
+    `exit_code` is negative for a signal, in a sandbox 128 and its number; `log` holds all of its output (stdout
+    and stderr together).
     """
 
     exit_code: int
@@ -61,12 +62,15 @@ class CommandResult:
 class Reach:
     """What one child reaches besides its workspace and the system's programs; each lies inside where it lies outside.
 
-    `readable` and `writable` are files and folders; `hosts` are ``host:port``, ``*.host:port`` for all below it.
+    `readable` and `writable` are files and folders; `hosts` are ``host:port``, ``*.host:port`` for all below it. The
+    executor's own machine is 127.0.0.1, each port of it named; the child finds it at the same port. `serves` are ports
+    on which the child listens and the executor reaches it, at the same port of 127.0.0.1.
     """
 
     readable: tuple[Path, ...] = ()
     writable: tuple[Path, ...] = ()
     hosts: tuple[str, ...] = ()
+    serves: tuple[int, ...] = ()
 
 
 NOTHING_ELSE = Reach()

@@ -5,9 +5,10 @@ milliseconds. As a child subreaper it inherits every descendant that detaches it
 opened a session of its own. It ends all of them when the child ends, when it is told to, or when the control pipe
 closes because the executor died.
 
-Control (stdin, JSON lines): first the order ``{"argv", "cwd", "env", "stdin", "uid", "gid", "limits"}``, then any
-line means "end it". Report (the file descriptor in ``argv[1]``, JSON lines): ``{"pid"}`` once started, then
-``{"exit_code", "ended", "reaped"}`` or ``{"error"}``. The child's output is the warden's own stdout.
+Control (stdin, JSON lines): first the order ``{"argv", "cwd", "env", "stdin", "uid", "gid", "limits", "descriptors",
+"confined"}``, then any line means "end it". Report (the file descriptor in ``argv[1]``, JSON lines):
+``{"pid"}`` once started, then ``{"exit_code", "ended", "reaped"}`` or ``{"error"}``. The child's
+output is the warden's own stdout.
 """
 
 import contextlib
@@ -27,7 +28,8 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 36, 38
 class Order(TypedDict):
     """What to run.
 
-    `uid` and `gid` None keep ours; `stdin` is a file, empty for none; `limits` maps names of `resource` to bounds.
+    `uid` and `gid` None keep ours; `stdin` is a file, empty for none; `limits` maps names of `resource` to bounds;
+    `descriptors` go on to the child alone; `confined` says that it makes a process namespace, in which its own begin.
     """
 
     argv: list[str]
@@ -37,6 +39,8 @@ class Order(TypedDict):
     uid: int | None
     gid: int | None
     limits: dict[str, int]
+    descriptors: list[int]
+    confined: bool
 
 
 def prctl(option: int, value: int) -> None:
@@ -65,14 +69,24 @@ def descendants(root: int) -> list[int]:
     return found
 
 
-def end_all(group: int) -> list[int]:
+def of_the_work(pid: int) -> bool:
+    """Whether a descendant lives in the process namespace of a sandbox and is not what made that: its first process."""
+    with contextlib.suppress(OSError, IndexError), open(f"/proc/{pid}/status", "rb") as status:
+        ids = status.read().partition(b"\nNSpid:")[2].split(b"\n")[0].split()
+        return len(ids) > 1 and ids[1] != b"1"
+    return False
+
+
+def end_all(group: int, *, confined: bool = False) -> list[int]:
     """Kill the process group and all that descends from us until nothing is left; the pids in the order met.
 
-    Nothing is left when we have no child: as the subreaper we are the next parent of whatever loses its own.
+    Nothing is left when we have no child: as the subreaper we are the next parent of whatever loses its own. With
+    `confined`, the processes that make up the sandbox are no news.
     """
     met: list[int] = []
     while True:
         alive = descendants(os.getpid())
+        met += [pid for pid in alive if pid not in met and (not confined or of_the_work(pid))]
         # Stopped first, so that none forks while the others are being killed.
         for number in (signal.SIGSTOP, signal.SIGKILL):
             with contextlib.suppress(OSError):
@@ -80,7 +94,6 @@ def end_all(group: int) -> list[int]:
             for pid in alive:
                 with contextlib.suppress(OSError):
                     os.kill(pid, number)
-        met += [pid for pid in alive if pid not in met]
         if not _kill_and_reap():
             return met
 
@@ -140,6 +153,8 @@ def start(order: Order) -> int:
             os.write(failing, f"{type(error).__name__}: {error}".encode())
         os._exit(127)
     os.close(failing)
+    for descriptor in order["descriptors"]:
+        os.close(descriptor)
     reason = os.read(failed, 4096).decode(errors="replace")
     os.close(failed)
     if reason:
@@ -196,14 +211,15 @@ def main() -> int:
         if not (part := os.read(0, 65536)):
             return 1
         received += part
+    order: Order = json.loads(received)
     try:
-        child = start(json.loads(received))
+        child = start(order)
     except OSError as error:
         tell(error=str(error))
         return 0
     tell(pid=child)
     code = watch(child, 0, woken)
-    reaped = end_all(child)
+    reaped = end_all(child, confined=order["confined"])
     tell(exit_code=-signal.SIGKILL if code is None else code, ended=code is None, reaped=reaped)
     return 0
 

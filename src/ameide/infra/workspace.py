@@ -4,6 +4,7 @@
 
     <work_root>/<work>-<attempt>-<random>/   ours, others may pass through
         private/   ours, 0700: the trusted git folders, logs, the child's standard input
+        box/       ours, readable by all: files that are made for the sandbox of the children
         tree/      the child's: working tree           home/  tmp/  out/   the child's: HOME, TMPDIR, results
 """
 
@@ -67,6 +68,11 @@ class Workspace:
     def private(self) -> Path:
         """Ours alone."""
         return self.root / "private"
+
+    @property
+    def box(self) -> Path:
+        """Files that are made for the sandbox; there once a child ran in one."""
+        return self.root / "box"
 
     def read_file(self, path: Path, limit: int = _LIMIT, start: int = 0) -> bytes:
         """The bytes of a plain file in the workspace from `start` on, reached without following any link.

@@ -5,15 +5,20 @@ Any program of the operator. It reads the prompt on standard input and changes t
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ameide.infra.coders.port import CoderReport, CoderTask
-from ameide.infra.steps import Profile, StepContext, StepFailed
+from ameide.infra.isolation.system import reachable
+from ameide.infra.settings import UnprivilegedUser
+from ameide.infra.steps import Profile, Reach, StepContext, StepFailed
 from ameide_core_proto.transformation.work.v1.work_pb import FailureCode
 
 
 class Command:
     """Runs the executor's AMEIDE_CODER_COMMAND in the working tree.
 
-    The prompt is also in the file that AMEIDE_PROMPT_FILE names; ``{prompt_file}`` and ``{workspace}`` in the command
+    It may read the files that the command line names by their whole path, and reaches AMEIDE_CODER_HOSTS. The prompt is
+    also in the file that AMEIDE_PROMPT_FILE names; ``{prompt_file}`` and ``{workspace}`` in the command
     line are replaced; AMEIDE_ITERATION and AMEIDE_WORK_REQUEST_ID tell which try it is.
     """
 
@@ -39,7 +44,12 @@ class Command:
             "AMEIDE_WORK_REQUEST_ID": task.work.work_request_id,
         }
         result = await task.run(
-            argv, cwd=task.workspace.tree, env=environment, profile=Profile.CODER, stdin=task.prompt.encode()
+            argv,
+            cwd=task.workspace.tree,
+            env=environment,
+            profile=Profile.CODER,
+            stdin=task.prompt.encode(),
+            reach=Reach(readable=_files(template, task.settings.user)),
         )
         if result.exit_code:
             raise StepFailed(
@@ -50,6 +60,12 @@ class Command:
         return CoderReport(
             "command", "", argv, result, f"{argv[0]} ended well.", transcripts=(("coder.log", result.log),)
         )
+
+
+def _files(template: tuple[str, ...], user: UnprivilegedUser | None) -> tuple[Path, ...]:
+    """Files that the operator's command line names, such as the program itself: the coder may read them."""
+    named = (Path(argument) for argument in template if argument.startswith("/"))
+    return tuple(path for path in named if path.is_file() and reachable(path, user))
 
 
 def _filled(argument: str, places: dict[str, str]) -> str:

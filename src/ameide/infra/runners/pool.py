@@ -58,6 +58,10 @@ def child_environment(settings: Settings, role: Role) -> dict[str, str]:
         "AMEIDE_CREDENTIALS_DIR": str(settings.credentials_dir),
         "AMEIDE_CREDENTIAL_VARIABLES": shlex.join(settings.credential_variables),
         "AMEIDE_CHILD_PYTHON": settings.child_python,
+        "AMEIDE_CHILD_PATH": settings.child_path,
+        "AMEIDE_CHILD_READABLE": shlex.join(settings.child_readable),
+        "AMEIDE_CHILD_PROCESSES": str(settings.child_processes),
+        "AMEIDE_SANDBOX": settings.sandbox,
         "AMEIDE_LOG_LEVEL": settings.log_level,
         "AMEIDE_DRAIN_SECONDS": str(settings.drain_seconds),
         "OTEL_EXPORTER_OTLP_ENDPOINT": settings.otlp_endpoint,
@@ -68,6 +72,7 @@ def child_environment(settings: Settings, role: Role) -> dict[str, str]:
             said["AMEIDE_AUTHOR_UID"] = str(settings.author_uid)
             said["AMEIDE_AUTHOR_SLOTS"] = str(settings.author_slots)
             said["AMEIDE_PATCHES_DIR"] = str(settings.patches_dir)
+            said["AMEIDE_CODER_HOSTS"] = shlex.join(settings.coder_hosts)
             said["AMEIDE_CODER_COMMAND"] = shlex.join(settings.coder_command)
             said["AMEIDE_CODEX"] = settings.codex
             said["CODEX_HOME"] = str(settings.codex_home) if settings.codex_home != Path() else ""
@@ -78,6 +83,7 @@ def child_environment(settings: Settings, role: Role) -> dict[str, str]:
         case Role.VERIFIER:
             said["AMEIDE_VERIFIER_UID"] = str(settings.verifier_uid)
             said["AMEIDE_VERIFIER_SLOTS"] = str(settings.verifier_slots)
+            said["AMEIDE_VERIFY_HOSTS"] = shlex.join(settings.verify_hosts)
     return {**_LANGUAGE, **{name: value for name, value in said.items() if value}}
 
 

@@ -19,7 +19,7 @@ from ameide.delivery.registry import Registry, RegistryError, open_registry
 from ameide.delivery.registry.oci import REVISION, references
 from ameide.delivery.registry.rootfs import unpack_layers
 from ameide.errors import AmeideError
-from ameide.infra.steps import CommandResult, StepContext, StepFailed
+from ameide.infra.steps import CommandResult, Reach, StepContext, StepFailed
 from ameide.infra.tools.build import SMOKE_EXPECT, SMOKE_PATH, SMOKE_TIMEOUT
 from ameide.infra.tools.repository import inputs_of
 from ameide_core_proto.transformation.work.v1.work_pb import CheckResult, CheckStatus, FailureCode, Outputs, WorkResult
@@ -95,7 +95,8 @@ async def _started_and_asked(ctx: StepContext, published: Published, rootfs: Pat
     url = f"http://127.0.0.1:{port}{labels.get(SMOKE_PATH, '/')}"
     workdir = rootfs / str(published.config["config"].get("WorkingDir", "/")).strip("/")
     env = _environment(published, rootfs) | {"PORT": str(port), "HOST": "127.0.0.1"}
-    service = asyncio.create_task(ctx.run(published.config["config"]["Entrypoint"], cwd=workdir, env=env))
+    entrypoint = published.config["config"]["Entrypoint"]
+    service = asyncio.create_task(ctx.run(entrypoint, cwd=workdir, env=env, reach=Reach(serves=(port,))))
     try:
         return await _answer(ctx, service, url, labels, revision)
     finally:
