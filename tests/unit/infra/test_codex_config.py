@@ -68,6 +68,21 @@ def test_what_is_secret_and_where_it_comes_from() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "variable", "needs_auth"),
+    [
+        ("", "CODEX_API_KEY", True),
+        (MINE, "MY_KEY", False),
+        (MINE.replace("env_key", "requires_openai_auth = true\n#"), "CODEX_API_KEY", True),
+        (MINE.replace("env_key", "#"), "", False),
+        ('model_provider = "ollama"', "", False),
+    ],
+)
+def test_where_the_key_comes_from(text: str, variable: str, needs_auth: bool) -> None:
+    config = read_config(text, "config.toml")
+    assert (config.key_variable, config.needs_auth) == (variable, needs_auth)
+
+
+@pytest.mark.parametrize(
     ("text", "signed_in", "hosts"),
     [
         ("", True, ("api.openai.com:443", "chatgpt.com:443", "auth.openai.com:443")),

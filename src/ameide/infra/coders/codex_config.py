@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from ameide.errors import InvalidArgument
 
 API_KEY = "CODEX_API_KEY"
-"""The environment variable with a key for OpenAI's own provider."""
+"""The environment variable with a key for OpenAI's own provider, or another one that takes what is in auth.json."""
 
 PROFILE = "attempt"
 """The permissions of the agent's commands by the name that ``codex sandbox`` knows them by."""
@@ -102,7 +102,8 @@ class CodexConfig:
     @property
     def key_variable(self) -> str:
         """The environment variable with the key; empty when the provider has none."""
-        return API_KEY if self.provider is None else str(self.provider.get("env_key", ""))
+        own = str((self.provider or {}).get("env_key", ""))
+        return own or (API_KEY if self.needs_auth else "")
 
     @property
     def variables(self) -> tuple[str, ...]:
