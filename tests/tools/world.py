@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ameide.infra import workspace as workspaces
+from ameide.infra.checkout import identity
 from ameide.infra.child import Children
 from ameide.infra.evidence import EvidenceWriter
 from ameide.infra.git import Git
@@ -123,7 +124,7 @@ class World:
         claim = f"claim{next(self._numbers)}"
         evidence = EvidenceWriter(work, 1, claim, redactor, workspace.read_file)
         children = Children(workspace, self.settings, live)
-        repository = Git(workspace.private / "git", workspace.tree, work.repo_url)
+        repository = Git(workspace.private / "git", workspace.tree, work.repo_url, identity=identity(work))
         context = StepContext(
             work,
             workspace,

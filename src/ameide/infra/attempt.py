@@ -18,7 +18,7 @@ from ameide.errors import Fenced
 from ameide.faults import reach
 from ameide.infra import work_in_progress
 from ameide.infra import workspace as workspaces
-from ameide.infra.checkout import credential, network
+from ameide.infra.checkout import credential, identity, network
 from ameide.infra.child import Children
 from ameide.infra.claim import Claim
 from ameide.infra.evidence import EvidenceWriter
@@ -138,6 +138,7 @@ class Attempt:
             credential(self._settings, work.credential_ref),
             network(self._settings),
             self._claim.lease.check,
+            identity(work),
         )
         step = self._steps.of(work)
         self._context = StepContext(

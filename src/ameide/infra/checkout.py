@@ -6,13 +6,14 @@ Trusted git folder outside, working tree and a plain ``.git`` of its own for the
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 from ameide.errors import InvalidArgument
 from ameide.infra.credentials import Credential
-from ameide.infra.git import Git, GitFailed
+from ameide.infra.git import Git, GitFailed, Identity
 from ameide.infra.settings import ExecutorSettings
 from ameide.infra.steps import StepContext, StepFailed
-from ameide_core_proto.transformation.work.v1.work_pb import FailureCode, WorkInputs
+from ameide_core_proto.transformation.work.v1.work_pb import CommitIdentity, FailureCode, WorkInputs, WorkRequest
 
 _GIT_NETWORK = {"SSL_CERT_FILE": "GIT_SSL_CAINFO", "SSL_CERT_DIR": "GIT_SSL_CAPATH"}
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy")
@@ -23,6 +24,16 @@ def network(settings: ExecutorSettings) -> dict[str, str]:
     operator = settings.operator_environment
     proxies = {name: operator[name] for name in _PROXIES if name in operator}
     return proxies | {git: operator[name] for name, git in _GIT_NETWORK.items() if name in operator}
+
+
+def identity(work: WorkRequest) -> Identity:
+    """Who the work's commits are by, as the policy says."""
+    asked, own = work.commit_identity or CommitIdentity(), Identity()
+    return Identity(
+        (asked.committer_name, asked.committer_email) if asked.committer_name else own.committer,
+        (asked.author_name, asked.author_email) if asked.author_name else own.coder,
+        asked.sign_off,
+    )
 
 
 def credential(settings: ExecutorSettings, reference: str) -> Credential | None:
@@ -72,7 +83,7 @@ async def open_repository(ctx: StepContext, url: str, name: str) -> Git:
     folder = ctx.workspace.private / "repositories" / name
     tree = folder / "tree"
     tree.mkdir(parents=True)
-    git = Git(folder / "git", tree, url, ctx.git.credential, ctx.git.network, ctx.git.guard)
+    git = replace(ctx.git, folder=folder / "git", tree=tree, url=url)
     try:
         await git.open()
         await git.fetch()

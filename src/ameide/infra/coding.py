@@ -13,7 +13,7 @@ from ameide.infra.checkout import check_out
 from ameide.infra.coders.choice import coder_named
 from ameide.infra.coders.port import Coder, CoderReport, CoderTask
 from ameide.infra.coders.prompt import prompt
-from ameide.infra.git import CODER, GitFailed
+from ameide.infra.git import GitFailed
 from ameide.infra.path_rules import violations
 from ameide.infra.secrets_in_change import known
 from ameide.infra.steps import Step, StepContext, StepFailed
@@ -161,7 +161,7 @@ async def _commit(ctx: StepContext, start: str, report: CoderReport) -> str:
         [start],
         ctx.redactor.text(f"{inputs.requirement_title or 'Implement the requirement'}\n\n{report.summary}"),
         {CHANGE_TRAILER: ctx.work.change_id, WORK_TRAILER: ctx.work.work_request_id},
-        author=CODER,
+        by_coder=True,
     )
     await ctx.git.git("update-ref", "--no-deref", "HEAD", commit)
     return commit

@@ -10,19 +10,32 @@ from ameide.infra.diff_hash import DIFF_OPTIONS, READ_OPTIONS, diff_hash
 from ameide.infra.git_command import GitCommand, GitFailed, GitResult, last_lines
 
 __all__ = [
-    "CODER",
-    "IDENTITY",
     "Git",
     "GitFailed",
     "GitResult",
+    "Identity",
     "LeaseRefused",
     "MergeOutcome",
     "PathChange",
     "PushRefused",
 ]
 
-IDENTITY = ("ameide", "ameide@ameide.invalid")
-CODER = ("ameide coder", "coder@ameide.invalid")
+
+@dataclass(frozen=True)
+class Identity:
+    """Who commits are by, each a name and an address. The coder is the author of what a coder wrote.
+
+    With `sign_off` the committer signs, as `git commit --signoff` does.
+    """
+
+    committer: tuple[str, str] = ("ameide", "ameide@ameide.invalid")
+    coder: tuple[str, str] = ("ameide coder", "coder@ameide.invalid")
+    sign_off: bool = False
+
+    @property
+    def signature(self) -> str:
+        """The line of a signed commit."""
+        return f"Signed-off-by: {self.committer[0]} <{self.committer[1]}>"
 
 
 class LeaseRefused(GitFailed):
@@ -64,6 +77,8 @@ class MergeOutcome:
 @dataclass(frozen=True)
 class Git(GitCommand):
     """Git on one remote, with a private git folder and a working tree. Methods raise `GitFailed`."""
+
+    identity: Identity = Identity()
 
     async def fetch(self, *refspecs: str, depth: int = 0) -> None:
         """Fetch from the remote; without refspecs all of its branches, to ``refs/remotes/origin``.
@@ -156,7 +171,7 @@ class Git(GitCommand):
         message: str,
         trailers: Mapping[str, str],
         *,
-        author: tuple[str, str] = CODER,
+        by_coder: bool = False,
         date: datetime | None = None,
     ) -> str:
         """Commit the working tree on top of HEAD and move HEAD there; empty when nothing changed."""
@@ -165,7 +180,7 @@ class Git(GitCommand):
         head = await self.resolve("HEAD")
         if tree == (await self.git("rev-parse", f"{head}^{{tree}}")).text:
             return ""
-        commit = await self.commit_tree(tree, [head], message, trailers, author=author, date=date)
+        commit = await self.commit_tree(tree, [head], message, trailers, by_coder=by_coder, date=date)
         await self.git("update-ref", "--no-deref", "HEAD", commit)
         return commit
 
@@ -176,20 +191,20 @@ class Git(GitCommand):
         message: str,
         trailers: Mapping[str, str],
         *,
-        author: tuple[str, str] = IDENTITY,
+        by_coder: bool = False,
         date: datetime | None = None,
     ) -> str:
         """A commit of a tree. With `date` the same arguments give the same commit."""
-        name, email = author
-        env = {
-            "GIT_AUTHOR_NAME": name,
-            "GIT_AUTHOR_EMAIL": email,
-            "GIT_COMMITTER_NAME": IDENTITY[0],
-            "GIT_COMMITTER_EMAIL": IDENTITY[1],
-        }
+        people = {"AUTHOR": self.identity.coder if by_coder else self.identity.committer}
+        people["COMMITTER"] = self.identity.committer
+        env: dict[str, str] = {}
+        for role, (name, email) in people.items():
+            env |= {f"GIT_{role}_NAME": name, f"GIT_{role}_EMAIL": email}
         if date is not None:
             env |= {"GIT_AUTHOR_DATE": date.isoformat(), "GIT_COMMITTER_DATE": date.isoformat()}
         lines = "".join(f"{key}: {value}\n" for key, value in trailers.items())
+        if self.identity.sign_off and self.identity.signature not in message.splitlines():
+            lines += f"{self.identity.signature}\n"
         text = f"{message.strip()}\n\n{lines}" if lines else f"{message.strip()}\n"
         args = [argument for parent in parents for argument in ("-p", parent)]
         return (await self.git("commit-tree", *args, "-F", "-", tree, stdin=text.encode(), env=env)).text

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ameide.infra.git import CODER, GitFailed, LeaseRefused
+from ameide.infra.git import GitFailed, LeaseRefused
 from ameide.infra.push_failure import push_failed
 from ameide.infra.steps import StepContext, StepFailed
 from ameide_core_proto.transformation.work.v1.work_pb import (
@@ -122,7 +122,7 @@ async def _on_top(ctx: StepContext, commit: str, theirs: str) -> str:
             outputs=Outputs(commit_sha=theirs, branch=branch),
         )
     message = (await ctx.git.git("show", "-s", "--format=%B", commit)).text
-    return await ctx.git.commit_tree(merged.tree, [theirs], message, {}, author=CODER)
+    return await ctx.git.commit_tree(merged.tree, [theirs], message, {}, by_coder=True)
 
 
 def _in_the_same_place(path: str, theirs: str) -> Finding:

@@ -143,6 +143,8 @@ def _fill(
         gate_pass=command.gate_pass,
         queue=route(command.work_kind, command.action_kind, command.verification_suite_ref),
         path_rules=policy.paths,
+        commit_identity=policy.commit_identity,
+        checkout=policy.checkout,
         coder=(command.coder or (snapshot.coder if snapshot else "") or policy.coder) if agent else "",
         version=1,
         summary=command.summary,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ameide.infra.coding import CHANGE_TRAILER, WORK_TRAILER, refuse_secrets
-from ameide.infra.git import IDENTITY
 from ameide.infra.people import push
 from ameide.infra.steps import StepContext, StepFailed
 from ameide.infra.tools.findings import finding
@@ -41,7 +40,7 @@ async def commit_and_push(ctx: StepContext, start: str, subject: str) -> WorkRes
             f"The tool left what is not a plain file: {', '.join(strange[:5])}. Have it write plain files.",
         )
     trailers = {CHANGE_TRAILER: ctx.work.change_id, WORK_TRAILER: ctx.work.work_request_id}
-    commit = await ctx.git.commit_all(subject, trailers, author=IDENTITY)
+    commit = await ctx.git.commit_all(subject, trailers)
     if not commit:
         return WorkResult(
             summary=f"{subject}: nothing to change.",
