@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,8 @@ class Typist:
 
     files: Mapping[str, str]
     meanwhile: Callable[[], object] = lambda: None
+    removes: tuple[str, ...] = ()
+    then: Mapping[str, str] = field(default_factory=dict[str, str])
     runs: int = 0
 
     async def prepare(self, ctx: StepContext) -> None:
@@ -39,6 +42,10 @@ class Typist:
     async def run(self, task: CoderTask) -> CoderReport:
         self.runs += 1
         for path, text in self.files.items():
+            (task.workspace.tree / path).write_text(text)
+        for path in self.removes:
+            shutil.rmtree(task.workspace.tree / path)
+        for path, text in self.then.items():
             (task.workspace.tree / path).write_text(text)
         task.workspace.give_to_child()
         self.meanwhile()

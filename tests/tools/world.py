@@ -16,6 +16,7 @@ from pathlib import Path
 from ameide.infra import workspace as workspaces
 from ameide.infra.checkout import identity
 from ameide.infra.child import Children
+from ameide.infra.credentials import Credential
 from ameide.infra.evidence import EvidenceWriter
 from ameide.infra.git import Git
 from ameide.infra.live_log import LiveLog
@@ -106,6 +107,7 @@ class World:
     store: ObjectStore
     bundle: EvidenceBundle = field(default_factory=EvidenceBundle)
     log: str = ""
+    credential: Credential | None = None
     last_work: WorkRequest = field(default_factory=WorkRequest)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -124,7 +126,9 @@ class World:
         claim = f"claim{next(self._numbers)}"
         evidence = EvidenceWriter(work, 1, claim, redactor, workspace.read_file)
         children = Children(workspace, self.settings, live)
-        repository = Git(workspace.private / "git", workspace.tree, work.repo_url, identity=identity(work))
+        repository = Git(
+            workspace.private / "git", workspace.tree, work.repo_url, self.credential, identity=identity(work)
+        )
         context = StepContext(
             work,
             workspace,

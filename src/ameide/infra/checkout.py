@@ -13,6 +13,7 @@ from ameide.infra.credentials import Credential
 from ameide.infra.git import Git, GitFailed, Identity
 from ameide.infra.settings import ExecutorSettings
 from ameide.infra.steps import StepContext, StepFailed
+from ameide.infra.submodules import check_out_submodules
 from ameide_core_proto.transformation.work.v1.work_pb import CommitIdentity, FailureCode, WorkInputs, WorkRequest
 
 _GIT_NETWORK = {"SSL_CERT_FILE": "GIT_SSL_CAINFO", "SSL_CERT_DIR": "GIT_SSL_CAPATH"}
@@ -64,6 +65,7 @@ async def check_out(ctx: StepContext, commit_sha: str) -> str:
             await ctx.git.fetch(sha)
         sha = await ctx.git.resolve(sha)
         await ctx.git.checkout(sha)
+        await check_out_submodules(ctx, sha)
         await _give_own_git(ctx, sha)
     except GitFailed as error:
         raise StepFailed(

@@ -17,9 +17,11 @@ from ameide.infra.git import GitFailed
 from ameide.infra.path_rules import violations
 from ameide.infra.secrets_in_change import known
 from ameide.infra.steps import Step, StepContext, StepFailed
+from ameide.infra.submodules import rewritten_submodules
 from ameide.infra.work_in_progress import before_unfinished
 from ameide_core_proto.transformation.work.v1.work_pb import (
     ActionKind,
+    CheckoutRules,
     FailureCode,
     Finding,
     FindingClass,
@@ -131,7 +133,15 @@ async def _judge(ctx: StepContext, start: str, head: str, rules: PathRules) -> N
         what = "The coder changed nothing."
         finding = _finding(FindingClass.GUARDRAIL_BUG_SUSPECTED, "no_change", what)
         raise StepFailed(FailureCode.TOOL_FAILED, f"{what} Look at its transcript in the evidence.", findings=[finding])
-    if findings := await violations(ctx.git, head, changes, rules):
+    movable = (ctx.work.checkout or CheckoutRules()).coder_may_change_submodules
+    findings = await violations(ctx.git, head, changes, rules, submodules=movable)
+    if not findings:
+        inside = "is in a submodule, whose commits are not made here"
+        findings = [
+            _finding(FindingClass.POLICY_VIOLATION, f"path:{path}", f"{path} was changed: it {inside}")
+            for path in (await rewritten_submodules(ctx))[:50]
+        ]
+    if findings:
         paths = ", ".join(finding.location for finding in findings[:5])
         raise StepFailed(
             FailureCode.POLICY_VIOLATION,

@@ -57,12 +57,14 @@ class PushRefused(GitFailed):
 class PathChange:
     """One changed path.
 
-    `status` is A, M, D or T; a rename is a D and an A. `mode` is the new file mode, ``000000`` when deleted.
+    `status` is A, M, D or T; a rename is a D and an A. `mode` is the new file mode, ``000000`` when deleted; `old_mode`
+    the one before, ``000000`` when added.
     """
 
     status: str
     path: str
     mode: str
+    old_mode: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,9 @@ class Git(GitCommand):
         raw = (await self.git("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-commit-id", base, head)).stdout
         fields = raw.decode("utf-8", "surrogateescape").split("\0")
         return [
-            PathChange(status=line.split(" ")[4][0], path=path, mode=line.split(" ")[1])
+            PathChange(
+                status=line.split(" ")[4][0], path=path, mode=line.split(" ")[1], old_mode=line[1:].split(" ")[0]
+            )
             for line, path in zip(fields[0::2], fields[1::2], strict=False)
         ]
 

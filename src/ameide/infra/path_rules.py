@@ -27,11 +27,16 @@ def matches(pattern: str, path: str, *, ignore_case: bool = False) -> bool:
     )
 
 
-async def violations(git: Git, head: str, changes: Iterable[PathChange], rules: PathRules) -> list[Finding]:
-    """A finding for every changed path that the rules do not admit; empty when all of them do."""
+async def violations(
+    git: Git, head: str, changes: Iterable[PathChange], rules: PathRules, *, submodules: bool = False
+) -> list[Finding]:
+    """A finding for every changed path that the rules do not admit; empty when all of them do.
+
+    With `submodules` they may be added, moved and removed.
+    """
     findings: list[Finding] = []
     for change in changes:
-        if why := _refused(change.path, rules) or await _strange(git, head, change, rules):
+        if why := _refused(change.path, rules) or await _strange(git, head, change, rules, submodules):
             findings.append(_finding(change, why))
     return findings
 
@@ -45,9 +50,9 @@ def _refused(path: str, rules: PathRules) -> str:
     return ""
 
 
-async def _strange(git: Git, head: str, change: PathChange, rules: PathRules) -> str:
-    if change.mode == SUBMODULE:
-        return "a coder may not add or move a submodule"
+async def _strange(git: Git, head: str, change: PathChange, rules: PathRules, submodules: bool) -> str:
+    if SUBMODULE in (change.mode, change.old_mode):
+        return "" if submodules else "a coder may not add, move or remove a submodule"
     if change.mode != SYMLINK:
         return ""
     target = (await git.show(head, change.path) or b"").decode("utf-8", "surrogateescape")

@@ -23,8 +23,10 @@ from ameide.infra.git_command import PATH
 from ameide.infra.git_login import check_fits, scheme_of
 from ameide.infra.redaction import Redactor
 from ameide.infra.repo_config import CommitTree, ConfigError, RepoConfig, configuration
+from ameide.infra.submodules import GITMODULES, for_submodule, submodules_at
 from ameide_core_proto.transformation.governance.v1.governance_pb import Repository
 from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
+from ameide_core_proto.transformation.work.v1.work_pb import CheckoutRules
 
 PROBE = "agent/probe/"
 _REGISTER_WITH_BRANCH = "push a first commit to it, or register the repository with --branch"
@@ -158,6 +160,24 @@ class RepositoryCheck:
                 raise _Failed(f"not found here: {', '.join(missing)}", "install it where the executor runs")
             return ", ".join(needed) or "none but the repository's own"
 
+        async def submodules() -> str:
+            pinned = await submodules_at(git, head)
+            paths = ", ".join(one.path for one in pinned)
+            if not (self.policy.checkout or CheckoutRules()).submodules:
+                raise _Unseen(f"{paths}: left empty; `checkout: {{submodules: true}}` in the policy fetches them")
+            for one in pinned:
+                below = for_submodule(git, one, git.folder)
+                with below.with_credential() as env:
+                    try:
+                        await git.git("ls-remote", "--quiet", "--", one.url, "HEAD", env=env)
+                    except GitFailed as error:
+                        raise _Failed(
+                            f"{one.path}: {error}", "only the repository's own host gets its credential"
+                        ) from error
+            return paths
+
+        if await git.show(head, GITMODULES) is not None:
+            await self._try("repository: submodules", submodules)
         if await self._try("repository: configuration", configured):
             await self._try("repository: tests", tests)
             await self._try("repository: tools", tools)

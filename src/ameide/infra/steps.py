@@ -9,7 +9,7 @@ step's task is cancelled: the child is killed by `run` on the way out, so a step
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -142,6 +142,8 @@ class StepContext:
     store: ObjectStore
     spend: Callable[[Usage], None]
     redactor: Redactor
+    # The git of each submodule that the last checkout filled in.
+    submodules: list[Git] = field(default_factory=list["Git"])
 
 
 Step = Callable[[StepContext], Awaitable[WorkResult]]

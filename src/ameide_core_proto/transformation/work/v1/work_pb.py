@@ -591,7 +591,7 @@ class CheckoutRules(Message[_CheckoutRulesFields]):
             bool submodules = 1;
             ```
         coder_may_change_submodules:
-            A coder may move, add or remove a submodule; .gitmodules stays under the path rules.
+            A coder may remove a submodule; .gitmodules stays under the path rules. To move or add one takes a person's commit.
 
             ```proto
             bool coder_may_change_submodules = 2;
