@@ -14,7 +14,13 @@ from ameide.infra.git import Git, GitFailed, Identity
 from ameide.infra.settings import ExecutorSettings
 from ameide.infra.steps import StepContext, StepFailed
 from ameide.infra.submodules import check_out_submodules
-from ameide_core_proto.transformation.work.v1.work_pb import CommitIdentity, FailureCode, WorkInputs, WorkRequest
+from ameide_core_proto.transformation.work.v1.work_pb import (
+    CheckoutRules,
+    CommitIdentity,
+    FailureCode,
+    WorkInputs,
+    WorkRequest,
+)
 
 _GIT_NETWORK = {"SSL_CERT_FILE": "GIT_SSL_CAINFO", "SSL_CERT_DIR": "GIT_SSL_CAPATH"}
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy")
@@ -58,11 +64,11 @@ async def check_out(ctx: StepContext, commit_sha: str) -> str:
     """
     try:
         await ctx.git.open()
-        await ctx.git.fetch()
+        await fetch_branches(ctx)
         sha = commit_sha or await ctx.git.remote_head(await ctx.git.default_branch())
-        if not await ctx.git.exists(sha):
-            # A commit that no branch holds any more may still be served by its id.
-            await ctx.git.fetch(sha)
+        # The base is what the change and its configuration are compared with.
+        for wanted in filter(None, (ctx.work.base_sha, sha)):
+            await have(ctx, wanted)
         sha = await ctx.git.resolve(sha)
         await ctx.git.checkout(sha)
         await check_out_submodules(ctx, sha)
@@ -75,6 +81,37 @@ async def check_out(ctx: StepContext, commit_sha: str) -> str:
         ) from error
     ctx.log(f"checked out {sha}")
     return sha
+
+
+async def fetch_branches(ctx: StepContext) -> None:
+    """All branches, or with a bounded history those that the work names. Raises `GitFailed`."""
+    depth = (ctx.work.checkout or CheckoutRules()).history_depth
+    if not depth:
+        await ctx.git.fetch()
+        return
+    inputs, heads = ctx.work.inputs or WorkInputs(), await ctx.git.remote_heads()
+    target = inputs.target_branch or await ctx.git.default_branch()
+    names = [name for name in dict.fromkeys((target, inputs.branch, inputs.agent_branch)) if name in heads]
+    if not names:
+        raise GitFailed(f"the remote has no branch {target}; push it, or register another")
+    await ctx.git.fetch(*(f"+refs/heads/{name}:refs/remotes/origin/{name}" for name in names), depth=depth)
+
+
+async def have(ctx: StepContext, sha: str) -> None:
+    """Fetch a commit that is not here: one that no branch holds any more may still be served by its id.
+
+    Raises `GitFailed`.
+    """
+    if await ctx.git.exists(sha):
+        return
+    depth = (ctx.work.checkout or CheckoutRules()).history_depth
+    try:
+        await ctx.git.fetch(sha, depth=depth)
+    except GitFailed:
+        # Some servers give no commit by its id, and with a bounded history not all branches are here.
+        if not depth:
+            raise
+        await ctx.git.fetch()
 
 
 async def open_repository(ctx: StepContext, url: str, name: str) -> Git:

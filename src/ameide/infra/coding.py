@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from ameide.infra import people
-from ameide.infra.checkout import check_out
+from ameide.infra.checkout import check_out, have
 from ameide.infra.coders.choice import coder_named
 from ameide.infra.coders.port import Coder, CoderReport, CoderTask
 from ameide.infra.coders.prompt import prompt
@@ -92,7 +92,10 @@ async def _pushed_before(ctx: StepContext, start: str) -> str:
     """The head of the branch when it holds the commit of a lost attempt of this work; empty when it does not."""
     inputs = ctx.work.inputs or WorkInputs()
     head = await ctx.git.remote_head(inputs.branch)
-    if not head or head == inputs.expected_branch_sha or not await ctx.git.is_ancestor(start, head):
+    if not head or head == inputs.expected_branch_sha:
+        return ""
+    await have(ctx, head)
+    if not await ctx.git.is_ancestor(start, head):
         return ""
     # With what people have put on top of it meanwhile.
     return head if await ctx.git.find_trailer(head, WORK_TRAILER, ctx.work.work_request_id, since=start) else ""

@@ -67,6 +67,10 @@ class PathChange:
     old_mode: str = ""
 
 
+# Commits that are fetched in addition before all of them are.
+_FURTHER = 200
+
+
 @dataclass(frozen=True)
 class MergeOutcome:
     """A merge: its tree and commit, or the paths in conflict (then both are empty)."""
@@ -92,6 +96,23 @@ class Git(GitCommand):
         options += [f"--depth={depth}"] if depth else []
         with self.with_credential() as env:
             await self.git("fetch", *options, "--", self.url, *wanted, env=env)
+
+    async def deepen(self, commits: int = 0) -> bool:
+        """Fetch so many further commits of history, 0 for all; False when all are here already."""
+        if not (self.folder / "shallow").exists():
+            return False
+        by = f"--deepen={commits}" if commits else "--unshallow"
+        options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--force", by)
+        with self.with_credential() as env:
+            await self.git("fetch", *options, "--", self.url, "+refs/heads/*:refs/remotes/origin/*", env=env)
+        return True
+
+    async def remote_heads(self) -> dict[str, str]:
+        """The branches of the remote now, and their commits."""
+        with self.with_credential() as env:
+            listed = await self.git("ls-remote", "--heads", "--", self.url, env=env)
+        pairs = (line.split("\t", 1) for line in listed.text.splitlines())
+        return {ref.removeprefix("refs/heads/"): sha for sha, ref in pairs}
 
     async def remote_head(self, branch: str) -> str:
         """The commit of a branch at the remote now; empty when there is no such branch."""
@@ -216,8 +237,9 @@ class Git(GitCommand):
     async def merge_tree(self, ours: str, theirs: str) -> MergeOutcome:
         """Merge two commits without a working tree (git 2.38 or later).
 
-        The resulting tree, or the paths in conflict.
+        The resulting tree, or the paths in conflict. Where they part must be known: a part of the history does not do.
         """
+        await self.deepen()
         merged = await self.git(
             "merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs, check=False
         )
@@ -240,7 +262,12 @@ class Git(GitCommand):
         )
 
     async def is_ancestor(self, ancestor: str, descendant: str) -> bool:
-        """Whether `ancestor` is in the history of `descendant`."""
+        """Whether `ancestor` is in the history of `descendant`. A no is only believed of the whole history."""
+        for further in (_FURTHER, 0):
+            if not (await self.git("merge-base", "--is-ancestor", ancestor, descendant, check=False)).exit_code:
+                return True
+            if not await self.deepen(further):
+                return False
         return not (await self.git("merge-base", "--is-ancestor", ancestor, descendant, check=False)).exit_code
 
     async def find_trailer(self, revision: str, key: str, value: str, since: str = "") -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ameide.infra.checkout import have
 from ameide.infra.git import GitFailed, LeaseRefused
 from ameide.infra.push_failure import push_failed
 from ameide.infra.steps import StepContext, StepFailed
@@ -102,8 +103,7 @@ async def push(ctx: StepContext, commit: str, moved: Callable[[str], Finding], e
 async def _follows(ctx: StepContext, start: str, head: str) -> bool:
     """Whether people only added: a branch that they set back is theirs to explain."""
     try:
-        if not await ctx.git.exists(head):
-            await ctx.git.fetch(head)
+        await have(ctx, head)
         return await ctx.git.is_ancestor(start, head)
     except GitFailed:
         return False

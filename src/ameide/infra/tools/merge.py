@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from ameide.infra.checkout import fetch_branches, have
 from ameide.infra.coding import CHANGE_TRAILER
 from ameide.infra.git import GitFailed, LeaseRefused
 from ameide.infra.push_failure import push_failed
@@ -30,7 +31,7 @@ async def merge(ctx: StepContext) -> WorkResult:
     """`inputs.push` false: prepare. True: push. Raises `StepFailed`, CONFLICT with what is in conflict."""
     try:
         await ctx.git.open()
-        await ctx.git.fetch()
+        await fetch_branches(ctx)
         main = await ctx.git.remote_head(_target(ctx))
         branch = await ctx.git.remote_head(inputs_of(ctx).agent_branch) if inputs_of(ctx).expected_agent_sha else ""
     except GitFailed as error:
@@ -50,12 +51,13 @@ async def merge(ctx: StepContext) -> WorkResult:
 
 async def _prepare(ctx: StepContext, main: str) -> WorkResult:
     head = await _here(ctx, ctx.work.commit_sha, "commit_sha")
-    if await ctx.git.is_ancestor(head, main):
+    # Asked in this order, the usual answer needs little of a long history.
+    if head != main and await ctx.git.is_ancestor(main, head):
+        candidate, summary = head, "The target branch has not moved: the candidate is the accepted commit."
+    elif await ctx.git.is_ancestor(head, main):
         return _candidate(
             main, main, inputs_of(ctx).accepted_diff_hash, "The change is already part of the target branch."
         )
-    if await ctx.git.is_ancestor(main, head):
-        candidate, summary = head, "The target branch has not moved: the candidate is the accepted commit."
     else:
         outcome = await ctx.git.merge(
             main, head, _message(ctx), {CHANGE_TRAILER: ctx.work.change_id}, date=await _latest(ctx, main, head)
@@ -84,13 +86,15 @@ async def _push(ctx: StepContext, main: str, branch: str) -> WorkResult:
     candidate = await _here(ctx, inputs.candidate_sha or ctx.work.commit_sha, "inputs.candidate_sha")
     expected = inputs.expected_main_sha
     outputs = Outputs(commit_sha=candidate, base_sha=expected, branch=_target(ctx), merged=True)
-    if await ctx.git.is_ancestor(candidate, main):
+    stands = await ctx.git.is_ancestor(expected, candidate)
+    to_push = stands and main == expected != candidate
+    if not to_push and await ctx.git.is_ancestor(candidate, main):
         outputs.unchanged = True
         return WorkResult(summary=f"{candidate[:12]} is already on {_target(ctx)}.", outputs=outputs)
     _need_unmoved(ctx, branch)
     if main != expected:
         raise _moved(ctx, main)
-    if not await ctx.git.is_ancestor(expected, candidate):
+    if not stands:
         raise StepFailed(
             FailureCode.POLICY_VIOLATION,
             f"inputs.candidate_sha: {candidate[:12]} does not stand on {_target(ctx)} at {expected[:12]};"
@@ -121,8 +125,7 @@ async def _publish_candidate(ctx: StepContext, candidate: str) -> None:
 
 async def _here(ctx: StepContext, sha: str, field: str) -> str:
     try:
-        if not await ctx.git.exists(sha):
-            await ctx.git.fetch(sha)
+        await have(ctx, sha)
         return await ctx.git.resolve(sha)
     except GitFailed as error:
         raise StepFailed(
