@@ -1,6 +1,7 @@
 """RequestWork on the real database: one row, one fact, one intent; filled from the repository and its policy."""
 
 import asyncio
+from typing import cast
 
 import pytest
 
@@ -8,8 +9,9 @@ from ameide.contracts import topics
 from ameide.domain.commands import changes
 from ameide.errors import Conflict, NotFound, PermissionDenied, Refused
 from ameide_core_proto.transformation.governance.v1 import command_service_pb as governance
+from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
 from ameide_core_proto.transformation.work.v1.facts_pb import WorkRequested
-from ameide_core_proto.transformation.work.v1.work_pb import WorkStatus
+from ameide_core_proto.transformation.work.v1.work_pb import CheckoutRules, CommitIdentity, WorkStatus
 from tests.domain_work.world import OPERATOR, World, caller, code, key, verify
 
 
@@ -52,6 +54,20 @@ async def test_the_repository_and_its_policy_fill_what_the_request_leaves_out(wo
     fact = world.last_fact(work.work_request_id)
     assert isinstance(fact, WorkRequested)
     assert fact.work == work
+
+
+async def test_whose_the_commits_are_and_how_to_fetch_comes_from_the_policy_in_force(world: World) -> None:
+    run = await world.open_run()
+    [row] = world.sql("SELECT state FROM ameide.aggregate WHERE kind = 'policy'")
+    policy = Policy.from_binary(cast(bytes, row["state"]))
+    policy.commit_identity = CommitIdentity(author_name="Robot", author_email="robot@example.org", sign_off=True)
+    policy.checkout = CheckoutRules(submodules=True, history_depth=50)
+    command = governance.AdoptPolicyRequest(
+        client_request_id=key(), repository_id="orders", expected_version=policy.version, policy=policy
+    )
+    await world.service.execute(OPERATOR, "AdoptPolicy", command, governance.AdoptPolicyResponse, changes.adopt_policy)
+    work = await world.requested(code(run))
+    assert (work.commit_identity, work.checkout) == (policy.commit_identity, policy.checkout)
 
 
 async def test_work_of_a_canceled_change_is_refused_and_leaves_nothing(world: World) -> None:

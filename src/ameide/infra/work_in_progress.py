@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ameide.infra.git import CODER, Git, GitFailed
+from ameide.infra.git import Git, GitFailed
 from ameide.infra.path_rules import violations
 from ameide.infra.secrets_in_change import known
 from ameide.infra.steps import StepContext
@@ -82,7 +82,7 @@ async def _keep(ctx: StepContext, why: str) -> Outputs | None:
         [head],
         ctx.redactor.text(f"Work in progress: {title}\n\n{why}"),
         {"Ameide-Change": ctx.work.change_id, WIP_TRAILER: ctx.work.work_request_id},
-        author=CODER,
+        by_coder=True,
     )
     # Who began at what was pushed before the attempt expects the branch there.
     expected = inputs.expected_branch_sha if head == ctx.work.commit_sha or not ctx.work.commit_sha else head
