@@ -122,6 +122,13 @@ class Settings:
         "public registries and those of the operator's variables are reached as it is.",
     )
     child_processes: int = _setting(1024, "How many processes and threads one child and its descendants are at most.")
+    dependency_dir: Path = _setting(
+        Path(),
+        "What set-ups of repositories fetched, kept for the next works. Default: `dependencies` in the state folder.",
+    )
+    dependency_megabytes: int = _setting(
+        5_000, "Bound of that folder; the longest unused goes first. 0: nothing is kept, each work fetches for itself."
+    )
     coder_command: tuple[str, ...] = _setting(
         (), "Command line of the coder `command`: the prompt comes on standard input, the working tree is changed."
     )
@@ -208,6 +215,7 @@ _BELOW_STATE = {
     "work_dir": "work",
     "credentials_dir": "credentials",
     "patches_dir": "patches",
+    "dependency_dir": "dependencies",
 }
 
 

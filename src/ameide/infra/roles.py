@@ -92,6 +92,8 @@ def executor_settings(
         otlp_headers=settings.otlp_headers,
         coder_command=settings.coder_command,
         coder_patches=settings.patches_dir,
+        dependency_dir=settings.dependency_dir if role is Role.VERIFIER else None,
+        dependency_bytes=settings.dependency_megabytes * 1_000_000,
         codex=codex_settings(settings, codex),
         prices=settings.prices if settings.prices != Path() else None,
         repeats=settings.repeats,

@@ -135,6 +135,8 @@ class ExecutorSettings:
     otlp_headers: str = field(default="", repr=False)
     coder_command: tuple[str, ...] = ()
     coder_patches: Path | None = None
+    dependency_dir: Path | None = None
+    dependency_bytes: int = 0
     codex: CodexSettings = field(default_factory=CodexSettings)
     prices: Path | None = None
     repeats: int = 6

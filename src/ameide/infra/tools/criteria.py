@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from ameide.infra.repo_config.tree import Tree
-from ameide.infra.tools.junit import TestCase
+from ameide.infra.tools.cases import TestCase
 
 ARTIFACT = "criteria.json"
 """The evidence of a verification that holds, for each number, the checks that name it (`Naming`, as JSON)."""

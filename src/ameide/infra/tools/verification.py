@@ -15,6 +15,7 @@ from ameide.infra.secrets_in_change import likely
 from ameide.infra.steps import StepContext
 from ameide.infra.tools import criteria
 from ameide.infra.tools.criteria import named_criteria
+from ameide.infra.tools.dependencies import dependencies
 from ameide.infra.tools.generated import CHECK, drift, drift_finding
 from ameide.infra.tools.repository import checkout_of, config_at
 from ameide.infra.tools.suite import SuiteReport, run_suite, suite_of
@@ -47,6 +48,8 @@ async def verify_commit(ctx: StepContext, base_sha: str, commit_sha: str) -> Ver
     config = await config_at(ctx, base_sha)
     suite = suite_of(config, ctx.work.verification_suite_ref)
     head = CommitTree(ctx.git, commit_sha, ctx.work.workdir)
+    kept = await dependencies(ctx, base_sha, config)
+    await kept.lend()
     contract = await _contract_gate(ctx, config, commit_sha)
     report = await run_suite(checkout_of(ctx), config, suite, await head.paths())
     ctx.evidence.describe("ameide verify", "", suite.run, report.exit_code)
@@ -54,6 +57,8 @@ async def verify_commit(ctx: StepContext, base_sha: str, commit_sha: str) -> Ver
         ctx.evidence.add_check(check)
     if report.junit:
         ctx.evidence.add_bytes("junit.xml", report.junit, "application/xml")
+    if base_sha == commit_sha and not contract and not report.findings:
+        await kept.keep()
     noticed, touched = await _tests_since(ctx, base_sha, commit_sha, config, suite, report)
     summary = " ".join(filter(None, [report.summary, *(found.what_failed for found in contract), touched]))
     return Verification(summary, report.exit_code, [*contract, *report.findings], noticed, report.noticed)
