@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ameide.infra.isolation.egress import PROXY_PORT
 from ameide.infra.object_store import ObjectStore
 from ameide.infra.repo_config import Suite
 from ameide.infra.repo_config.tree import FolderTree
@@ -148,9 +149,14 @@ async def test_a_change_is_made_tested_pushed_and_paid_for(world: World, tmp_pat
     for line in ("codex 0.163.0", "the sandbox of its commands holds", f"$ {test}", "0 left", "changed: update"):
         assert line in log, log
     assert not [line for line in log.splitlines() if line.startswith("{")], "events are for programs"
+    assert "chatgpt.com" not in log, "it tells its maker nothing"
     events = [json.loads(line) for line in (await world.evidence(outcome, "codex-events.jsonl")).splitlines()]
     assert [event["type"] for event in events][-1] == "turn.completed"
-    assert "refused" in await world.evidence(outcome, "codex-sandbox.txt")
+    proof = (await world.evidence(outcome, "codex-sandbox.txt")).splitlines()
+    assert f"connect to {endpoint.address.removeprefix('http://')}: refused" in proof
+    assert f"connect to 127.0.0.1:{PROXY_PORT}: refused" in proof, "what leads out of ours is out of the agent's reach"
+    assert "write to .: done" in proof
+    assert [line for line in proof if line.startswith("write to") and line.endswith("/codex: refused")]
     assert outcome.evidence
     assert (outcome.evidence.tool_name, outcome.evidence.tool_version) == ("codex", "0.163.0")
     assert list(outcome.evidence.argv[1:5]) == ["exec", "--json", "-s", "workspace-write"]

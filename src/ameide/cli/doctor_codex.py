@@ -15,7 +15,7 @@ from ameide.config import Settings
 from ameide.errors import InvalidArgument
 from ameide.infra.coders.codex_home import CredentialsMissing, credentials
 from ameide.infra.coders.codex_program import PINNED, check_version, find
-from ameide.infra.prices import read
+from ameide.infra.prices import prices_of
 from ameide.infra.roles import Role, codex_settings, codex_variables
 from ameide.infra.settings import UnprivilegedUser
 
@@ -72,7 +72,7 @@ def _prices(settings: Settings) -> Sequence[Check]:
     if settings.prices == Path():
         return []
     try:
-        known = read(settings.prices)
+        known = prices_of(settings.prices)
     except InvalidArgument as error:
         return [Check("prices of models", False, error.message, error.remedy)]
     return [Check("prices of models", True, ", ".join(known) or "none")]

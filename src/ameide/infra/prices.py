@@ -39,16 +39,10 @@ class Price:
         return -(-total // _MILLION)
 
 
-def price_of(model: str, file: Path | None) -> Price | None:
-    """The price of a model; None when there is no table, or the model isn't in it.
-
-    Raises InvalidArgument when the table cannot be read.
-    """
-    return read(file).get(model) if file is not None else None
-
-
-def read(file: Path) -> dict[str, Price]:
-    """The whole table. Raises InvalidArgument naming what is wrong with it."""
+def prices_of(file: Path | None) -> dict[str, Price]:
+    """The table by model, empty where there is none. Raises InvalidArgument naming what is wrong with it."""
+    if file is None:
+        return {}
     try:
         stored = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -12,7 +12,7 @@ from ameide.infra.coders.codex_events import Events
 from ameide.infra.coders.codex_failures import Trouble, trouble_of
 from ameide.infra.coders.codex_program import check_version
 from ameide.infra.coders.repetition import Repetition
-from ameide.infra.prices import Price, price_of
+from ameide.infra.prices import Price, prices_of
 from ameide_core_proto.transformation.work.v1.work_pb import Usage
 
 
@@ -136,9 +136,8 @@ def test_what_tokens_cost(tmp_path: Path) -> None:
     assert price.of(Usage(input_tokens=1, cached_input_tokens=9)) == 1, "rounded up; more than all cannot be cached"
     file = tmp_path / "prices.toml"
     file.write_text('["gpt-5.5"]\ninput = 2_000_000\noutput = 3_000_000\n')
-    assert price_of("gpt-5.5", file) == Price(2_000_000, 2_000_000, 3_000_000)
-    assert price_of("another", file) is None
-    assert price_of("gpt-5.5", None) is None
+    assert prices_of(file) == {"gpt-5.5": Price(2_000_000, 2_000_000, 3_000_000)}
+    assert prices_of(None) == {}
 
 
 @pytest.mark.parametrize(
@@ -148,4 +147,4 @@ def test_prices_that_are_none(tmp_path: Path, text: str) -> None:
     file = tmp_path / "prices.toml"
     file.write_text(text)
     with pytest.raises(InvalidArgument, match="AMEIDE_PRICES"):
-        price_of("a", file)
+        prices_of(file)

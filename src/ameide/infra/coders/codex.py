@@ -19,7 +19,7 @@ from ameide.infra.coders.codex_proof import prove_sandbox
 from ameide.infra.coders.codex_session import Session
 from ameide.infra.coders.codex_watch import Watch
 from ameide.infra.coders.port import CoderReport, CoderTask
-from ameide.infra.prices import price_of
+from ameide.infra.prices import prices_of
 from ameide.infra.steps import CommandResult, Profile, Reach, StepContext, StepFailed
 from ameide.infra.workspace import WorkspaceRefused
 from ameide_core_proto.transformation.work.v1.work_pb import Budget, FailureCode
@@ -86,7 +86,7 @@ def _check_budget(ctx: StepContext, model: str) -> None:
     """A limit in money that nobody could measure is no limit."""
     budget = ctx.work.budget or Budget()
     try:
-        price = price_of(model, ctx.settings.prices)
+        price = prices_of(ctx.settings.prices).get(model)
     except InvalidArgument as error:
         raise StepFailed(FailureCode.TOOL_FAILED, str(error)) from error
     if budget.max_cost_micros and price is None:

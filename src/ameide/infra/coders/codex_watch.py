@@ -14,7 +14,7 @@ from ameide.infra.coders.codex_failures import Trouble, trouble_of
 from ameide.infra.coders.codex_session import Action, Session
 from ameide.infra.coders.port import CoderTask
 from ameide.infra.coders.repetition import Repetition
-from ameide.infra.prices import Price, price_of
+from ameide.infra.prices import prices_of
 from ameide.infra.steps import CommandResult, Profile, Reach
 from ameide_core_proto.transformation.work.v1.work_pb import Budget, Usage
 
@@ -39,11 +39,12 @@ class Watch:
     usage: Usage = field(default_factory=Usage)
     _busy_since: float | None = None
     _said: float = 0.0
-    _price: Price | None = None
     _untold: list[Action] = field(default_factory=list[Action])
 
     def __post_init__(self) -> None:
         self._circle = Repetition(self.task.settings.repeats)
+        # Read once: an edit of the file meanwhile concerns the next attempt.
+        self._prices = prices_of(self.task.settings.prices)
 
     async def run(
         self, argv: Sequence[str], environment: Mapping[str, str], reach: Reach, prompt: bytes
@@ -130,14 +131,15 @@ class Watch:
         model = self.session.model or self.model
         usage = highest(self.session.usage, self.events.usage)
         usage.model = model[:128]
-        self._price = price_of(model, self.task.settings.prices)
-        usage.cost_micros = self._price.of(usage) if self._price else 0
+        price = self._prices.get(model)
+        usage.cost_micros = price.of(usage) if price else 0
         if usage != self.usage:
             self.usage = usage
             self.task.spend(usage)
 
     def _tell_cost(self) -> None:
-        cost = f"{self.usage.cost_micros / 1_000_000:.4f}" if self._price else "unknown, for AMEIDE_PRICES has no price"
+        known = self.usage.model in self._prices
+        cost = f"{self.usage.cost_micros / 1_000_000:.4f}" if known else "unknown, for AMEIDE_PRICES has no price"
         self.task.log(f"codex: {self.usage.model or 'the model'} cost {cost}")
 
     def _check(self) -> None:
