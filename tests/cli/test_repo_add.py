@@ -23,6 +23,14 @@ def test_the_name_and_the_branch_come_from_the_remote(ameide: CommandLine, scrip
     assert git(bare, "for-each-ref", "--format=%(refname)") == "refs/heads/trunk"
 
 
+def test_a_component_of_a_larger_repository_has_a_name_of_its_own(
+    ameide: CommandLine, script: Script, tmp_path: Path
+) -> None:
+    bare = bare_repository(tmp_path)
+    assert ameide("repo", "add", str(bare), "--workdir", "tests/").code == 0
+    assert (script.registered[0].name, script.registered[0].workdir) == ("tests", "tests/")
+
+
 def test_what_is_missing_is_told_and_the_repository_is_registered(
     ameide: CommandLine, script: Script, tmp_path: Path
 ) -> None:

@@ -61,14 +61,16 @@ def add(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Register the repository URL under NAME, by default the URL's last word. A path of this machine is a URL too.
+    """Register the repository URL under NAME, by default the last word of the workdir or of the URL.
 
-    It is looked at first, as `ameide repo check` does; one that cannot be fetched is not registered.
+    A path of this machine is a URL too. It is looked at first, as `ameide repo check` does; one that cannot be
+    fetched is not registered.
     """
     if len(words) not in (1, 2):
         raise click.UsageError("give a URL, or a name and a URL")
     url, target = _place(words[-1], "url"), _place(gitops, "gitops") if gitops else ""
-    name = words[0] if len(words) == 2 else name_of(url)
+    # Of several components in one repository, each has a name of its own.
+    name = words[0] if len(words) == 2 else name_of(f"{url.rstrip('/')}/{workdir}" if workdir else url)
     policy = read_policy(policy_file) if policy_file else None
     repository = Repository(
         repository_id=name,

@@ -14,14 +14,13 @@ from ameide.infra.coders.choice import coder_named
 from ameide.infra.coders.port import Coder, CoderReport, CoderTask
 from ameide.infra.coders.prompt import prompt
 from ameide.infra.git import GitFailed
-from ameide.infra.path_rules import violations
+from ameide.infra.path_rules import Limits, violations
 from ameide.infra.secrets_in_change import known
 from ameide.infra.steps import Step, StepContext, StepFailed
 from ameide.infra.submodules import rewritten_submodules
 from ameide.infra.work_in_progress import before_unfinished
 from ameide_core_proto.transformation.work.v1.work_pb import (
     ActionKind,
-    CheckoutRules,
     FailureCode,
     Finding,
     FindingClass,
@@ -73,13 +72,14 @@ def coding(regenerate: Regenerate, choose: Callable[[str], Coder] = coder_named)
             )
         )
         _keep(ctx, report)
-        await _judge(ctx, before, await _staged(ctx), ctx.work.path_rules or PathRules())
+        await _judge(ctx, before, await _staged(ctx), Limits.of(ctx.work))
         await regenerate(ctx)
         # The generator is steered by files of the change.
         await _staged(ctx)
         commit = await _commit(ctx, start, report)
         # What generation wrote is not the coder's own, but no path that is denied may change by that way either.
-        await _judge(ctx, before, commit, PathRules(denied=(ctx.work.path_rules or PathRules()).denied))
+        denied = PathRules(denied=(ctx.work.path_rules or PathRules()).denied)
+        await _judge(ctx, before, commit, Limits.of(ctx.work, rules=denied))
         commit, kept = await people.push_beside(ctx, start, commit, branch, _moved)
         result = await _result(ctx, commit, f"{report.summary} {kept}".strip())
         result.usage = report.usage
@@ -124,7 +124,7 @@ async def _staged(ctx: StepContext) -> str:
     return (await ctx.git.git("write-tree")).text
 
 
-async def _judge(ctx: StepContext, start: str, head: str, rules: PathRules) -> None:
+async def _judge(ctx: StepContext, start: str, head: str, limits: Limits) -> None:
     changes = await ctx.git.changed_paths(start, head)
     if (size := await ctx.git.size(head, [change.path for change in changes])) > _MOST:
         # Nobody could read it, and its patch would have to be held in memory.
@@ -136,8 +136,7 @@ async def _judge(ctx: StepContext, start: str, head: str, rules: PathRules) -> N
         what = "The coder changed nothing."
         finding = _finding(FindingClass.GUARDRAIL_BUG_SUSPECTED, "no_change", what)
         raise StepFailed(FailureCode.TOOL_FAILED, f"{what} Look at its transcript in the evidence.", findings=[finding])
-    movable = (ctx.work.checkout or CheckoutRules()).coder_may_change_submodules
-    findings = await violations(ctx.git, head, changes, rules, submodules=movable)
+    findings = await violations(ctx.git, head, changes, limits)
     if not findings:
         inside = "is in a submodule, whose commits are not made here"
         findings = [

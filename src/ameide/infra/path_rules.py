@@ -10,11 +10,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from posixpath import dirname, normpath
 
 from ameide.infra.git import Git, PathChange
-from ameide_core_proto.transformation.work.v1.work_pb import Finding, FindingClass, PathRules, WhereToFix
+from ameide_core_proto.transformation.work.v1.work_pb import (
+    CheckoutRules,
+    Finding,
+    FindingClass,
+    PathRules,
+    WhereToFix,
+    WorkRequest,
+)
 
 SYMLINK, SUBMODULE = "120000", "160000"
 
@@ -27,21 +35,35 @@ def matches(pattern: str, path: str, *, ignore_case: bool = False) -> bool:
     )
 
 
-async def violations(
-    git: Git, head: str, changes: Iterable[PathChange], rules: PathRules, *, submodules: bool = False
-) -> list[Finding]:
-    """A finding for every changed path that the rules do not admit; empty when all of them do.
+@dataclass(frozen=True)
+class Limits:
+    """All that holds for the paths of a work. `within` is the folder outside of which nothing may change, or empty."""
 
-    With `submodules` they may be added, moved and removed.
-    """
+    rules: PathRules
+    within: str = ""
+    submodules: bool = False
+
+    @classmethod
+    def of(cls, work: WorkRequest, *, rules: PathRules | None = None) -> Limits:
+        """Those of a work, with other path rules than its own if given."""
+        checkout = work.checkout or CheckoutRules()
+        within = "" if checkout.paths_outside_workdir else work.workdir.strip("/")
+        return cls(rules or work.path_rules or PathRules(), within, checkout.coder_may_change_submodules)
+
+
+async def violations(git: Git, head: str, changes: Iterable[PathChange], limits: Limits) -> list[Finding]:
+    """A finding for every changed path that the limits do not admit; empty when they admit all."""
     findings: list[Finding] = []
     for change in changes:
-        if why := _refused(change.path, rules) or await _strange(git, head, change, rules, submodules):
+        if why := _refused(change.path, limits) or await _strange(git, head, change, limits):
             findings.append(_finding(change, why))
     return findings
 
 
-def _refused(path: str, rules: PathRules) -> str:
+def _refused(path: str, limits: Limits) -> str:
+    rules = limits.rules
+    if limits.within and not path.startswith(f"{limits.within}/"):
+        return f"it lies outside of the component's folder {limits.within}"
     for pattern in rules.denied:
         if matches(pattern, path, ignore_case=True):
             return f"the policy denies {pattern}"
@@ -50,16 +72,16 @@ def _refused(path: str, rules: PathRules) -> str:
     return ""
 
 
-async def _strange(git: Git, head: str, change: PathChange, rules: PathRules, submodules: bool) -> str:
+async def _strange(git: Git, head: str, change: PathChange, limits: Limits) -> str:
     if SUBMODULE in (change.mode, change.old_mode):
-        return "" if submodules else "a coder may not add, move or remove a submodule"
+        return "" if limits.submodules else "a coder may not add, move or remove a submodule"
     if change.mode != SYMLINK:
         return ""
     target = (await git.show(head, change.path) or b"").decode("utf-8", "surrogateescape")
     reached = normpath(f"{dirname(change.path)}/{target}" if dirname(change.path) else target)
     if target.startswith("/") or reached == ".." or reached.startswith("../"):
         return f"it is a link that leaves the repository ({target})"
-    refused = _refused(reached, rules)
+    refused = _refused(reached, limits)
     return f"it is a link to {reached}, and {refused}" if refused else ""
 
 

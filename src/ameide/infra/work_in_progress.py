@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 
 from ameide.infra.git import Git, GitFailed
-from ameide.infra.path_rules import violations
+from ameide.infra.path_rules import Limits, violations
 from ameide.infra.secrets_in_change import known
 from ameide.infra.steps import StepContext
-from ameide_core_proto.transformation.work.v1.work_pb import Outputs, PathRules, WorkInputs
+from ameide_core_proto.transformation.work.v1.work_pb import Outputs, WorkInputs
 
 WIP_TRAILER = "Ameide-Wip"
 PATCH = "wip.patch"
@@ -71,7 +71,7 @@ async def _keep(ctx: StepContext, why: str) -> Outputs | None:
         ctx.log(f"work in progress is not kept: it has more than {_MOST} bytes")
         return None
     ctx.evidence.add_bytes(PATCH, await ctx.git.diff(head, tree), "text/x-patch")
-    broken = await violations(ctx.git, tree, changes, ctx.work.path_rules or PathRules())
+    broken = await violations(ctx.git, tree, changes, Limits.of(ctx.work))
     broken += await known(ctx.git, head, tree, ctx.redactor)
     if broken:
         ctx.log(f"work in progress is kept as {PATCH} alone: {broken[0].what_failed}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ameide_core_proto.transformation.work.v1.work_pb import Finding, PathRules, WorkInputs, WorkRequest
+from ameide_core_proto.transformation.work.v1.work_pb import CheckoutRules, Finding, PathRules, WorkInputs, WorkRequest
 
 
 def prompt(work: WorkRequest) -> str:
@@ -13,7 +13,7 @@ def prompt(work: WorkRequest) -> str:
         inputs.requirement_text,
         _numbered("Acceptance criteria", inputs.acceptance_criteria),
         _findings(inputs.findings),
-        _rules(work.path_rules or PathRules()),
+        _rules(work),
         _naming(inputs.acceptance_criteria),
         f"This is iteration {max(1, inputs.iteration)}. Change the files in the working tree; do not commit or push.",
     ]
@@ -44,7 +44,12 @@ def _finding(finding: Finding) -> str:
     return "\n  ".join(line for line in lines if line)
 
 
-def _rules(rules: PathRules) -> str:
+def _rules(work: WorkRequest) -> str:
+    rules, folder = work.path_rules or PathRules(), work.workdir.strip("/")
+    where = f"The component lies in `{folder}/`." if folder else ""
+    if folder and not (work.checkout or CheckoutRules()).paths_outside_workdir:
+        where += " Change nothing outside of it."
     denied = f"Do not change: {', '.join(rules.denied)}." if rules.denied else ""
     allowed = f"Change only: {', '.join(rules.allowed)}." if rules.allowed else ""
-    return f"## Paths\n\n{allowed} {denied}" if allowed or denied else ""
+    said = " ".join(filter(None, (where, allowed, denied)))
+    return f"## Paths\n\n{said}" if said else ""
