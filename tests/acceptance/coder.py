@@ -52,7 +52,7 @@ def remark() -> None:
 
 
 def change_package(ecosystem: str) -> None:
-    """Writes the files that the test laid beside this one for a published package."""
+    """Writes the files that the installation of the tests laid beside this one for a published package."""
     changes = json.loads(Path(__file__).with_name("changes.json").read_text(encoding="utf-8"))
     for path, text in changes[ecosystem].items():
         write(path, text)

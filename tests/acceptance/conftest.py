@@ -1,5 +1,6 @@
 """A running installation, shared by the tests that do not break it, and gone before others want the cores."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from itertools import count
@@ -9,6 +10,7 @@ import pytest
 
 from ameide.delivery.demo_remotes import create_orders_remotes, orders_patches
 from tests.acceptance.installation import Installation, remove
+from tests.acceptance.packages import PACKAGES
 from tests.telemetry.collector import Collector, collecting
 
 CODER = Path(__file__).with_name("coder.py")
@@ -30,6 +32,9 @@ def installation(collector: Collector) -> Iterator[Installation]:
     coder.chmod(0o755)
     shutil.copytree(orders_patches(), made.state_dir / "patches")
     made.settings["AMEIDE_CODER_COMMAND"] = f"python3 {coder}"
+    changes = made.state_dir / "changes.json"
+    changes.write_text(json.dumps({name: dict(package.change) for name, package in PACKAGES.items()}), encoding="utf-8")
+    made.settings["AMEIDE_CHILD_READABLE"] = str(changes)
     made.settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.address
     print(made.ameide("up"))
     yield made

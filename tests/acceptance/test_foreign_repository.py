@@ -1,6 +1,5 @@
 """Repositories that nobody wrote for ameide: a published package of each ecosystem, without `ameide.yaml`."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -42,9 +41,6 @@ def chosen(request: pytest.FixtureRequest) -> list[str]:
 def changes(installation: Installation, tmp_path_factory: pytest.TempPathFactory, chosen: list[str]) -> dict[str, str]:
     """A change of each package, all started before any is waited for."""
     folder = tmp_path_factory.mktemp("packages")
-    (installation.state_dir / "changes.json").write_text(
-        json.dumps({package.ecosystem: dict(package.change) for package in PACKAGES.values()}), encoding="utf-8"
-    )
     for ecosystem in chosen:
         make_remote(installation, PACKAGES[ecosystem], folder)
     return {

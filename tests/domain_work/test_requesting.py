@@ -11,7 +11,7 @@ from ameide.errors import Conflict, NotFound, PermissionDenied, Refused
 from ameide_core_proto.transformation.governance.v1 import command_service_pb as governance
 from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
 from ameide_core_proto.transformation.work.v1.facts_pb import WorkRequested
-from ameide_core_proto.transformation.work.v1.work_pb import CheckoutRules, CommitIdentity, WorkStatus
+from ameide_core_proto.transformation.work.v1.work_pb import CheckoutRules, CommitIdentity, PackageSecret, WorkStatus
 from tests.domain_work.world import OPERATOR, World, caller, code, key, verify
 
 
@@ -62,12 +62,16 @@ async def test_whose_the_commits_are_and_how_to_fetch_comes_from_the_policy_in_f
     policy = Policy.from_binary(cast(bytes, row["state"]))
     policy.commit_identity = CommitIdentity(author_name="Robot", author_email="robot@example.org", sign_off=True)
     policy.checkout = CheckoutRules(submodules=True, history_depth=50)
+    policy.verify_secrets = [PackageSecret(name="index", home_path=".netrc")]
     command = governance.AdoptPolicyRequest(
         client_request_id=key(), repository_id="orders", expected_version=policy.version, policy=policy
     )
     await world.service.execute(OPERATOR, "AdoptPolicy", command, governance.AdoptPolicyResponse, changes.adopt_policy)
     work = await world.requested(code(run))
     assert (work.commit_identity, work.checkout) == (policy.commit_identity, policy.checkout)
+    # A coder never gets what the tests may read.
+    assert work.verify_secrets == []
+    assert (await world.requested(verify(run))).verify_secrets == policy.verify_secrets
 
 
 async def test_work_of_a_canceled_change_is_refused_and_leaves_nothing(world: World) -> None:

@@ -18,6 +18,10 @@ from ameide_core_proto.transformation.governance.v1.facts_pb import PolicyAdopte
 from ameide_core_proto.transformation.governance.v1.governance_pb import Repository
 from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind, Policy
 
+_NOT_FOR_SECRETS = frozenset(
+    {"PATH", "HOME", "TMPDIR", "LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHONPATH", "BASH_ENV", "ENV"}
+)
+
 
 def register(
     command: RegisterRepositoryRequest, tenant_id: str, now: Timestamp
@@ -73,9 +77,33 @@ def check_policy(policy: Policy) -> None:
         raise InvalidArgument("one kind stands twice", field="policy.gates", remedy="Keep one rule per kind")
     if len(set(names)) != len(names):
         raise InvalidArgument("one name stands twice", field="policy.environments", remedy="Name each environment once")
+    _check_secrets(policy)
     for rule in policy.gates:
         must = rule.required or rule.kind in (GateKind.NEEDS_HUMAN, GateKind.BUDGET)
         if must and not rule.decider_roles:
             raise InvalidArgument(
                 f"nobody may decide {rule.kind.name}", field="policy.gates", remedy="Name at least one decider role"
+            )
+
+
+def _check_secrets(policy: Policy) -> None:
+    places = [secret.home_path for secret in policy.verify_secrets if secret.home_path]
+    places += [secret.variable for secret in policy.verify_secrets if secret.variable]
+    if len(set(places)) != len(places):
+        raise InvalidArgument(
+            "two files have one place", field="policy.verify_secrets", remedy="Give each its own home_path and variable"
+        )
+    for secret in policy.verify_secrets:
+        parts = secret.home_path.split("/")
+        if ".." in parts or "." in parts:
+            raise InvalidArgument(
+                f"{secret.home_path} leads out of HOME",
+                field="policy.verify_secrets.home_path",
+                remedy="Name a path below HOME, such as `.netrc`",
+            )
+        if secret.variable in _NOT_FOR_SECRETS:
+            raise InvalidArgument(
+                f"{secret.variable} says how programs run",
+                field="policy.verify_secrets.variable",
+                remedy="Name a variable of a package manager, such as PIP_CONFIG_FILE",
             )

@@ -143,12 +143,17 @@ def _fill(
         gate_pass=command.gate_pass,
         queue=route(command.work_kind, command.action_kind, command.verification_suite_ref),
         path_rules=policy.paths,
+        verify_secrets=policy.verify_secrets if _verifies(command) else [],
         commit_identity=policy.commit_identity,
         checkout=policy.checkout,
         coder=(command.coder or (snapshot.coder if snapshot else "") or policy.coder) if agent else "",
         version=1,
         summary=command.summary,
     )
+
+
+def _verifies(command: RequestWorkRequest) -> bool:
+    return command.work_kind == WorkKind.TOOL_RUN and command.action_kind in (ActionKind.VERIFY, ActionKind.PREFLIGHT)
 
 
 def _timeouts(asked: TimeoutPolicy | None, allowed: TimeoutPolicy | None) -> TimeoutPolicy:

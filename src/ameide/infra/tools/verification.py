@@ -17,6 +17,7 @@ from ameide.infra.tools import criteria
 from ameide.infra.tools.criteria import named_criteria
 from ameide.infra.tools.dependencies import dependencies
 from ameide.infra.tools.generated import CHECK, drift, drift_finding
+from ameide.infra.tools.package_secrets import with_secrets
 from ameide.infra.tools.repository import checkout_of, config_at
 from ameide.infra.tools.suite import SuiteReport, run_suite, suite_of
 from ameide.infra.tools.tampering import rewritten, tampering
@@ -51,7 +52,7 @@ async def verify_commit(ctx: StepContext, base_sha: str, commit_sha: str) -> Ver
     kept = await dependencies(ctx, base_sha, config)
     await kept.lend()
     contract = await _contract_gate(ctx, config, commit_sha)
-    report = await run_suite(checkout_of(ctx), config, suite, await head.paths())
+    report = await run_suite(with_secrets(ctx, checkout_of(ctx)), config, suite, await head.paths())
     ctx.evidence.describe("ameide verify", "", suite.run, report.exit_code)
     for check in report.checks():
         ctx.evidence.add_check(check)

@@ -20,7 +20,7 @@ from ...work.v1 import work_pb
 if TYPE_CHECKING:
     from protobuf import DescFile
 
-    from ...work.v1.work_pb import Budget, CheckoutRules, CommitIdentity, PathRules, TimeoutPolicy
+    from ...work.v1.work_pb import Budget, CheckoutRules, CommitIdentity, PackageSecret, PathRules, TimeoutPolicy
 
 
 _GateRuleFields: TypeAlias = Literal["kind", "required", "decider_roles", "quorum", "expires_after_seconds", "requester_may_decide", "agents_may_decide"]
@@ -211,7 +211,7 @@ class Bounds(Message[_BoundsFields]):
         lost_claim_retries: int
         stuck_after_seconds: int
 
-_PolicyFields: TypeAlias = Literal["repository_id", "gates", "paths", "environments", "bounds", "tool_timeouts", "agent_timeouts", "change_budget", "work_budget", "declared_reads", "coder", "component", "version", "independent_verification", "max_open_runs", "commit_identity", "checkout", "grant_limit", "separate_releaser"]
+_PolicyFields: TypeAlias = Literal["repository_id", "gates", "paths", "environments", "bounds", "tool_timeouts", "agent_timeouts", "change_budget", "work_budget", "declared_reads", "coder", "component", "version", "independent_verification", "verify_secrets", "max_open_runs", "commit_identity", "checkout", "grant_limit", "separate_releaser"]
 
 class Policy(Message[_PolicyFields]):
     """
@@ -284,6 +284,12 @@ class Policy(Message[_PolicyFields]):
             ```proto
             bool independent_verification = 14;
             ```
+        verify_secrets:
+            Secret files for the set-up and the tests of verifications, such as credentials of a private package index.
+
+            ```proto
+            repeated ameide_core_proto.transformation.work.v1.PackageSecret verify_secrets = 15;
+            ```
         max_open_runs:
             Runs of the repository that may be open at once, further ones wait in line; 0: no limit.
 
@@ -316,7 +322,7 @@ class Policy(Message[_PolicyFields]):
             ```
     """
 
-    __slots__ = ("repository_id", "gates", "paths", "environments", "bounds", "tool_timeouts", "agent_timeouts", "change_budget", "work_budget", "declared_reads", "coder", "component", "version", "independent_verification", "max_open_runs", "commit_identity", "checkout", "grant_limit", "separate_releaser")
+    __slots__ = ("repository_id", "gates", "paths", "environments", "bounds", "tool_timeouts", "agent_timeouts", "change_budget", "work_budget", "declared_reads", "coder", "component", "version", "independent_verification", "verify_secrets", "max_open_runs", "commit_identity", "checkout", "grant_limit", "separate_releaser")
 
     if TYPE_CHECKING:
 
@@ -337,6 +343,7 @@ class Policy(Message[_PolicyFields]):
             component: str = "",
             version: int = 0,
             independent_verification: bool = False,
+            verify_secrets: list[PackageSecret] | None = None,
             max_open_runs: int = 0,
             commit_identity: CommitIdentity | None = None,
             checkout: CheckoutRules | None = None,
@@ -359,6 +366,7 @@ class Policy(Message[_PolicyFields]):
         component: str
         version: int
         independent_verification: bool
+        verify_secrets: list[PackageSecret]
         max_open_runs: int
         commit_identity: CommitIdentity | None
         checkout: CheckoutRules | None
@@ -446,7 +454,7 @@ class GateKind(Enum):
 
 
 _DESC = file_desc(
-    b'\n;ameide_core_proto/transformation/governance/v1/policy.proto\x12.ameide_core_proto.transformation.governance.v1\x1a3ameide_core_proto/transformation/work/v1/work.proto\x1a\x1bbuf/validate/validate.proto"\xa6\x03\n\x08GateRule\x12X\n\x04kind\x18\x01 \x01(\x0e28.ameide_core_proto.transformation.governance.v1.GateKindR\x04kindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1a\n\x08required\x18\x02 \x01(\x08R\x08required\x12a\n\rdecider_roles\x18\x03 \x03(\tR\x0cdeciderRolesB<\xbaH9\x92\x016\x10\n"2r0R\trequesterR\x08approverR\x08releaserR\x08operatorR\x05admin\x12!\n\x06quorum\x18\x04 \x01(\x05R\x06quorumB\t\xbaH\x06\x1a\x04\x18\x14(\x00\x12@\n\x15expires_after_seconds\x18\x05 \x01(\x05R\x13expiresAfterSecondsB\x0c\xbaH\t\x1a\x07\x18\x80\xe7\x84\x0f(\x00\x120\n\x14requester_may_decide\x18\x06 \x01(\x08R\x12requesterMayDecide\x12*\n\x11agents_may_decide\x18\x07 \x01(\x08R\x0fagentsMayDecide"\xbe\x01\n\x0bEnvironment\x123\n\x04name\x18\x01 \x01(\tR\x04nameB\x1f\xbaH\x1cr\x1a\x10\x01\x18?2\x14^[a-z0-9][a-z0-9-]*$\x12?\n\x0eimage_ref_path\x18\x02 \x01(\tR\x0cimageRefPathB\x19\xbaH\x16r\x14\x10\x01\x18\xff\x012\r^[^/.][^\\\\]*$\x12#\n\rgate_required\x18\x03 \x01(\x08R\x0cgateRequired\x12\x14\n\x05smoke\x18\x04 \x01(\x08R\x05smoke"\xd6\x02\n\x06Bounds\x120\n\x0emax_iterations\x18\x01 \x01(\x05R\rmaxIterationsB\t\xbaH\x06\x1a\x04\x182(\x01\x123\n\x10max_step_retries\x18\x02 \x01(\x05R\x0emaxStepRetriesB\t\xbaH\x06\x1a\x04\x18\x14(\x00\x123\n\x10max_merge_rounds\x18\x03 \x01(\x05R\x0emaxMergeRoundsB\t\xbaH\x06\x1a\x04\x182(\x01\x12:\n\x13max_history_signals\x18\x04 \x01(\x05R\x11maxHistorySignalsB\n\xbaH\x07\x1a\x05\x18\x90N(\n\x127\n\x12lost_claim_retries\x18\x05 \x01(\x05R\x10lostClaimRetriesB\t\xbaH\x06\x1a\x04\x18\x14(\x00\x12;\n\x13stuck_after_seconds\x18\x06 \x01(\x05R\x11stuckAfterSecondsB\x0b\xbaH\x08\x1a\x06\x18\x80\xf5$(\x00"\xfe\n\n\x06Policy\x12#\n\rrepository_id\x18\x01 \x01(\tR\x0crepositoryId\x12X\n\x05gates\x18\x02 \x03(\x0b28.ameide_core_proto.transformation.governance.v1.GateRuleR\x05gatesB\x08\xbaH\x05\x92\x01\x02\x10\x0c\x12I\n\x05paths\x18\x03 \x01(\x0b23.ameide_core_proto.transformation.work.v1.PathRulesR\x05paths\x12i\n\x0cenvironments\x18\x04 \x03(\x0b2;.ameide_core_proto.transformation.governance.v1.EnvironmentR\x0cenvironmentsB\x08\xbaH\x05\x92\x01\x02\x10\x14\x12V\n\x06bounds\x18\x05 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.BoundsR\x06boundsB\x06\xbaH\x03\xc8\x01\x01\x12\\\n\rtool_timeouts\x18\x06 \x01(\x0b27.ameide_core_proto.transformation.work.v1.TimeoutPolicyR\x0ctoolTimeouts\x12^\n\x0eagent_timeouts\x18\x07 \x01(\x0b27.ameide_core_proto.transformation.work.v1.TimeoutPolicyR\ragentTimeouts\x12U\n\rchange_budget\x18\x08 \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x0cchangeBudget\x12Q\n\x0bwork_budget\x18\t \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\nworkBudget\x12m\n\x0edeclared_reads\x18\n \x03(\x0b2<.ameide_core_proto.transformation.governance.v1.DeclaredReadR\rdeclaredReadsB\x08\xbaH\x05\x92\x01\x02\x10\x14\x12,\n\x05coder\x18\x0b \x01(\tR\x05coderB\x16\xbaH\x13r\x11\x18?2\r^[a-z0-9_-]*$\x12%\n\tcomponent\x18\x0c \x01(\tR\tcomponentB\x07\xbaH\x04r\x02\x18?\x12\x18\n\x07version\x18\r \x01(\x03R\x07version\x129\n\x18independent_verification\x18\x0e \x01(\x08R\x17independentVerification\x12.\n\rmax_open_runs\x18\x12 \x01(\x05R\x0bmaxOpenRunsB\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12a\n\x0fcommit_identity\x18\x13 \x01(\x0b28.ameide_core_proto.transformation.work.v1.CommitIdentityR\x0ecommitIdentity\x12S\n\x08checkout\x18\x14 \x01(\x0b27.ameide_core_proto.transformation.work.v1.CheckoutRulesR\x08checkout\x12Q\n\x0bgrant_limit\x18\x16 \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\ngrantLimit\x12+\n\x11separate_releaser\x18\x17 \x01(\x08R\x10separateReleaser"f\n\x0cDeclaredRead\x12 \n\x05query\x18\x01 \x01(\tR\x05queryB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x124\n\x10deadline_seconds\x18\x02 \x01(\x05R\x0fdeadlineSecondsB\t\xbaH\x06\x1a\x04\x18<(\x01*\xcf\x01\n\x08GateKind\x12\x19\n\x15GATE_KIND_UNSPECIFIED\x10\x00\x12$\n GATE_KIND_REQUIREMENT_STABILIZED\x10\x01\x12\x18\n\x14GATE_KIND_ACCEPTANCE\x10\x02\x12\x1e\n\x1aGATE_KIND_READY_TO_RELEASE\x10\x03\x12\x17\n\x13GATE_KIND_PROMOTION\x10\x04\x12\x19\n\x15GATE_KIND_NEEDS_HUMAN\x10\x05\x12\x14\n\x10GATE_KIND_BUDGET\x10\x06b\x06proto3',
+    b'\n;ameide_core_proto/transformation/governance/v1/policy.proto\x12.ameide_core_proto.transformation.governance.v1\x1a3ameide_core_proto/transformation/work/v1/work.proto\x1a\x1bbuf/validate/validate.proto"\xa6\x03\n\x08GateRule\x12X\n\x04kind\x18\x01 \x01(\x0e28.ameide_core_proto.transformation.governance.v1.GateKindR\x04kindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1a\n\x08required\x18\x02 \x01(\x08R\x08required\x12a\n\rdecider_roles\x18\x03 \x03(\tR\x0cdeciderRolesB<\xbaH9\x92\x016\x10\n"2r0R\trequesterR\x08approverR\x08releaserR\x08operatorR\x05admin\x12!\n\x06quorum\x18\x04 \x01(\x05R\x06quorumB\t\xbaH\x06\x1a\x04\x18\x14(\x00\x12@\n\x15expires_after_seconds\x18\x05 \x01(\x05R\x13expiresAfterSecondsB\x0c\xbaH\t\x1a\x07\x18\x80\xe7\x84\x0f(\x00\x120\n\x14requester_may_decide\x18\x06 \x01(\x08R\x12requesterMayDecide\x12*\n\x11agents_may_decide\x18\x07 \x01(\x08R\x0fagentsMayDecide"\xbe\x01\n\x0bEnvironment\x123\n\x04name\x18\x01 \x01(\tR\x04nameB\x1f\xbaH\x1cr\x1a\x10\x01\x18?2\x14^[a-z0-9][a-z0-9-]*$\x12?\n\x0eimage_ref_path\x18\x02 \x01(\tR\x0cimageRefPathB\x19\xbaH\x16r\x14\x10\x01\x18\xff\x012\r^[^/.][^\\\\]*$\x12#\n\rgate_required\x18\x03 \x01(\x08R\x0cgateRequired\x12\x14\n\x05smoke\x18\x04 \x01(\x08R\x05smoke"\xd6\x02\n\x06Bounds\x120\n\x0emax_iterations\x18\x01 \x01(\x05R\rmaxIterationsB\t\xbaH\x06\x1a\x04\x182(\x01\x123\n\x10max_step_retries\x18\x02 \x01(\x05R\x0emaxStepRetriesB\t\xbaH\x06\x1a\x04\x18\x14(\x00\x123\n\x10max_merge_rounds\x18\x03 \x01(\x05R\x0emaxMergeRoundsB\t\xbaH\x06\x1a\x04\x182(\x01\x12:\n\x13max_history_signals\x18\x04 \x01(\x05R\x11maxHistorySignalsB\n\xbaH\x07\x1a\x05\x18\x90N(\n\x127\n\x12lost_claim_retries\x18\x05 \x01(\x05R\x10lostClaimRetriesB\t\xbaH\x06\x1a\x04\x18\x14(\x00\x12;\n\x13stuck_after_seconds\x18\x06 \x01(\x05R\x11stuckAfterSecondsB\x0b\xbaH\x08\x1a\x06\x18\x80\xf5$(\x00"\xe8\x0b\n\x06Policy\x12#\n\rrepository_id\x18\x01 \x01(\tR\x0crepositoryId\x12X\n\x05gates\x18\x02 \x03(\x0b28.ameide_core_proto.transformation.governance.v1.GateRuleR\x05gatesB\x08\xbaH\x05\x92\x01\x02\x10\x0c\x12I\n\x05paths\x18\x03 \x01(\x0b23.ameide_core_proto.transformation.work.v1.PathRulesR\x05paths\x12i\n\x0cenvironments\x18\x04 \x03(\x0b2;.ameide_core_proto.transformation.governance.v1.EnvironmentR\x0cenvironmentsB\x08\xbaH\x05\x92\x01\x02\x10\x14\x12V\n\x06bounds\x18\x05 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.BoundsR\x06boundsB\x06\xbaH\x03\xc8\x01\x01\x12\\\n\rtool_timeouts\x18\x06 \x01(\x0b27.ameide_core_proto.transformation.work.v1.TimeoutPolicyR\x0ctoolTimeouts\x12^\n\x0eagent_timeouts\x18\x07 \x01(\x0b27.ameide_core_proto.transformation.work.v1.TimeoutPolicyR\ragentTimeouts\x12U\n\rchange_budget\x18\x08 \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x0cchangeBudget\x12Q\n\x0bwork_budget\x18\t \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\nworkBudget\x12m\n\x0edeclared_reads\x18\n \x03(\x0b2<.ameide_core_proto.transformation.governance.v1.DeclaredReadR\rdeclaredReadsB\x08\xbaH\x05\x92\x01\x02\x10\x14\x12,\n\x05coder\x18\x0b \x01(\tR\x05coderB\x16\xbaH\x13r\x11\x18?2\r^[a-z0-9_-]*$\x12%\n\tcomponent\x18\x0c \x01(\tR\tcomponentB\x07\xbaH\x04r\x02\x18?\x12\x18\n\x07version\x18\r \x01(\x03R\x07version\x129\n\x18independent_verification\x18\x0e \x01(\x08R\x17independentVerification\x12h\n\x0everify_secrets\x18\x0f \x03(\x0b27.ameide_core_proto.transformation.work.v1.PackageSecretR\rverifySecretsB\x08\xbaH\x05\x92\x01\x02\x10\n\x12.\n\rmax_open_runs\x18\x12 \x01(\x05R\x0bmaxOpenRunsB\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12a\n\x0fcommit_identity\x18\x13 \x01(\x0b28.ameide_core_proto.transformation.work.v1.CommitIdentityR\x0ecommitIdentity\x12S\n\x08checkout\x18\x14 \x01(\x0b27.ameide_core_proto.transformation.work.v1.CheckoutRulesR\x08checkout\x12Q\n\x0bgrant_limit\x18\x16 \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\ngrantLimit\x12+\n\x11separate_releaser\x18\x17 \x01(\x08R\x10separateReleaser"f\n\x0cDeclaredRead\x12 \n\x05query\x18\x01 \x01(\tR\x05queryB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x124\n\x10deadline_seconds\x18\x02 \x01(\x05R\x0fdeadlineSecondsB\t\xbaH\x06\x1a\x04\x18<(\x01*\xcf\x01\n\x08GateKind\x12\x19\n\x15GATE_KIND_UNSPECIFIED\x10\x00\x12$\n GATE_KIND_REQUIREMENT_STABILIZED\x10\x01\x12\x18\n\x14GATE_KIND_ACCEPTANCE\x10\x02\x12\x1e\n\x1aGATE_KIND_READY_TO_RELEASE\x10\x03\x12\x17\n\x13GATE_KIND_PROMOTION\x10\x04\x12\x19\n\x15GATE_KIND_NEEDS_HUMAN\x10\x05\x12\x14\n\x10GATE_KIND_BUDGET\x10\x06b\x06proto3',
     [
         work_pb.desc(),
         validate_pb.desc(),
