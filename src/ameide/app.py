@@ -14,6 +14,10 @@ from connectrpc.server import ConnectASGIApplication
 
 from ameide import config, faults, logs
 from ameide.config import Settings
+from ameide.delivery.notify import notifier
+from ameide.delivery.notify.command import CommandSender
+from ameide.delivery.notify.notice import Sender
+from ameide.delivery.notify.webhook import Webhook
 from ameide.domain import access
 from ameide.domain.commands.governance import GovernanceCommands
 from ameide.domain.commands.knowledge import KnowledgeCommands
@@ -29,6 +33,7 @@ from ameide.events.archive import Archiver, Held
 from ameide.events.archived import Archive, ArchivedLog
 from ameide.events.backends.postgres import PostgresFactStream
 from ameide.events.consumer import Consumer
+from ameide.events.log import keep_place
 from ameide.events.parking import Parked
 from ameide.events.relay import Relay
 from ameide.events.wakeups import Wakeups
@@ -65,7 +70,8 @@ from ameide_core_proto.transformation.work.v1.command_service_connect import Wor
 from ameide_core_proto.transformation.work.v1.query_service_connect import WorkQueryServiceASGIApplication
 
 _need = config.needed
-ROLES = ("domain", "relay", "sweeper", "ingress", "projector", "worker")
+ROLES = ("domain", "relay", "sweeper", "ingress", "projector", "notifier", "worker")
+_TO_A_COMMAND = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
 log = logging.getLogger(__name__)
 
 
@@ -142,7 +148,18 @@ async def _serve(roles: frozenset[str], settings: Settings, on_ready: Callable[[
             projector = await database("projector")
             probes.gauges.add(partial(gauges.of_consumer, projector, "projector"))
             loops.append(tasks.create_task(Projector(projector, wakeups).run()))
-        if roles & {"relay", "domain", "ingress", "projector", "sweeper"}:
+        if "notifier" in roles:
+            place = await database("ingress")
+            senders = _senders(settings)
+            await keep_place(place, notifier.CONSUMER, wanted=bool(senders))
+            if senders:
+                asked = await stack.enter_async_context(
+                    Clients(_need(settings, "address"), _need(settings, "process_token"))
+                )
+                reader = Consumer(PostgresFactStream(place, notifier.CONSUMER, wakeups), place, notifier.CONSUMER)
+                probes.gauges.add(partial(gauges.of_consumer, place, notifier.CONSUMER))
+                loops.append(tasks.create_task(notifier.Notifier(reader, senders, asked, wakeups).run()))
+        if roles & {"relay", "domain", "ingress", "projector", "sweeper", "notifier"}:
             background.append(tasks.create_task(wakeups.connect(_need(settings, "database_url_app"))))
         if roles & {"ingress", "worker"}:
             clients = await stack.enter_async_context(
@@ -183,6 +200,16 @@ async def _serve(roles: frozenset[str], settings: Settings, on_ready: Callable[[
             log.warning("ending at once what has not ended", extra={"drain_seconds": settings.drain_seconds})
         for task in (*calling, *loops, *background):
             task.cancel()
+
+
+def _senders(settings: Settings) -> list[Sender]:
+    """The ways to tell that a gate waits. Raises InvalidArgument for a webhook that cannot be signed or reached."""
+    senders: list[Sender] = []
+    if settings.notify_command:
+        senders.append(CommandSender(settings.notify_command, config.passed_through(_TO_A_COMMAND)))
+    if settings.notify_webhook_url:
+        senders.append(Webhook(settings.notify_webhook_url, settings.notify_webhook_secret))
+    return senders
 
 
 async def _all(started: Sequence[Coroutine[Any, Any, object]]) -> bool:

@@ -184,6 +184,13 @@ class Settings:
         "W3C trace context that a command of the command line belongs to, e.g. a pipeline's.",
         variable="TRACEPARENT",
     )
+    notify_command: tuple[str, ...] = _setting(
+        (), "Command line that is run when a gate waits, without a shell; the notice comes as JSON on standard input."
+    )
+    notify_webhook_url: str = _setting("", "URL that a signed notice is posted to when a gate waits.", secret=True)
+    notify_webhook_secret: str = _setting(
+        "", "Secret that signs the notices (Standard Webhooks): `whsec_` and base64, or any text.", secret=True
+    )
     lease_seconds: int = _setting(30, "Seconds for which a claim or a heartbeat holds a work.")
     log_partition_messages: int = _setting(
         1_000_000, "Messages in one partition of the log, which is archived and dropped as a whole; about 1 GB."

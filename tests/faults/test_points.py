@@ -19,8 +19,9 @@ from tests.faults.rig.running import say
 SOURCE = Path(ameide.__file__).parent
 # Commands that write nothing: a process that dies in one of them has nothing to lose.
 READS = {"ListTokens", "WhoAmI"}
-# Not of a role that the rig runs: archive and rebuild are made by commands, and tried by their own tests.
-ELSEWHERE = ("archive.", "rebuild.")
+# Not of a role that the rig runs: archive and rebuild are made by commands, the notifier tells nobody there; each
+# is tried by its own tests.
+ELSEWHERE = ("archive.", "rebuild.", "notifier.")
 # Each is at home in another role.
 HANDFUL = (
     "service.RequestWork.after_commit",

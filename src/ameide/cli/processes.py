@@ -24,7 +24,7 @@ BASE_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME", "TM
 """What every process may have of our environment."""
 
 _ARGUMENTS: dict[str, tuple[str, ...]] = {
-    "control": ("serve", "domain", "relay", "sweeper", "ingress", "projector"),
+    "control": ("serve", "domain", "relay", "sweeper", "ingress", "projector", "notifier"),
     "worker": ("serve", "worker"),
     "executor": ("executor", "pool"),
 }

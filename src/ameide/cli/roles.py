@@ -27,7 +27,7 @@ _ready_file = click.option(
 @_ready_file
 @pass_session
 def serve(session: Session, roles: tuple[str, ...], ready_file: Path | None) -> None:
-    """Run roles in this process until it is told to stop: domain relay sweeper ingress projector worker."""
+    """Run roles in this process until it is told to stop: domain relay sweeper ingress projector notifier worker."""
     # Imported here, as below: the composition loads every part of the program, which `ameide --help` need not wait for.
     from ameide import app
 

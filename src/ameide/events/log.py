@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ameide.errors import Internal, InvalidArgument
 from ameide.events.messages import LoggedMessage
-from ameide.storage.db import Transaction
+from ameide.storage.db import Database, Transaction
 from ameide.storage.sql import load
 
 _SQL = load("events")
@@ -29,6 +29,12 @@ async def wait_for_cursor(tx: Transaction, name: str) -> None:
 async def advance_cursor(tx: Transaction, name: str, position: int) -> None:
     """Move the watermark with the commit, in the transaction of the effect or after it."""
     tx.later(_SQL["advance_cursor"], {"name": name, "position": position})
+
+
+async def keep_place(db: Database, name: str, *, wanted: bool) -> None:
+    """Give a consumer that need not be there its place, at the end of the log if it has none, or take it away."""
+    async with db.transaction(None) as tx:
+        await tx.execute(_SQL["begin_cursor" if wanted else "drop_cursor"], {"name": name})
 
 
 async def read(tx: Transaction, after: int, limit: int) -> list[LoggedMessage]:

@@ -17,6 +17,15 @@ SELECT position FROM ameide.cursor WHERE name = %(name)s FOR UPDATE SKIP LOCKED
 -- The watermark: everything up to here has had its effect.
 UPDATE ameide.cursor SET position = %(position)s WHERE name = %(name)s
 
+-- name: begin_cursor
+-- A consumer that comes later begins at the end of the log.
+INSERT INTO ameide.cursor (name, position) SELECT %(name)s, position FROM ameide.log_head
+ON CONFLICT (name) DO NOTHING
+
+-- name: drop_cursor
+-- A consumer that is no more holds nothing up.
+DELETE FROM ameide.cursor WHERE name = %(name)s
+
 -- name: read_log
 -- Facts and intents of all tenants in the one order.
 SELECT position, tenant_id, topic, kind, key, message_id, name, aggregate_type, aggregate_id, aggregate_version,
