@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """A coder that tells all it knows: on its output, in its own git, in names of files and tests, and to the repository.
 
-`leaked.json` beside this file has, by name, what a leak elsewhere would have given it. Its first try writes a secret of
-the executor into the change, its second makes tests that fail with secrets in their mouth, its third makes them pass.
+What a leak elsewhere would have given it is written into this file, by name, where `LEAKED` is. Its first try writes a
+secret of the executor into the change, its second makes tests that fail with secrets in their mouth, its third makes
+them pass.
 """
 
 import base64
@@ -13,7 +14,7 @@ import sys
 from pathlib import Path
 from urllib.parse import quote
 
-LEAKED = json.loads((Path(__file__).parent / "leaked.json").read_text())
+LEAKED: dict[str, str] = {}
 TESTS = '''\
 """Tests that tell what they see. The random string is made as they run, so that no file of the change holds it."""
 

@@ -74,11 +74,10 @@ def story() -> Iterator[Story]:
 
 def _live(made: Installation, collector: Collector, canaries: dict[str, str]) -> Story:
     state, said = made.state_dir, list[str]()
-    (state / "coder.py").write_bytes(CODER.read_bytes())
     leaked = {"credential": canaries["credential"], "key": canaries["key"], "seed": SEED}
-    (state / "leaked.json").write_text(json.dumps(leaked))
-    for name in ("coder.py", "leaked.json"):
-        (state / name).chmod(0o755)
+    source = CODER.read_text().replace("LEAKED: dict[str, str] = {}", f"LEAKED = {leaked!r}")
+    (state / "coder.py").write_text(source)
+    (state / "coder.py").chmod(0o755)
     made.settings["AMEIDE_CODER_COMMAND"] = f"python3 {state / 'coder.py'}"
     (state / "credentials").mkdir()
     (state / "credentials" / "forge").write_text(f"x-access-token:{canaries['credential']}\n")
@@ -145,7 +144,7 @@ def test_no_secret_is_found_outside_of_its_own_place(story: Story) -> None:
     spans = [body for body in story.collector.bodies if body]
     wait_for(lambda: story.collector.named("ameide change") != [], "spans of the commands")
     own_places = (
-        *(state / name for name in ("tokens", "credentials", "secrets.json", "leaked.json")),
+        *(state / name for name in ("tokens", "credentials", "secrets.json", "coder.py")),
         # How a process is told what is secret; readable by its owner alone.
         *(state / "run").glob("*.toml"),
         # Packed; looked into as repositories.

@@ -11,7 +11,7 @@ from ameide.cli import demo_steps
 from ameide.cli.example import free_name, remotes
 from ameide.cli.fact import kind_of
 from ameide.cli.output import brief
-from ameide.cli.requirement import content, parse
+from ameide.cli.requirement import content, of_file, parse
 from ameide.cli.root import root
 from ameide.cli.timeline import print_rows
 from ameide.errors import InvalidArgument
@@ -43,14 +43,14 @@ def test_a_requirement_from_markdown() -> None:
 def test_options_win_and_criteria_add_up(tmp_path: Path) -> None:
     file = tmp_path / "r.md"
     file.write_text(REQUIREMENT)
-    found = content("Other", "", ("Third.",), file)
+    found = content("Other", "", ("Third.",), of_file(file))
     assert found.title == "Other"
     assert found.acceptance_criteria[-1] == "Third."
 
 
 def test_a_requirement_needs_a_title() -> None:
     with pytest.raises(InvalidArgument) as caught:
-        content("", "text", (), None)
+        content("", "text", (), of_file(None))
     assert caught.value.field == "title"
 
 

@@ -112,7 +112,7 @@ def check(call: str, page: Path) -> None:
             "--help",
             "-h",
         }
-        if word.startswith("-") and not re.fullmatch(r"-\d+", word):
+        if word.startswith("-") and not re.fullmatch(r"-\d*", word):
             assert word.partition("=")[0] in known, f"{page.name}: {call}: {word}"
         elif isinstance(command, click.Group):
             below = command.get_command(context, word)

@@ -9,7 +9,8 @@ import click
 from ameide.cli import change_reading
 from ameide.cli.options import as_json, follow, quiet, request_id
 from ameide.cli.output import emit_json, in_line
-from ameide.cli.requirement import content
+from ameide.cli.requirement import FORGES, confirm, content, of_file
+from ameide.cli.requirement_source import taken_from
 from ameide.cli.session import Session, pass_session
 from ameide.cli.session import request_id as key_for
 from ameide.cli.watching import follow_run, newest, seen
@@ -65,6 +66,21 @@ def _requirement_options(command: click.decorators.FC) -> click.decorators.FC:
 @change.command()
 @click.argument("repository")
 @_requirement_options
+@click.option(
+    "--from",
+    "source",
+    default="",
+    metavar="ISSUE|FILE|-",
+    help="Take the requirement from an issue's URL (GitHub, GitLab, Gitea), a Markdown file, or standard input.",
+)
+@click.option("--forge", type=click.Choice(FORGES), help="Which forge the issue is on, where its URL does not tell.")
+@click.option(
+    "--issue-credential",
+    default="",
+    metavar="REF",
+    help="Token that may read the issue: a file of the credentials folder, or env:NAME.",
+)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask about what --from found.")
 @click.option("--coder", default="", help="Which coder works on it; default: the policy's.")
 @follow
 @request_id
@@ -78,6 +94,10 @@ def start(
     title: str,
     text: str,
     criteria: tuple[str, ...],
+    source: str,
+    forge: str | None,
+    issue_credential: str,
+    yes: bool,
     coder: str,
     follow: bool,
     request_id: str | None,
@@ -85,7 +105,13 @@ def start(
     quiet: bool,
 ) -> None:
     """Open a change in REPOSITORY, propose its requirement, and start the first run."""
-    wanted, key = content(title, text, criteria, file), key_for(request_id)
+    key = key_for(request_id)
+    if source and file is not None:
+        raise click.UsageError("--from and --requirement both name a requirement; give one of them.")
+    found = taken_from(session, source, forge or "", issue_credential) if source else of_file(file)
+    wanted = content(title, text, criteria, found)
+    if source:
+        confirm(wanted, yes=yes)
 
     async def act(clients: Clients) -> StartRunResponse:
         opened = await clients.governance.open_change(
@@ -126,7 +152,7 @@ def revise(
     as_json: bool,
 ) -> None:
     """Replace the requirement of CHANGE by a new version. An approval of the former one is taken back."""
-    wanted, key = content(title, text, criteria, file), key_for(request_id)
+    wanted, key = content(title, text, criteria, of_file(file)), key_for(request_id)
     answer = session.call(lambda clients: _revise(session, clients, change_id, wanted, key))
     if as_json:
         emit_json(answer)

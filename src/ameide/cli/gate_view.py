@@ -86,6 +86,8 @@ def print_gate(answer: GetGateResponse) -> None:
     content = answer.artifact.current.content if answer.artifact and answer.artifact.current else None
     if content is not None:
         heading(content.title)
+        if content.source:
+            click.echo(f"from {content.source}")
         if content.text:
             click.echo(content.text)
         for number, criterion in enumerate(content.acceptance_criteria, 1):

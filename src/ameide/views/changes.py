@@ -119,3 +119,5 @@ def cite_artifact(reading: Reading, artifact: Artifact) -> None:
     """Cite the version that an artifact shows."""
     if artifact.current:
         reading.cite(CitationKind.ARTIFACT_VERSION, f"{artifact.artifact_id}@{artifact.current.number}")
+        if artifact.current.content and artifact.current.content.source:
+            reading.cite(CitationKind.EXTERNAL_LINK, artifact.current.content.source)

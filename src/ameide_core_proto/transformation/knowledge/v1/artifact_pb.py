@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ....common.v1.metadata_pb import Actor, Scope
 
 
-_ArtifactContentFields: TypeAlias = Literal["title", "text", "acceptance_criteria"]
+_ArtifactContentFields: TypeAlias = Literal["title", "text", "acceptance_criteria", "source"]
 
 class ArtifactContent(Message[_ArtifactContentFields]):
     """
@@ -50,9 +50,15 @@ class ArtifactContent(Message[_ArtifactContentFields]):
             ```proto
             repeated string acceptance_criteria = 3;
             ```
+        source:
+            Where a person took it from, such as an issue's URL; no part of what is hashed and approved.
+
+            ```proto
+            string source = 4;
+            ```
     """
 
-    __slots__ = ("title", "text", "acceptance_criteria")
+    __slots__ = ("title", "text", "acceptance_criteria", "source")
 
     if TYPE_CHECKING:
 
@@ -62,12 +68,14 @@ class ArtifactContent(Message[_ArtifactContentFields]):
             title: str = "",
             text: str = "",
             acceptance_criteria: list[str] | None = None,
+            source: str = "",
         ) -> None:
             pass
 
         title: str
         text: str
         acceptance_criteria: list[str]
+        source: str
 
 _ArtifactVersionFields: TypeAlias = Literal["number", "content", "content_hash", "status", "author", "created_at"]
 
@@ -268,7 +276,7 @@ class ArtifactStatus(Enum):
 
 
 _DESC = file_desc(
-    b'\n<ameide_core_proto/transformation/knowledge/v1/artifact.proto\x12-ameide_core_proto.transformation.knowledge.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto"\x95\x01\n\x0fArtifactContent\x12 \n\x05title\x18\x01 \x01(\tR\x05titleB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1c\n\x04text\x18\x02 \x01(\tR\x04textB\x08\xbaH\x05r\x03\x18\x80 \x12B\n\x13acceptance_criteria\x18\x03 \x03(\tR\x12acceptanceCriteriaB\x11\xbaH\x0e\x92\x01\x0b\x102"\x07r\x05\x10\x01\x18\xe8\x07"\xf4\x02\n\x0fArtifactVersion\x12\x16\n\x06number\x18\x01 \x01(\x05R\x06number\x12X\n\x07content\x18\x02 \x01(\x0b2>.ameide_core_proto.transformation.knowledge.v1.ArtifactContentR\x07content\x12!\n\x0ccontent_hash\x18\x03 \x01(\tR\x0bcontentHash\x12U\n\x06status\x18\x04 \x01(\x0e2=.ameide_core_proto.transformation.knowledge.v1.ArtifactStatusR\x06status\x12:\n\x06author\x18\x05 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\x06author\x129\n\ncreated_at\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt"\xc7\x02\n\x08Artifact\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12\x1f\n\x0bartifact_id\x18\x02 \x01(\tR\nartifactId\x12\x1b\n\tchange_id\x18\x03 \x01(\tR\x08changeId\x12O\n\x04kind\x18\x04 \x01(\x0e2;.ameide_core_proto.transformation.knowledge.v1.ArtifactKindR\x04kind\x12X\n\x07current\x18\x05 \x01(\x0b2>.ameide_core_proto.transformation.knowledge.v1.ArtifactVersionR\x07current\x12\x18\n\x07version\x18\x06 \x01(\x03R\x07version*\xa5\x01\n\x0cArtifactKind\x12\x1d\n\x19ARTIFACT_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19ARTIFACT_KIND_REQUIREMENT\x10\x01\x12\x18\n\x14ARTIFACT_KIND_TRIAGE\x10\x02\x12\x1b\n\x17ARTIFACT_KIND_DEV_BRIEF\x10\x03\x12 \n\x1cARTIFACT_KIND_GATE_CHECKLIST\x10\x04*\xc6\x01\n\x0eArtifactStatus\x12\x1f\n\x1bARTIFACT_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15ARTIFACT_STATUS_DRAFT\x10\x01\x12\x1c\n\x18ARTIFACT_STATUS_PROPOSED\x10\x02\x12\x1c\n\x18ARTIFACT_STATUS_APPROVED\x10\x03\x12\x1c\n\x18ARTIFACT_STATUS_REJECTED\x10\x04\x12\x1e\n\x1aARTIFACT_STATUS_SUPERSEDED\x10\x05b\x06proto3',
+    b'\n<ameide_core_proto/transformation/knowledge/v1/artifact.proto\x12-ameide_core_proto.transformation.knowledge.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto"\xb7\x01\n\x0fArtifactContent\x12 \n\x05title\x18\x01 \x01(\tR\x05titleB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1c\n\x04text\x18\x02 \x01(\tR\x04textB\x08\xbaH\x05r\x03\x18\x80 \x12B\n\x13acceptance_criteria\x18\x03 \x03(\tR\x12acceptanceCriteriaB\x11\xbaH\x0e\x92\x01\x0b\x102"\x07r\x05\x10\x01\x18\xe8\x07\x12 \n\x06source\x18\x04 \x01(\tR\x06sourceB\x08\xbaH\x05r\x03\x18\x80\x10"\xf4\x02\n\x0fArtifactVersion\x12\x16\n\x06number\x18\x01 \x01(\x05R\x06number\x12X\n\x07content\x18\x02 \x01(\x0b2>.ameide_core_proto.transformation.knowledge.v1.ArtifactContentR\x07content\x12!\n\x0ccontent_hash\x18\x03 \x01(\tR\x0bcontentHash\x12U\n\x06status\x18\x04 \x01(\x0e2=.ameide_core_proto.transformation.knowledge.v1.ArtifactStatusR\x06status\x12:\n\x06author\x18\x05 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\x06author\x129\n\ncreated_at\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt"\xc7\x02\n\x08Artifact\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12\x1f\n\x0bartifact_id\x18\x02 \x01(\tR\nartifactId\x12\x1b\n\tchange_id\x18\x03 \x01(\tR\x08changeId\x12O\n\x04kind\x18\x04 \x01(\x0e2;.ameide_core_proto.transformation.knowledge.v1.ArtifactKindR\x04kind\x12X\n\x07current\x18\x05 \x01(\x0b2>.ameide_core_proto.transformation.knowledge.v1.ArtifactVersionR\x07current\x12\x18\n\x07version\x18\x06 \x01(\x03R\x07version*\xa5\x01\n\x0cArtifactKind\x12\x1d\n\x19ARTIFACT_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19ARTIFACT_KIND_REQUIREMENT\x10\x01\x12\x18\n\x14ARTIFACT_KIND_TRIAGE\x10\x02\x12\x1b\n\x17ARTIFACT_KIND_DEV_BRIEF\x10\x03\x12 \n\x1cARTIFACT_KIND_GATE_CHECKLIST\x10\x04*\xc6\x01\n\x0eArtifactStatus\x12\x1f\n\x1bARTIFACT_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15ARTIFACT_STATUS_DRAFT\x10\x01\x12\x1c\n\x18ARTIFACT_STATUS_PROPOSED\x10\x02\x12\x1c\n\x18ARTIFACT_STATUS_APPROVED\x10\x03\x12\x1c\n\x18ARTIFACT_STATUS_REJECTED\x10\x04\x12\x1e\n\x1aARTIFACT_STATUS_SUPERSEDED\x10\x05b\x06proto3',
     [
         metadata_pb.desc(),
         validate_pb.desc(),
