@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ameide.infra.codex_package import codex_package
 from ameide.infra.isolation.egress import PROXY_PORT
 from ameide.infra.object_store import ObjectStore
 from ameide.infra.repo_config import Suite
@@ -466,16 +467,17 @@ async def test_the_key_of_a_provider_may_come_from_its_variable(world: World) ->
     assert KEY.encode() not in world.everything()
 
 
-async def test_a_sandbox_that_cannot_start_is_noticed(world: World, tmp_path: Path) -> None:
+async def test_a_sandbox_that_cannot_start_is_noticed(world: World) -> None:
     """Codex itself would tell the model that every command failed, and end with exit code 0."""
-    program = world.remote.folder.parent / "bin" / "codex"
-    program.parent.mkdir()
-    program.write_text(
-        "#!/bin/sh\n"
-        'case "$1" in sandbox) echo "bwrap: Creating new namespace failed: No space left on device"; exit 1;; esac\n'
-        "echo codex-cli 0.163.0\n"
-    )
+    package = codex_package(world.settings.user)
+    assert package
+    program = world.remote.folder.parent / "codex"
+    # As on a machine that lets nobody make a namespace inside of another.
+    closed = f"{package}/codex-resources/bwrap --unshare-user --disable-userns --dev-bind / /"
+    program.write_text(f'#!/bin/sh\nexec {closed} {package}/bin/codex "$@"\n')
     program.chmod(0o755)
+    visible = replace(world.settings.isolation, readable=(*world.settings.isolation.readable, package))
+    world.settings = replace(world.settings, isolation=visible)
     async with world.model(conversation(*CHANGE)) as endpoint:
         result = result_of(await world.run(program=str(program)))
     assert result.failure_code is FailureCode.SANDBOX_UNAVAILABLE, result.summary
