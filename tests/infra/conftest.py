@@ -15,7 +15,9 @@ from ameide.infra.executor import Executor
 from ameide.infra.object_store import ObjectStore
 from ameide.infra.settings import ExecutorSettings, UnprivilegedUser
 from ameide.rpc.clients import Clients
+from tests.infra.codex_world import CodexWorld
 from tests.infra.executor_process import STEPS, settings_from
+from tests.infra.test_coding import Remote
 from tests.infra.work_double import QUEUE, WorkDouble, serving
 
 TOKEN = "ameide_default_tok01_0123456789abcdefghij"
@@ -66,6 +68,14 @@ async def executor(settings: ExecutorSettings, store: ObjectStore) -> AsyncItera
     """An executor in this process; `run_once` takes one work."""
     async with Clients(settings.address, settings.token) as clients:
         yield Executor(settings, STEPS, clients, store)
+
+
+@pytest.fixture
+def world(double: WorkDouble, settings: ExecutorSettings, store: ObjectStore, state_dir: Path) -> CodexWorld:
+    """For the tests of the coder `codex`."""
+    folder = state_dir / "remotes"
+    folder.mkdir()
+    return CodexWorld(double, settings, store, Remote(folder))
 
 
 @pytest.fixture
