@@ -18,6 +18,8 @@ from ameide_core_proto.transformation.work.v1.work_pb import Budget, GatePass
 from tests.domain_work.world import PROCESS, World, key
 
 ANNA = Caller("default", "anna", "PERSON", frozenset({"approver", "releaser", "operator"}))
+RALF = Caller("default", "ralf", "PERSON", frozenset({"releaser"}))
+_RELEASING = (GateKind.READY_TO_RELEASE, GateKind.PROMOTION)
 
 
 async def open_gate(world: World, run: Run, kind: GateKind, **subject: str | int) -> Gate:
@@ -45,7 +47,7 @@ async def open_gate(world: World, run: Run, kind: GateKind, **subject: str | int
 async def approve(world: World, gate: Gate, budget: Budget | None = None) -> GatePass:
     """The gate is passed; what a work then carries."""
     await world.service.execute(
-        ANNA,
+        RALF if gate.kind in _RELEASING else ANNA,
         "DecideGate",
         governance.DecideGateRequest(
             client_request_id=key(),

@@ -6,6 +6,7 @@ from protobuf.wkt import Timestamp
 from ameide.contracts.subjects import subject_hash
 from ameide.domain.decisions import gate as gates
 from ameide.domain.decisions.default_policy import default_policy
+from ameide.domain.decisions.duties import Hands
 from ameide.errors import InvalidArgument, PermissionDenied, Refused
 from ameide_core_proto.common.v1.metadata_pb import Actor, Scope
 from ameide_core_proto.transformation.governance.v1.command_service_pb import DecideGateRequest, OpenGateRequest
@@ -116,8 +117,8 @@ def test_who_asked_does_not_decide_unless_policy_says_so() -> None:
 
 def test_who_wrote_the_requirement_does_not_approve_it() -> None:
     gate = opened()
-    with pytest.raises(PermissionDenied, match="wrote what the gate binds"):
-        gates.decide(gate, CHANGE, policy(), command(gate), voice("anna"), NOW, author="anna")
+    with pytest.raises(PermissionDenied, match="wrote its requirement"):
+        gates.decide(gate, CHANGE, policy(), command(gate), voice("anna"), NOW, Hands(wanted=frozenset({"anna"})))
 
 
 def test_the_quorum_is_that_of_the_policy_in_force() -> None:

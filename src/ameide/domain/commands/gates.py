@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from ameide.contracts.ids import new_id
+from ameide.contracts.topics import QUEUE_CODER
 from ameide.domain.commands import budgets, work_rows
 from ameide.domain.decisions import artifact as artifacts
 from ameide.domain.decisions import change as changes
 from ameide.domain.decisions import gate as decisions
 from ameide.domain.decisions.budget_grant import need_grant
+from ameide.domain.decisions.duties import Hands, hands
 from ameide.domain.decisions.run import need_open_run
 from ameide.domain.decisions.work_budget import account_of
 from ameide.domain.unit import Unit
@@ -63,9 +65,8 @@ async def decide_gate(unit: Unit, command: DecideGateRequest) -> DecideGateRespo
     gate = await unit.lock("gate", command.gate_id, Gate)
     policy = await unit.read("policy", change.repository_id, Policy)
     voice = decisions.Voice(unit.actor, unit.caller.kind, unit.caller.roles)
-    current = artifact.current if artifact is not None else None
-    author = current.author.principal_id if current is not None and current.author else ""
-    facts = decisions.decide(gate, change, policy, command, voice, unit.timestamp, author)
+    done = await _hands(unit, change, gate, artifact)
+    facts = decisions.decide(gate, change, policy, command, voice, unit.timestamp, done)
     if gate.kind == GateKind.BUDGET and command.verdict != GateVerdict.REJECT:
         await _need_grant(unit, decisions.parameters_of(gate, command), change, policy, voice)
     unit.record(*facts)
@@ -96,6 +97,18 @@ async def void_gate(unit: Unit, command: VoidGateRequest) -> VoidGateResponse:
     fact = decisions.void(gate, command.reason, used_in_vain=in_vain)
     unit.record(fact)
     return VoidGateResponse(gate=fact.gate)
+
+
+async def _hands(unit: Unit, change: Change, gate: Gate, artifact: Artifact | None) -> Hands:
+    run = await unit.read("run", gate.process_instance_id, Run)
+    wanted = run.input.requirement if run.input else None
+    if artifact is None and wanted is not None:
+        # Who wrote the newest version, which may be another than the one that the run began with.
+        artifact = await unit.find("artifact", wanted.artifact_id, Artifact)
+    others = await unit.children("gate", gate.process_instance_id, Gate)
+    # Only its queue has works in which an agent writes code.
+    written, claims = await work_rows.of_queue(unit, change.change_id, QUEUE_CODER)
+    return hands(change, run, artifact, others, written, claims)
 
 
 async def _need_grant(

@@ -61,4 +61,5 @@ def default_policy(repository_id: str, *, gitops: bool) -> Policy:
         agent_timeouts=TimeoutPolicy(claim_by_seconds=86400, run_for_seconds=3600, silent_for_seconds=900),
         coder="patches",
         independent_verification=True,
+        separate_releaser=True,
     )

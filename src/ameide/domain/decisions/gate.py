@@ -11,6 +11,7 @@ from protobuf import Message
 from protobuf.wkt import Timestamp
 
 from ameide.contracts.subjects import subject_hash
+from ameide.domain.decisions.duties import Hands, hands, need_apart
 from ameide.errors import InvalidArgument, PermissionDenied, Refused
 from ameide_core_proto.common.v1.metadata_pb import Actor
 from ameide_core_proto.transformation.governance.v1.command_service_pb import DecideGateRequest, OpenGateRequest
@@ -90,11 +91,11 @@ def decide(
     command: DecideGateRequest,
     voice: Voice,
     now: Timestamp,
-    author: str = "",
+    done: Hands | None = None,
 ) -> list[Message]:
     """One voice; the last one needed decides. Authority, the quorum included, is read from the policy in force.
 
-    `author` is who wrote the bytes that the gate binds, where that is known: like the requester, they may not decide.
+    `done` is who has a hand in the change: they may not decide on it. Without it only its requester is known.
     """
     _need_open(gate)
     if gate.expires_at is not None and gate.expires_at.to_datetime() <= now.to_datetime():
@@ -107,8 +108,9 @@ def decide(
             reason="SUBJECT_CHANGED",
         )
     rule = rule_for(policy, gate.kind)
-    requester = change.requester.principal_id if change.requester else ""
-    _admit(gate, {requester, author}, rule, command.verdict, voice)
+    _admit(gate, rule, command.verdict, voice)
+    need_apart(gate.kind, rule, policy, voice.actor.principal_id, done or hands(change, Run(), None, [], [], []))
+    _need_first(gate, voice)
     if command.verdict in (GateVerdict.REJECT, GateVerdict.OVERRIDE) and not command.comment.strip():
         raise InvalidArgument(
             f"is required to {command.verdict.name.lower()}", field="comment", remedy="Say why, with --comment"
@@ -200,7 +202,7 @@ def _need_open(gate: Gate) -> None:
         )
 
 
-def _admit(gate: Gate, own: set[str], rule: GateRule, verdict: GateVerdict, voice: Voice) -> None:
+def _admit(gate: Gate, rule: GateRule, verdict: GateVerdict, voice: Voice) -> None:
     if not voice.roles.intersection(rule.decider_roles):
         raise PermissionDenied(
             f"the policy lets only {', '.join(rule.decider_roles)} decide {gate.kind.name}",
@@ -209,16 +211,13 @@ def _admit(gate: Gate, own: set[str], rule: GateRule, verdict: GateVerdict, voic
         )
     if verdict == GateVerdict.OVERRIDE and not voice.roles & OVERRIDE_ROLES:
         raise PermissionDenied("only an operator or admin may override", remedy="Ask one", reason="NOT_A_DECIDER")
-    if voice.actor.principal_id in own and not rule.requester_may_decide:
-        raise PermissionDenied(
-            "who asked for the change, or wrote what the gate binds, may not decide on it",
-            remedy="Ask a second principal",
-            reason="SELF_APPROVAL",
-        )
     if voice.kind != "PERSON" and not rule.agents_may_decide:
         raise PermissionDenied(
             "the policy lets only people decide here", remedy="Ask a person", reason="AGENT_NOT_ADMITTED"
         )
+
+
+def _need_first(gate: Gate, voice: Voice) -> None:
     if any(vote.actor and vote.actor.principal_id == voice.actor.principal_id for vote in gate.votes):
         raise Refused("you have voted on this gate", remedy="Another principal must", reason="ALREADY_VOTED")
 
