@@ -96,6 +96,9 @@ def test_half_the_budget_stops_at_the_gate_and_completes_after_approval(codex: I
     assert first == stopped
     assert (second["status"], second["attempts"]) == ("WORK_STATUS_SUCCEEDED", 1)
     assert tokens_of(second["usage"]) == NEEDED
+    unfinished, finished = codex.works(change, kind="AGENT_WORK")
+    assert finished["commitSha"] == unfinished["result"]["outputs"]["commitSha"] != unfinished["commitSha"]
+    assert finished["inputs"]["iteration"] == unfinished["inputs"]["iteration"] == 1
     assert int(second["usage"]["costMicros"]) == 4 * COST_OF_ONE_ANSWER
     for step in shown["steps"]:
         assert int(step["wallTimeMs"]) > 0, step

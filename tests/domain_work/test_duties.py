@@ -1,4 +1,4 @@
-"""Separation of duties at gates: requester, agent, approver and releaser are different principals, in later runs too."""
+"""Separation of duties: requester, agent, approver and releaser are different principals, in later runs too."""
 
 import pytest
 
