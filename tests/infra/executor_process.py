@@ -35,7 +35,7 @@ async def run_script(ctx: StepContext) -> WorkResult:
     return WorkResult(summary=f"exit code {result.exit_code}", exit_code=result.exit_code)
 
 
-async def no_generation(_ctx: StepContext) -> None:
+async def no_generation(_ctx: StepContext, _since: str) -> None:
     """These repositories generate nothing."""
 
 

@@ -52,7 +52,7 @@ class Typist:
         return CoderReport("typist", "1", ("typist",), CommandResult(0, "", Path()), "Typed.")
 
 
-async def _nothing(_ctx: StepContext) -> None:
+async def _nothing(_ctx: StepContext, _since: str) -> None:
     return
 
 

@@ -34,8 +34,8 @@ from ameide_core_proto.transformation.work.v1.work_pb import (
 WORK_TRAILER, CHANGE_TRAILER = "Ameide-Work", "Ameide-Change"
 _MOST = 64 << 20
 
-Regenerate = Callable[[StepContext], Awaitable[object]]
-"""Runs code generation again when its inputs changed in the working tree; a tool run's function."""
+Regenerate = Callable[[StepContext, str], Awaitable[object]]
+"""Runs code generation again when the working tree changed its inputs since a commit; a tool run's function."""
 
 
 def coding(regenerate: Regenerate, choose: Callable[[str], Coder] = coder_named) -> Step:
@@ -73,7 +73,8 @@ def coding(regenerate: Regenerate, choose: Callable[[str], Coder] = coder_named)
         )
         _keep(ctx, report)
         await _judge(ctx, before, await _staged(ctx), Limits.of(ctx.work))
-        await regenerate(ctx)
+        # Also for what an interrupted attempt had changed.
+        await regenerate(ctx, before)
         # The generator is steered by files of the change.
         await _staged(ctx)
         commit = await _commit(ctx, start, report)

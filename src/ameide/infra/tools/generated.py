@@ -23,8 +23,8 @@ CHECK = "contract:generated-code"
 Snapshot = dict[str, str]
 
 
-async def regenerate_if_needed(ctx: StepContext) -> bool:
-    """Generate again when the working tree changed an input or an output since HEAD; whether it did.
+async def regenerate_if_needed(ctx: StepContext, since: str) -> bool:
+    """Generate again when the working tree changed an input or an output since a commit; whether it did.
 
     For the step that runs a coder, before it commits. Raises `StepFailed(VERIFICATION_FAILED)` when the generator
     refuses the inputs.
@@ -34,7 +34,7 @@ async def regenerate_if_needed(ctx: StepContext) -> bool:
         return False
     await ctx.git.add_all()
     tree = (await ctx.git.git("write-tree")).text
-    changed = await ctx.git.changed_paths("HEAD", tree)
+    changed = await ctx.git.changed_paths(since, tree)
     if not any(concerns(generate, ctx.work.workdir, change.path) for change in changed):
         return False
     await run_generate(checkout_of(ctx), generate)
