@@ -58,6 +58,19 @@ def test_events_become_lines_whatever_comes() -> None:
     assert len(events.records) == 9
 
 
+def test_events_of_another_form_stop_nothing() -> None:
+    lines: list[str] = []
+    events = Events(lines.append)
+    events.feed(
+        event(type="item.completed", item=["no", "table"]) + event(type=7) + event(type="turn.failed", error="x")
+    )
+    events.feed(b"x" * (33 << 20))
+    events.feed(b"\n" + event(type="turn.completed", usage={"input_tokens": "many"}))
+    assert events.completed
+    assert "codex: item.completed, in a form that is not known" in lines
+    assert "codex: a line too long to be read was left out" in lines
+
+
 def test_a_long_output_is_shown_from_its_end() -> None:
     lines: list[str] = []
     output = "\n".join(map(str, range(50)))

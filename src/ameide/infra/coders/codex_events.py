@@ -16,6 +16,7 @@ from ameide.contracts.usage import added
 from ameide_core_proto.transformation.work.v1.work_pb import Usage
 
 _SHOWN_LINES, _SHOWN = 20, 900
+_LONGEST, _KEPT = 32 << 20, 64 << 20
 
 
 @dataclass
@@ -40,6 +41,9 @@ class Events:
     def feed(self, data: bytes) -> None:
         """Some more output; a line counts once it is whole."""
         *whole, self._partial = (self._partial + data).split(b"\n")
+        if len(self._partial) > _LONGEST:
+            self._partial = b""
+            self.say("codex: a line too long to be read was left out")
         for line in whole:
             self._line(line)
 
@@ -54,6 +58,13 @@ class Events:
                 self.say(line.decode("utf-8", "replace"))
             return
         self._keep(line)
+        try:
+            self._event(said)
+        except (AttributeError, TypeError, ValueError):
+            # Of another form than those of the pinned version; reading goes on, or Codex would wait for us.
+            self.say(f"codex: {str(said['type'])[:_SHOWN]}, in a form that is not known")
+
+    def _event(self, said: dict[str, Any]) -> None:
         match said["type"]:
             case "item.started" | "item.updated" | "item.completed":
                 item: dict[str, Any] = said.get("item") or {}
@@ -73,7 +84,7 @@ class Events:
                 self.say(f"codex: {other}")
 
     def _keep(self, line: bytes) -> None:
-        if self._kept < 64 << 20:
+        if self._kept < _KEPT:
             self.records.append(line)
             self._kept += len(line)
 

@@ -5,6 +5,7 @@ Events tell the tokens at the end of a turn, which may take an hour; here they s
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from ameide.infra.coders.codex_events import table_of, usage_from
 from ameide.infra.workspace import Workspace, WorkspaceRefused
 from ameide_core_proto.transformation.work.v1.work_pb import Usage
 
-_PART = 16 << 20
+_PART = 256 << 20
 _POLLS = "write_stdin"
 
 
@@ -51,7 +52,9 @@ class Session:
             for _name, file in self.workspace.files(folder):
                 if file.suffix == ".jsonl":
                     for record in self._new(file):
-                        self._note(record)
+                        # One of another form than those of the pinned version tells nothing.
+                        with contextlib.suppress(AttributeError, TypeError, ValueError):
+                            self._note(record)
         return self.actions[before:]
 
     def files(self) -> Iterator[Path]:
