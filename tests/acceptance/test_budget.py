@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ameide.delivery.demo_remotes import create_orders_remotes
-from tests.acceptance.installation import Installation, remove
+from tests.acceptance.installation import Installation, git, remove
 from tests.acceptance.repositories import Policy, register, ungated
 from tests.infra.responses_endpoint import PATCHES, Call, Reply, Run, Say, serving
 
@@ -51,12 +51,13 @@ def codex(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
             remove(made)
 
 
-def repository(codex: Installation, name: str, tokens: int = 0) -> str:
-    """A registered copy of the example whose changes may use so many tokens."""
+def repository(codex: Installation, name: str, tokens: int = 0, *, accepted: bool = False) -> str:
+    """A registered copy of the example; its changes may use so many tokens, and have one iteration if they are `accepted`."""
     url, _ = create_orders_remotes(codex.state_dir / "remotes" / name)
 
     def change(policy: Policy) -> None:
-        ungated(*_GATES)(policy)
+        ungated(*_GATES[: 1 if accepted else None])(policy)
+        policy["bounds"]["maxIterations"] = 1 if accepted else 5
         policy["coder"] = "codex"
         policy["changeBudget"] = {"maxTokens": str(tokens)}
 
@@ -163,3 +164,27 @@ def test_the_tenant_s_budget_holds_over_its_changes_and_a_retry_takes_what_was_d
     ]
     spent = int(codex.json("budget", "show")["used"]["maxTokens"])
     assert spent == used + tokens_of(shown["total"]["usage"])
+
+
+def test_a_retry_from_acceptance_merges_what_the_run_before_made_and_verified(codex: Installation) -> None:
+    change = codex.start_change(repository(codex, "again", accepted=True), "Orders can be canceled")
+    first = codex.gate(change, "ACCEPTANCE")
+    codex.decide(first, "reject", "not today")
+    codex.decide(codex.gate(change, "NEEDS_HUMAN"), "reject", "tomorrow")
+    assert codex.advance(change)["outcome"] == "needs_human_rejected"
+    before = codex.show(change)["total"]["usage"]
+
+    codex.ameide("change", "retry", change, "--from", "acceptance", who="requester")
+    again = codex.gate(change, "ACCEPTANCE")
+    assert again["gateId"] != first["gateId"]
+    assert again["subjectHash"] == first["subjectHash"]
+    codex.decide(again)
+    assert codex.advance(change)["outcome"] == "merged"
+    shown = codex.show(change)
+    assert shown["total"]["usage"] == before
+    assert [(step["step"], bool(step["reusedFrom"])) for step in shown["steps"] if step["runNumber"] == 2] == [
+        *[(name, True) for name in ("preflight", "scaffold", "generate", "coder", "verify")],
+        *[(name, False) for name in ("merge_prepare", "merge_push")],
+    ]
+    main = git(codex.state_dir / "remotes" / "again" / "orders.git", "rev-parse", "main")
+    assert main == again["subject"]["commitSha"]
