@@ -52,7 +52,7 @@ def codex(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 
 
 def repository(codex: Installation, name: str, tokens: int = 0, *, accepted: bool = False) -> str:
-    """A registered copy of the example; its changes may use so many tokens, and have one iteration if they are `accepted`."""
+    """A registered copy of the example, its changes limited in tokens; in iterations as well if they are `accepted`."""
     url, _ = create_orders_remotes(codex.state_dir / "remotes" / name)
 
     def change(policy: Policy) -> None:

@@ -126,9 +126,14 @@ def _decision(command: Callable[..., None]) -> Callable[..., None]:
         as_json,
         request_id,
         click.option(
-            "--budget-cost-micros", type=click.IntRange(min=0), default=0, help="New budget of money, in millionths."
+            "--budget-cost-micros",
+            type=click.IntRange(min=0),
+            default=0,
+            help="What the change may use in all, in millionths.",
         ),
-        click.option("--budget-tokens", type=click.IntRange(min=0), default=0, help="New budget of tokens."),
+        click.option(
+            "--budget-tokens", type=click.IntRange(min=0), default=0, help="What the change may use in all, in tokens."
+        ),
         click.option(
             "--more-iterations", type=click.IntRange(0, 50), default=0, help="How many more attempts the coder gets."
         ),
