@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import cast
 
 from ameide.secret_shapes import masked
@@ -54,6 +55,13 @@ class _Json(logging.Formatter):
         return self._mask(str(value))
 
 
+def _last_words(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        logging.getLogger("ameide").critical("ended by an unexpected error", exc_info=(kind, error, trace))
+
+
 def configure(level: str = "INFO", mask: Callable[[str], str] = masked) -> None:
     """Send the program's own log to standard error as JSON; libraries from warnings up.
 
@@ -65,3 +73,5 @@ def configure(level: str = "INFO", mask: Callable[[str], str] = masked) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("ameide").setLevel(level)
+    # A process that breaks says so in its log as well, and not past the mask.
+    sys.excepthook = _last_words

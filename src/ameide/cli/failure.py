@@ -8,6 +8,7 @@ from typing import assert_never
 import click
 
 from ameide import errors
+from ameide.secret_shapes import mask_forms
 
 _RUNS = "`ameide status` shows what runs here, `ameide up` starts it"
 _GLOBAL = frozenset({"--as", "--address", "--state-dir"})
@@ -46,6 +47,8 @@ def report(error: errors.AmeideError | click.ClickException, *, as_json: bool) -
             said = {"code": "usage", "message": error.format_message(), "field": "", "remedy": remedy, "reason": ""}
         case _:
             assert_never(error)
+    # Output of commands is kept by pipelines, and a message may repeat what was typed.
+    said = {name: mask_forms(text) for name, text in said.items()}
     if as_json:
         click.echo(json.dumps({"error": said}, ensure_ascii=False), err=True)
         return

@@ -40,7 +40,7 @@ async def commit_and_push(ctx: StepContext, start: str, subject: str) -> WorkRes
             f"The tool left what is not a plain file: {', '.join(strange[:5])}. Have it write plain files.",
         )
     trailers = {CHANGE_TRAILER: ctx.work.change_id, WORK_TRAILER: ctx.work.work_request_id}
-    commit = await ctx.git.commit_all(subject, trailers)
+    commit = await ctx.git.commit_all(ctx.redactor.text(subject), trailers)
     if not commit:
         return WorkResult(
             summary=f"{subject}: nothing to change.",
