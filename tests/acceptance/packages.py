@@ -119,34 +119,13 @@ def _from_npm(folder: Path) -> Path:
 
 def _from_maven_central(folder: Path) -> Path:
     program("java")
-    artifact = "org.apache.maven.shared:maven-shared-utils:3.4.2:zip:source-release"
+    artifact = "org.apache.maven.shared:maven-shared-utils:3.3.4:zip:source-release"
     plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy"
     _run(folder, program("mvn"), "-B", "-q", plugin, f"-Dartifact={artifact}", f"-DoutputDirectory={folder}")
     [found] = folder.glob("*.zip")
     return found
 
 
-# The project's own build refuses a source without it.
-_LICENSE = """\
-/*
- * Licensed to the Apache Software Foundation (ASF) under one
- * or more contributor license agreements.  See the NOTICE file
- * distributed with this work for additional information
- * regarding copyright ownership.  The ASF licenses this file
- * to you under the Apache License, Version 2.0 (the
- * "License"); you may not use this file except in compliance
- * with the License.  You may obtain a copy of the License at
- *
- *   http://www.apache.org/licenses/LICENSE-2.0
- *
- * Unless required by applicable law or agreed to in writing,
- * software distributed under the License is distributed on an
- * "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY
- * KIND, either express or implied.  See the License for the
- * specific language governing permissions and limitations
- * under the License.
- */
-"""
 _JAVA = "org/apache/maven/shared/utils"
 
 PACKAGES = {
@@ -202,24 +181,24 @@ PACKAGES = {
         ),
         Package(
             "maven",
-            "maven-shared-utils-3.4.2-source-release.zip",
-            "0b72bbf60911e17398e9c0ce29866e4f13a26e8da4aa2e8304e73152ac4d4ef3",
-            "maven-shared-utils-3.4.2",
+            "maven-shared-utils-3.3.4-source-release.zip",
+            "5cccf13be755eb5bca4de69d3e27a1221bc956c243d2811866c2ce77218d82c0",
+            "maven-shared-utils-3.3.4",
             _from_maven_central,
             {
-                f"src/main/java/{_JAVA}/Initials.java": f"{_LICENSE}package org.apache.maven.shared.utils;\n\n"
+                f"src/main/java/{_JAVA}/Initials.java": "package org.apache.maven.shared.utils;\n\n"
                 "/** The first letters of words. */\npublic final class Initials {\n    private Initials() {}\n\n"
                 "    /** The first letter of each of two words. */\n"
                 "    public static String of(String first, String last) {\n"
                 '        return first.charAt(0) + "" + last.charAt(0);\n    }\n}\n',
-                f"src/test/java/{_JAVA}/InitialsTest.java": f"{_LICENSE}package org.apache.maven.shared.utils;\n\n"
+                f"src/test/java/{_JAVA}/InitialsTest.java": "package org.apache.maven.shared.utils;\n\n"
                 "import org.junit.Assert;\nimport org.junit.Test;\n\npublic class InitialsTest {\n"
                 "    @Test\n    public void testInitials() {\n"
                 '        Assert.assertEquals("AL", Initials.of("Ada", "Lovelace"));\n    }\n}\n',
             },
             (
                 "src/main/java/org/apache/maven/shared/utils/PathTool.java",
-                "return determineRelativePath(relativeFilename, separator);",
+                "return determineRelativePath( relativeFilename, separator );",
                 'return "red";',
             ),
             "src/test/java/org/apache/maven/shared/utils/PathToolTest.java::testGetRelativePath_2parm",

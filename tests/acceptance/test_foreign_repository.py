@@ -9,6 +9,8 @@ from tests.acceptance.packages import PACKAGES, Package
 from tests.acceptance.repositories import person_commits, register, ungated
 
 ECOSYSTEMS = sorted(PACKAGES)
+# Everything is fetched and compiled once, one work after the other.
+PATIENCE = 900.0
 
 
 def make_remote(installation: Installation, package: Package, folder: Path) -> Path:
@@ -70,7 +72,7 @@ def test_a_change_ends_at_its_merge_verified_by_the_packages_own_tests(
     installation: Installation, changes: dict[str, str], ecosystem: str
 ) -> None:
     package, change = PACKAGES[ecosystem], changes[ecosystem]
-    assert installation.advance(change)["outcome"] == "merged"
+    assert installation.advance(change, patience=PATIENCE)["outcome"] == "merged"
     main = git(remote_of(installation, ecosystem), "rev-parse", "main")
     [verified] = [work for work in installation.works(change, "VERIFY") if work["commitSha"] == main]
     bundles = installation.json("evidence", "list", "--change", change)["bundles"]
@@ -86,7 +88,7 @@ def test_a_red_main_is_named_before_any_coder_is_asked(
     installation: Installation, doomed: dict[str, str], ecosystem: str
 ) -> None:
     change = doomed[ecosystem]
-    gate = installation.gate(change, "NEEDS_HUMAN")
+    gate = installation.advance(change, until="NEEDS_HUMAN", patience=PATIENCE)
     findings = gate["subject"]["findings"]
     assert PACKAGES[ecosystem].test in {finding["id"] for finding in findings}
     assert {finding["class"] for finding in findings} == {"FINDING_CLASS_BLOCKED_BY_REPO_HEALTH"}

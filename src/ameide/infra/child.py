@@ -65,8 +65,8 @@ class Children:
         if shutil.which(argv[0], path=whole["PATH"]) is None and not cwd.joinpath(argv[0]).exists():
             raise StepFailed(
                 FailureCode.TOOL_FAILED,
-                f"{argv[0]}: no such program for the work's user. Install it on the executor's machine, or "
-                f"correct the command in ameide.yaml.",
+                f"{argv[0]}: no such program for the work's user. Install it on the executor's machine, name "
+                f"its folder in AMEIDE_CHILD_PATH, or correct the command in ameide.yaml.",
                 exit_code=127,
             )
         if self.sandbox is None:
