@@ -58,6 +58,13 @@ def test_the_first_budget_is_for_a_month(ameide: CommandLine, script: Script) ->
     assert command.budget == Budget(max_cost_micros=7)
 
 
+def test_the_same_again_is_no_new_version(ameide: CommandLine, script: Script) -> None:
+    script.budget = _allotted()
+    answer = ameide("budget", "set", "--tokens", "2000", "--period", "calendar-month")
+    assert answer.out.startswith("The tenant may use 2000 tokens")
+    assert script.allotted == []
+
+
 def test_setting_nothing_is_wrong_usage(ameide: CommandLine, script: Script) -> None:
     answer = ameide("budget", "set")
     assert answer.code == 2

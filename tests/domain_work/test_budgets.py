@@ -140,6 +140,39 @@ async def test_a_month_counts_what_was_requested_in_it_and_all_counts_everything
     await refusal(world, second)
 
 
+async def test_a_request_that_is_sent_again_reserves_once(world: World) -> None:
+    [run] = await runs(world, 1, limited(work=600))
+    await allot(world, tokens(1000))
+    command = code(run)
+    first, again = await world.request(command), await world.request(command)
+    assert (first.idempotent_replay, again.idempotent_replay) == (False, True)
+    assert account(world) == (0, 600)
+
+
+async def test_requests_cancels_outcomes_and_a_new_budget_at_once_wait_for_each_other_and_end(world: World) -> None:
+    under_way = await runs(world, 5, limited(work=100))
+    await allot(world, tokens(1000))
+    running = [await world.run(await world.requested(code(run)), "author") for run in under_way]
+
+    async def cancel(run: Run) -> None:
+        command = governance.CancelChangeRequest(client_request_id=key(), change_id=run.change_id, reason="enough")
+        response = governance.CancelChangeResponse
+        await world.service.execute(OPERATOR, "CancelChange", command, response, changes.cancel_change)
+
+    answers = await asyncio.gather(
+        *(world.request(code(run)) for run in under_way),
+        *(told(world, claimed, 50) for claimed in running),
+        *(cancel(run) for run in under_way[:2]),
+        allot(world, tokens(2000), expected=1),
+        world.sweeper.sweep(),
+        return_exceptions=True,
+    )
+    unexpected = [one for one in answers if isinstance(one, BaseException) and not isinstance(one, Refused)]
+    assert unexpected == []
+    open_works = world.sql("SELECT 1 FROM ameide.work WHERE status IN ('requested', 'started')")
+    assert account(world) == (250, 100 * len(open_works))
+
+
 async def test_another_tenant_s_works_do_not_count(world: World) -> None:
     [run] = await runs(world, 1, limited(work=600))
     await allot(world, tokens(1000))

@@ -196,6 +196,14 @@ async def test_the_first_run_has_nothing_to_take(world: World) -> None:
     assert refused.value.reason in ("NOTHING_TO_REUSE", "NO_REQUIREMENT")
 
 
+async def test_as_much_is_offered_as_a_fact_carries_from_the_first_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = await green(world)
+    monkeypatch.setattr("ameide.domain.decisions.reuse._MOST", 600)
+    assert [one.activity for one in offered(await again(world, run, "acceptance"))] == ["preflight", "coder"]
+
+
 # What counts as verified
 
 

@@ -88,6 +88,10 @@ def set_(
             period=BudgetPeriod[named(period)] if period else former.period,
             comment=comment,
         )
+        wanted = (command.budget, command.period, command.comment)
+        if former.version and wanted == (had, former.period, former.comment):
+            # Said again, it is as it was.
+            return AllotTenantBudgetResponse(tenant_budget=former, idempotent_replay=True)
         return await clients.governance.allot_tenant_budget(command)
 
     answer = session.call(act)
