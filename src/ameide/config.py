@@ -95,6 +95,10 @@ class Settings:
     credential_variables: tuple[str, ...] = _setting(
         (), "Variables of the executor's environment that a credential reference `env:NAME` may name."
     )
+    git_lfs: Path = _setting(
+        Path(),
+        "The program git-lfs, for repositories that keep files there. Default: looked for in the system's folders.",
+    )
     author_uid: int = _setting(64101, "User id of the author's children when the executor runs as root.")
     verifier_uid: int = _setting(64102, "User id of the verifier's children when the executor runs as root.")
     author_slots: int = _setting(1, "Works that the author executor runs at the same time.")

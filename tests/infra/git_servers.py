@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import subprocess
 import threading
@@ -76,6 +77,10 @@ class HttpGit:
         return f"{self.url}/{bare.relative_to(self.root)}"
 
 
+def _object(folder: Path, oid: str) -> Path:
+    return folder / oid[:2] / oid[2:4] / oid
+
+
 @contextmanager
 def http_git(root: Path, *, redirect_to: str = "") -> Generator[HttpGit]:
     """Serve meanwhile on a free port of the loopback interface."""
@@ -91,6 +96,9 @@ def http_git(root: Path, *, redirect_to: str = "") -> Generator[HttpGit]:
             self._answer(b"")
 
         def do_POST(self) -> None:
+            self._answer(self._body())
+
+        def do_PUT(self) -> None:
             self._answer(self._body())
 
         def _body(self) -> bytes:
@@ -119,6 +127,9 @@ def http_git(root: Path, *, redirect_to: str = "") -> Generator[HttpGit]:
                 self.end_headers()
                 return
             path, _, query = self.path.partition("?")
+            if "/info/lfs/objects" in path:
+                self._lfs(path, body)
+                return
             environment = {
                 "PATH": os.environ["PATH"],
                 "GIT_PROJECT_ROOT": str(served.root),
@@ -147,6 +158,28 @@ def http_git(root: Path, *, redirect_to: str = "") -> Generator[HttpGit]:
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+
+        def _lfs(self, path: str, body: bytes) -> None:
+            """The batch API of Git LFS with its basic transfer; objects lie in the repository, as git-lfs has them."""
+            repository, _, oid = path.partition("/info/lfs/objects/")
+            folder = served.root / repository.lstrip("/") / "lfs" / "objects"
+            kind, answer = "application/octet-stream", b""
+            if oid == "batch":
+                asked = json.loads(body)
+                action, kind = asked["operation"], "application/vnd.git-lfs+json"
+                place = f"{served.url}{repository}/info/lfs/objects"
+                objects = [{**one, "actions": {action: {"href": f"{place}/{one['oid']}"}}} for one in asked["objects"]]
+                answer = json.dumps({"transfer": "basic", "objects": objects}).encode()
+            elif self.command == "PUT":
+                _object(folder, oid).parent.mkdir(parents=True, exist_ok=True)
+                _object(folder, oid).write_bytes(body)
+            else:
+                answer = _object(folder, oid).read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

@@ -54,7 +54,8 @@ def checks_of(settings: Settings, repository: Repository, policy: Policy) -> lis
     """The checks of a repository, made now."""
     programs = os.pathsep.join(map(str, (Path(sys.executable).parent, *SYSTEM_PATH)))
     network = config.passed_through(OPERATOR_VARIABLES)
-    return asyncio.run(RepositoryCheck(repository, policy, credentials_of(settings), network, programs).run())
+    git_lfs = settings.git_lfs if settings.git_lfs != Path() else None
+    return asyncio.run(RepositoryCheck(repository, policy, credentials_of(settings), network, programs, git_lfs).run())
 
 
 def credentials_of(settings: Settings) -> Credentials:

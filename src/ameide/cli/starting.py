@@ -49,6 +49,7 @@ _OF_EXECUTOR = (
     "work_dir",
     "credentials_dir",
     "credential_variables",
+    "git_lfs",
     "patches_dir",
     "coder_command",
     "child_path",

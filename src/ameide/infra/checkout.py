@@ -9,6 +9,7 @@ import shutil
 from dataclasses import replace
 
 from ameide.errors import InvalidArgument
+from ameide.infra import lfs
 from ameide.infra.credentials import Credential
 from ameide.infra.git import Git, GitFailed, Identity
 from ameide.infra.settings import ExecutorSettings
@@ -70,7 +71,7 @@ async def check_out(ctx: StepContext, commit_sha: str) -> str:
         for wanted in filter(None, (ctx.work.base_sha, sha)):
             await have(ctx, wanted)
         sha = await ctx.git.resolve(sha)
-        await ctx.git.checkout(sha)
+        await lfs.check_out(ctx.git, ctx.settings.git_lfs, sha)
         await check_out_submodules(ctx, sha)
         await _give_own_git(ctx, sha)
     except GitFailed as error:

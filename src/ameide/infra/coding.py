@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from ameide.infra import people
+from ameide.infra import lfs, people
 from ameide.infra.checkout import check_out, have
 from ameide.infra.coders.choice import coder_named
 from ameide.infra.coders.port import Coder, CoderReport, CoderTask
@@ -138,6 +138,10 @@ async def _judge(ctx: StepContext, start: str, head: str, limits: Limits) -> Non
         finding = _finding(FindingClass.GUARDRAIL_BUG_SUSPECTED, "no_change", what)
         raise StepFailed(FailureCode.TOOL_FAILED, f"{what} Look at its transcript in the evidence.", findings=[finding])
     findings = await violations(ctx.git, head, changes, limits)
+    findings += [
+        _finding(FindingClass.POLICY_VIOLATION, f"path:{path}", f"{path} was changed: {why}")
+        for path, why in (await lfs.broken_rules(ctx.git, start, head, changes))[:50]
+    ]
     if not findings:
         inside = "is in a submodule, whose commits are not made here"
         findings = [

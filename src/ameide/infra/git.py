@@ -142,9 +142,12 @@ class Git(GitCommand):
         shown = await self.git("cat-file", "blob", f"{revision}:{path}", check=False)
         return None if shown.exit_code else shown.stdout
 
-    async def checkout(self, sha: str) -> None:
-        """Make the working tree exactly that commit, detached; what was there before is gone."""
-        await self.git("checkout", "--quiet", "--force", "--detach", sha, cwd=self.tree)
+    async def checkout(self, sha: str, env: Mapping[str, str] | None = None) -> None:
+        """Make the working tree exactly that commit, detached; what was there before is gone.
+
+        `env` are variables for filters that fetch contents.
+        """
+        await self.git("checkout", "--quiet", "--force", "--detach", sha, cwd=self.tree, env=env)
         await self.git("clean", "-ffdxq", "--exclude=/.git", cwd=self.tree)
 
     async def add_all(self) -> None:

@@ -75,14 +75,19 @@ def _by_key(credential: Credential, files: dict[str, Path]) -> dict[str, str]:
 def _askpass(credential: Credential, url: str, files: dict[str, Path]) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    name = shlex.quote(f"Username for '{parts.scheme}://{host}': ")
-    begin, end = shlex.quote(f"Password for '{parts.scheme}://"), shlex.quote(f"@{host}': ")
+    place = f"{parts.scheme}://"
+    # As git asks, and as git-lfs does.
+    names = " | ".join(shlex.quote(f"Username for {asked}") for asked in (f"'{place}{host}': ", f'"{place}{host}"'))
+    words = " | ".join(
+        f"{shlex.quote(f'Password for {mark}{place}')}*{shlex.quote(f'@{host}{mark}{end}')}"
+        for mark, end in (("'", ": "), ('"', ""))
+    )
     if credential.program is not None:
         program = shlex.quote(str(credential.program))
-        return f'#!/bin/sh\ncase "$1" in {name} | {begin}*{end}) exec {program} "$1";; *) exit 1;; esac\n'
+        return f'#!/bin/sh\ncase "$1" in {names} | {words}) exec {program} "$1";; *) exit 1;; esac\n'
     _write_private(files["credential"], credential.secret)
     user, secret = shlex.quote(credential.user or _TOKEN_USER), shlex.quote(str(files["credential"]))
-    return f'#!/bin/sh\ncase "$1" in {name}) echo {user};; {begin}*{end}) cat {secret};; *) exit 1;; esac\n'
+    return f'#!/bin/sh\ncase "$1" in {names}) echo {user};; {words}) cat {secret};; *) exit 1;; esac\n'
 
 
 def _write_private(path: Path, text: str, mode: int = 0o600) -> None:

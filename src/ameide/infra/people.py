@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ameide.infra import lfs
 from ameide.infra.checkout import have
 from ameide.infra.git import GitFailed, LeaseRefused
 from ameide.infra.push_failure import push_failed
@@ -88,6 +89,7 @@ async def push(ctx: StepContext, commit: str, moved: Callable[[str], Finding], e
     inputs = ctx.work.inputs or WorkInputs()
     known = inputs.expected_branch_sha if expected is None else expected
     try:
+        await lfs.upload(ctx.git, f"{commit}^", commit)
         await ctx.git.push_with_lease(commit, inputs.branch, known)
     except LeaseRefused as error:
         # Whoever pushed is taken as base by the next iteration.

@@ -21,6 +21,7 @@ from ameide.infra.credentials import Credential, Credentials
 from ameide.infra.git import Git, GitFailed, PushRefused
 from ameide.infra.git_command import PATH
 from ameide.infra.git_login import check_fits, scheme_of
+from ameide.infra.lfs import found_program, uses_lfs
 from ameide.infra.redaction import Redactor
 from ameide.infra.repo_config import CommitTree, ConfigError, RepoConfig, configuration
 from ameide.infra.submodules import GITMODULES, for_submodule, submodules_at
@@ -61,6 +62,7 @@ class RepositoryCheck:
     credentials: Credentials
     network: Mapping[str, str]
     search_path: str
+    git_lfs: Path | None = None
     checks: list[Check] = field(default_factory=list[Check])
 
     async def run(self) -> list[Check]:
@@ -176,6 +178,14 @@ class RepositoryCheck:
                         ) from error
             return paths
 
+        async def large_files() -> str:
+            program = self.git_lfs or found_program()
+            if program is None:
+                raise _Failed("some are kept in Git LFS, and there is no git-lfs", "install it where the executor runs")
+            return f"by {program}"
+
+        if await uses_lfs(git, head):
+            await self._try("repository: Git LFS", large_files)
         if await git.show(head, GITMODULES) is not None:
             await self._try("repository: submodules", submodules)
         if await self._try("repository: configuration", configured):

@@ -86,6 +86,7 @@ def executor_settings(
         search_path=(*toolchain.search_path, *tool_folders(settings.child_path)),
         user=user,
         slots=role.slots(settings),
+        git_lfs=settings.git_lfs if settings.git_lfs != Path() else None,
         credentials=Credentials(settings.credentials_dir, variables),
         operator_environment=operator,
         store_options={name.lower(): value for name, value in store.items()},

@@ -111,8 +111,9 @@ class ExecutorSettings:
     """How one executor runs.
 
     `credentials` are found by the references of repositories; `object_store` is ``file:///folder`` or
-    ``s3://bucket/prefix``; `registry` is the folder of OCI layouts, `forge` the folder of local
-    remotes. `python` and `search_path` name programs that the children can execute (see `ameide.infra.toolchain`).
+    ``s3://bucket/prefix``; `registry` is the folder of OCI layouts, `forge` the folder of local remotes. `git_lfs` is
+    the program of that name, None to look for it in the system's folders. `python` and
+    `search_path` name programs that the children can execute (see `ameide.infra.toolchain`).
     `prices` is a file (see `ameide.infra.prices`); `repeats` bounds how often an agent does the same, 0 does not.
     """
 
@@ -133,6 +134,7 @@ class ExecutorSettings:
     operator_environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     store_options: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     otlp_headers: str = field(default="", repr=False)
+    git_lfs: Path | None = None
     coder_command: tuple[str, ...] = ()
     coder_patches: Path | None = None
     dependency_dir: Path | None = None

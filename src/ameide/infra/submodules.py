@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from ameide.contracts.remote_url import check_url
 from ameide.errors import InvalidArgument
+from ameide.infra import lfs
 from ameide.infra.git import Git, GitFailed
 from ameide.infra.git_login import scheme_of
 from ameide.infra.steps import StepContext
@@ -82,7 +83,7 @@ async def _fill(ctx: StepContext, git: Git, commit: str) -> list[tuple[Git, str]
             await below.open()
             below.tree.mkdir(parents=True, exist_ok=True)
             await fetch_commit(below, found.commit)
-            await below.checkout(found.commit)
+            await lfs.check_out(below, ctx.settings.git_lfs, found.commit)
         except GitFailed as error:
             raise GitFailed(f"submodule {found.path} at {found.commit[:12]}: {error}") from error
         ctx.log(f"checked out submodule {found.path} at {found.commit}")

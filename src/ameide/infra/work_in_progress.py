@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
+from ameide.infra import lfs
 from ameide.infra.git import Git, GitFailed
 from ameide.infra.path_rules import Limits, violations
 from ameide.infra.secrets_in_change import known
@@ -86,6 +87,7 @@ async def _keep(ctx: StepContext, why: str) -> Outputs | None:
     )
     # Who began at what was pushed before the attempt expects the branch there.
     expected = inputs.expected_branch_sha if head == ctx.work.commit_sha or not ctx.work.commit_sha else head
+    await lfs.upload(ctx.git, head, commit)
     await ctx.git.push_with_lease(commit, inputs.branch, expected)
     ctx.log(f"kept work in progress as {commit} on {inputs.branch}")
     return Outputs(commit_sha=commit, branch=inputs.branch)

@@ -57,6 +57,7 @@ def child_environment(settings: Settings, role: Role) -> dict[str, str]:
         "AMEIDE_WORK_DIR": str(settings.work_dir),
         "AMEIDE_CREDENTIALS_DIR": str(settings.credentials_dir),
         "AMEIDE_CREDENTIAL_VARIABLES": shlex.join(settings.credential_variables),
+        "AMEIDE_GIT_LFS": str(settings.git_lfs) if settings.git_lfs != Path() else "",
         "AMEIDE_CHILD_PYTHON": settings.child_python,
         "AMEIDE_CHILD_PATH": settings.child_path,
         "AMEIDE_CHILD_READABLE": shlex.join(settings.child_readable),
