@@ -6,13 +6,15 @@ from collections.abc import Awaitable, Callable
 
 from ameide_core_proto.transformation.governance.v1 import access_service_pb as access
 from ameide_core_proto.transformation.governance.v1 import command_service_pb as governance
-from ameide_core_proto.transformation.governance.v1.governance_pb import PrincipalKind
+from ameide_core_proto.transformation.governance.v1.governance_pb import BudgetPeriod, PrincipalKind
+from ameide_core_proto.transformation.governance.v1.query_service_pb import GetTenantBudgetRequest
 from ameide_core_proto.transformation.knowledge.v1 import command_service_pb as knowledge
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import ArtifactContent, ArtifactKind
 from ameide_core_proto.transformation.work.v1 import command_service_pb as work
 from ameide_core_proto.transformation.work.v1.query_service_pb import ListWorkRequest
 from ameide_core_proto.transformation.work.v1.work_pb import (
     ActionKind,
+    Budget,
     TimeoutPolicy,
     WorkKind,
     WorkRequest,
@@ -186,6 +188,22 @@ async def registered(client: RigClient) -> None:
             client_request_id=key(), repository_id=name, expected_version=1, policy=policy(PLAIN)
         ),
     )
+
+
+async def allotted(client: RigClient) -> None:
+    """A budget of the tenant that no load can use up, then one more version of it."""
+    known = await client.say(client.by("owner").queries.get_tenant_budget, GetTenantBudgetRequest())
+    version = known.tenant_budget.version if known.tenant_budget else 0
+    for seen in (version, version + 1):
+        await client.say(
+            client.by("owner").governance.allot_tenant_budget,
+            governance.AllotTenantBudgetRequest(
+                client_request_id=key(),
+                expected_version=seen,
+                budget=Budget(max_tokens=10**12),
+                period=BudgetPeriod.IN_ALL,
+            ),
+        )
 
 
 async def admitted(client: RigClient) -> None:

@@ -29,6 +29,7 @@ _TABLE: tuple[tuple[str, tuple[str, str], dict[str, Load]], ...] = (
         {
             "service.RegisterRepository": loads.registered,
             "service.AdoptPolicy": loads.registered,
+            "service.AllotTenantBudget": loads.allotted,
             "service.AdmitPrincipal": loads.admitted,
             "service.IssueToken": loads.admitted,
             "service.RevokeToken": loads.admitted,
