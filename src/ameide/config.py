@@ -133,6 +133,11 @@ class Settings:
     dependency_megabytes: int = _setting(
         5_000, "Bound of that folder; the longest unused goes first. 0: nothing is kept, each work fetches for itself."
     )
+    child_output_mb: int = _setting(256, "MiB that one child prints at most; more ends it.")
+    child_memory_mb: int = _setting(
+        8192, "MiB of memory that one child and its descendants use at most; more ends them."
+    )
+    work_disk_mb: int = _setting(20480, "MiB that the folders of one work hold at most; more ends its child.")
     coder_command: tuple[str, ...] = _setting(
         (), "Command line of the coder `command`: the prompt comes on standard input, the working tree is changed."
     )

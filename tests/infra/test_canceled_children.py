@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from ameide.infra.attempt import ENDED
 from ameide.infra.evidence import verify_bundle
+from ameide.infra.isolation.telling import ENDED
 from ameide.infra.object_store import ObjectStore
 from ameide_core_proto.transformation.work.v1.command_service_pb import WorkOutcome
 from tests.infra.processes import processes_of

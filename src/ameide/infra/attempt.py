@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
@@ -23,13 +22,14 @@ from ameide.infra.child import Children
 from ameide.infra.claim import Claim
 from ameide.infra.evidence import EvidenceWriter
 from ameide.infra.git import Git
+from ameide.infra.isolation.telling import keep, name_what_it_did
 from ameide.infra.live_log import LiveLog
 from ameide.infra.object_store import ObjectStore
 from ameide.infra.outcome import Conclusion, concluded
 from ameide.infra.redaction import Redactor
 from ameide.infra.report import report
 from ameide.infra.settings import ExecutorSettings
-from ameide.infra.steps import Step, StepContext, StepFailed
+from ameide.infra.steps import Profile, Step, StepContext, StepFailed
 from ameide.infra.workspace import Workspace
 from ameide_core_proto.transformation.work.v1.command_service_pb import WorkOutcome
 from ameide_core_proto.transformation.work.v1.work_pb import (
@@ -42,9 +42,6 @@ from ameide_core_proto.transformation.work.v1.work_pb import (
 )
 
 logger = logging.getLogger(__name__)
-
-ENDED = "ended-processes.json"
-"""The artifact with the pids that had to be killed, in the order met; absent when every process ended by itself."""
 
 _ENDING, _RESERVE = 40.0, 15.0
 
@@ -118,7 +115,9 @@ class Attempt:
                 return
             if children.reaped:
                 live.line(f"ended processes {', '.join(map(str, children.reaped))}")
-                evidence.add_text(ENDED, json.dumps({"pids": children.reaped}), "application/json")
+            keep(evidence, children.proof, children.traffic, children.reaped)
+            if self._claim.work.work_kind is WorkKind.AGENT_WORK and conclusion.outcome is not WorkOutcome.CANCELED:
+                name_what_it_did(conclusion.result, children.traffic, children.left)
             live.close()
             evidence.add_file("work.log", workspace.private / "work.log", "text/plain")
             await report(self._claim, conclusion, evidence, self._store, self._redactor, self._usage)
@@ -141,6 +140,9 @@ class Attempt:
             identity(work),
         )
         step = self._steps.of(work)
+        if work.work_kind is WorkKind.AGENT_WORK:
+            # Before anything of the agent's turn, its checkout included.
+            await children.prove(Profile.CODER)
         self._context = StepContext(
             work,
             workspace,

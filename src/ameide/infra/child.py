@@ -1,4 +1,7 @@
-"""Runs the children of one work, each under its warden, and knows which processes were ended for it."""
+"""Runs the children of one work, each under its warden, in a sandbox that was proved to hold before the first of them.
+
+Knows which processes were ended for it.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,12 @@ from ameide.infra import warden
 from ameide.infra.clock import now
 from ameide.infra.environment import environment
 from ameide.infra.isolation.choice import sandbox_for
+from ameide.infra.isolation.guard import Guard
+from ameide.infra.isolation.proof import Proof, prove
 from ameide.infra.isolation.sandbox import Ask, Enclosed, Sandbox
 from ameide.infra.isolation.traffic import Traffic
 from ameide.infra.live_log import LiveLog
-from ameide.infra.settings import ExecutorSettings
+from ameide.infra.settings import NO_SANDBOX, ExecutorSettings
 from ameide.infra.steps import NOTHING_ELSE, CommandResult, Profile, Reach, StepFailed
 from ameide.infra.workspace import Workspace, WorkspaceRefused
 from ameide_core_proto.transformation.work.v1.work_pb import FailureCode
@@ -27,21 +32,24 @@ from ameide_core_proto.transformation.work.v1.work_pb import FailureCode
 LIMITS = {"RLIMIT_CORE": 0, "RLIMIT_FSIZE": 4 << 30}
 
 _TAIL = 16 * 1024
-_LOG = 256 << 20
-_ENDING = 20.0
+_ENDING, _CANARY = 20.0, 60.0
 
 
 @dataclass
 class Children:
-    """`RunCommand` for one workspace. `reaped` lists the pids that had to be killed, in the order met."""
+    """`RunCommand` for one workspace. `reaped` lists the pids that had to be killed, in the order met, `left` counts
+    those of children that had ended by themselves; `proof` is there once the sandbox was proved to hold.
+    """
 
     workspace: Workspace
     settings: ExecutorSettings
     live: LiveLog
     reaped: list[int] = field(default_factory=list[int])
+    left: int = 0
     logs: list[Path] = field(default_factory=list[Path])
     traffic: Traffic = field(init=False)
-    sandbox: Sandbox | None = None
+    proof: Proof | None = None
+    _sandbox: Sandbox = field(init=False)
 
     def __post_init__(self) -> None:
         self.traffic = Traffic(self.live.line)
@@ -69,12 +77,37 @@ class Children:
                 f"its folder in AMEIDE_CHILD_PATH, or correct the command in ameide.yaml.",
                 exit_code=127,
             )
-        if self.sandbox is None:
-            self.sandbox = await asyncio.to_thread(sandbox_for, self.workspace, self.settings, self.traffic)
-        async with self.sandbox.enclose(Ask(argv, cwd, whole, profile, reach)) as inside:
-            result = await self._run(
-                self._order(inside, cwd, stdin), timeout, inside.descriptors, listen or self.live.output
-            )
+        await self.prove(profile)
+        return await self._enclosed(
+            self._sandbox, Ask(argv, cwd, whole, profile, reach), stdin, timeout, listen or self.live.output
+        )
+
+    async def prove(self, profile: Profile) -> None:
+        """Have a canary prove that the sandbox holds, once an attempt. Raises `StepFailed(SANDBOX_UNAVAILABLE)`."""
+        if self.proof is not None:
+            return
+        self._sandbox = await asyncio.to_thread(sandbox_for, self.workspace, self.settings, self.traffic)
+        name = self._sandbox.name
+        if name == NO_SANDBOX:
+            self.live.line("no sandbox: AMEIDE_SANDBOX=none; what runs here sees the machine and its network")
+            self.proof = Proof(name, profile)
+            return
+        tried = Traffic()
+        trial = await asyncio.to_thread(sandbox_for, self.workspace, self.settings, tried)
+
+        async def run(argv: Sequence[str]) -> CommandResult:
+            whole = environment(profile, self.workspace, self.settings, {})
+            ask = Ask(argv, self.workspace.tree, whole, profile, NOTHING_ELSE)
+            return await self._enclosed(trial, ask, b"", _CANARY, lambda _said: None)
+
+        self.proof = await prove(self.workspace, self.settings, profile, name, tried, run)
+        self.live.line(f"the sandbox holds: {name}, {len(self.proof.refused)} things tried and refused")
+
+    async def _enclosed(
+        self, sandbox: Sandbox, ask: Ask, stdin: bytes, timeout: float | None, listen: Callable[[bytes], None]
+    ) -> CommandResult:
+        async with sandbox.enclose(ask) as inside:
+            result = await self._run(self._order(inside, ask.cwd, stdin), timeout, inside.descriptors, listen)
             if not result.timed_out and (failure := inside.failure(result.exit_code, result.output_tail)):
                 raise failure
             return result
@@ -94,11 +127,14 @@ class Children:
             "stdin": source,
             "uid": user.uid if user else None,
             "gid": user.gid if user else None,
-            # Counted for the whole user, so only where that user is ours alone.
-            "limits": {**LIMITS, "RLIMIT_NPROC": self.settings.isolation.processes} if user else LIMITS,
+            "limits": {**LIMITS, **self._process_limit(confined=inside.confined)},
             "descriptors": list(inside.descriptors),
             "confined": inside.confined,
         }
+
+    def _process_limit(self, *, confined: bool) -> dict[str, int]:
+        """In a sandbox its stage sets it. Outside all processes of the user count, so he must be ours alone."""
+        return {"RLIMIT_NPROC": self.settings.isolation.processes} if self.workspace.user and not confined else {}
 
     async def _run(
         self,
@@ -131,40 +167,49 @@ class Children:
         assert process.stdin
         assert process.stdout
         process.stdin.write(json.dumps(order).encode() + b"\n")
-        pump = asyncio.create_task(self._pump(process.stdout, log, listen))
+        guard = Guard(self.settings.isolation, self.workspace.root)
+        pump = asyncio.create_task(self._pump(process.stdout, log, listen, guard))
+        watching = [asyncio.create_task(guard.watch(process.pid)), asyncio.create_task(guard.passed.wait())]
+        ending = asyncio.create_task(process.wait())
         timed_out = False
         try:
-            try:
-                async with asyncio.timeout(timeout):
-                    await process.wait()
-            except TimeoutError:
-                timed_out = True
+            done, _ = await asyncio.wait([ending, watching[1]], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            timed_out = not done
         finally:
+            for task in (ending, *watching):
+                task.cancel()
             # Whatever ends the wait, the warden is told and has left nothing alive when it exits.
             await asyncio.shield(_end(process, pump))
             report = _read_report(reading)
             self.reaped += report.reaped
+            self.left += 0 if report.ended else len(report.reaped)
         if report.error:
             raise StepFailed(
                 FailureCode.TOOL_FAILED,
                 f"{order['argv'][0]}: cannot be started as the work's user ({report.error})",
                 exit_code=126,
             )
+        if guard.exceeded:
+            raise guard.exceeded.failure()
         return CommandResult(report.exit_code, _tail(log), log, now() - started, timed_out)
 
-    async def _pump(self, output: asyncio.StreamReader, log: Path, listen: Callable[[bytes], None]) -> None:
+    async def _pump(
+        self, output: asyncio.StreamReader, log: Path, listen: Callable[[bytes], None], guard: Guard
+    ) -> None:
         with log.open("wb") as file:
             while data := await output.read(65536):
-                if file.tell() < _LOG:
+                guard.output(len(data))
+                if guard.exceeded is None:
                     file.write(data)
                     file.flush()
-                listen(data)
+                    listen(data)
 
 
 @dataclass
 class _Report:
     exit_code: int = -9
     error: str = ""
+    ended: bool = True
     reaped: list[int] = field(default_factory=list[int])
 
 
@@ -188,6 +233,7 @@ def _read_report(reading: int) -> _Report:
             said = json.loads(line)
             report.exit_code = said.get("exit_code", report.exit_code)
             report.error = said.get("error", report.error)
+            report.ended = said.get("ended", report.ended)
             report.reaped += said.get("reaped", [])
     return report
 

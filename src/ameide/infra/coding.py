@@ -32,7 +32,7 @@ from ameide_core_proto.transformation.work.v1.work_pb import (
 )
 
 WORK_TRAILER, CHANGE_TRAILER = "Ameide-Work", "Ameide-Change"
-_MOST = 64 << 20
+_MOST, _NAMED = 64 << 20, 20
 
 Regenerate = Callable[[StepContext, str], Awaitable[object]]
 """Runs code generation again when the working tree changed its inputs since a commit; a tool run's function."""
@@ -58,6 +58,7 @@ def coding(regenerate: Regenerate, choose: Callable[[str], Coder] = coder_named)
         if branch.added:
             start = await check_out(ctx, branch.head)
         before = await before_unfinished(ctx.git, start)
+        refs = set(ctx.workspace.own_refs())
         report = await coder.run(
             CoderTask(
                 ctx.work,
@@ -71,6 +72,8 @@ def coding(regenerate: Regenerate, choose: Callable[[str], Coder] = coder_named)
                 ctx.redactor,
             )
         )
+        if made := [name for name in ctx.workspace.own_refs() if name not in refs][:_NAMED]:
+            ctx.log(f"the coder made branches or tags of its own, which count for nothing: {', '.join(made)}")
         _keep(ctx, report)
         await _judge(ctx, before, await _staged(ctx), Limits.of(ctx.work))
         # Also for what an interrupted attempt had changed.

@@ -112,6 +112,9 @@ def isolation(settings: Settings) -> Isolation:
         coder_hosts=settings.coder_hosts,
         verify_hosts=settings.verify_hosts,
         processes=settings.child_processes,
+        output_mb=settings.child_output_mb,
+        memory_mb=settings.child_memory_mb,
+        disk_mb=settings.work_disk_mb,
     )
 
 

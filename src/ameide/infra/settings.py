@@ -80,7 +80,8 @@ class Isolation:
 
     `sandbox` is `BUBBLEWRAP` or `NO_SANDBOX`. `readable` are files and folders of the machine that every child may
     read, `hidden` folders that none may, also where they lie in such a one. `coder_hosts` and `verify_hosts` are
-    ``host:port`` or ``*.host:port``. `processes` bounds how many a child and its descendants are.
+    ``host:port`` or ``*.host:port``. One child and its descendants are bounded to so many `processes`, `output_mb` MiB
+    of output, `memory_mb` MiB of memory, and `disk_mb` MiB in the workspace.
     """
 
     sandbox: str = BUBBLEWRAP
@@ -89,6 +90,9 @@ class Isolation:
     coder_hosts: tuple[str, ...] = ()
     verify_hosts: tuple[str, ...] = ()
     processes: int = 1024
+    output_mb: int = 256
+    memory_mb: int = 8192
+    disk_mb: int = 20480
 
 
 @dataclass(frozen=True)

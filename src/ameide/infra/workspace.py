@@ -139,8 +139,8 @@ class Workspace:
     def inspect_tree(self) -> list[str]:
         """Paths in the working tree that must not be read back.
 
-        Devices, sockets, pipes, files of another owner, folders nested deeper than 200, and folders that are
-        repositories of their own: git would follow their configuration, which names programs.
+        Devices, sockets, pipes, files of another owner, programs that run as their owner, folders nested deeper than
+        200, and folders that are repositories of their own: git would follow their configuration, which names programs.
         """
         strange: list[str] = []
         pending = [self.tree]
@@ -162,6 +162,7 @@ class Workspace:
                 if not is_folder:
                     status = entry.stat(follow_symlinks=False)
                     plain = stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)
+                    plain = plain and not status.st_mode & (stat.S_ISUID | stat.S_ISGID)
                     if not plain or (self.user is not None and status.st_uid != self.user.uid):
                         strange.append(path)
                 elif len(relative.parts) < _DEPTH:
@@ -169,6 +170,19 @@ class Workspace:
                 else:
                     strange.append(path)
         return strange
+
+    def own_refs(self) -> list[str]:
+        """Names of the branches and tags that the child's own git folder has, sorted; nothing of it is followed."""
+        own = self.tree / ".git"
+        folders = [own / "refs" / kind for kind in ("heads", "tags")]
+        if any(folder.is_symlink() for folder in (own, own / "refs", *folders)):
+            return []
+        loose = [name for folder in folders for name, _ in self.files(folder)]
+        with contextlib.suppress(OSError, WorkspaceRefused):
+            packed = self.read_file(own / "packed-refs").decode("utf-8", "replace").splitlines()
+            lines = [line.split(" ", 1)[-1] for line in packed if line[:1] not in ("#", "^")]
+            loose += [line.removeprefix("refs/heads/") for line in lines if not line.startswith("refs/remotes/")]
+        return sorted(dict.fromkeys(loose))
 
     def remove(self) -> None:
         """Delete everything, also folders that a child closed to itself."""

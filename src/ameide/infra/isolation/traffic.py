@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ameide.infra.steps import Profile
+from ameide_core_proto.transformation.work.v1.work_pb import Finding, FindingClass, WhereToFix
 
-_MOST = 200
+_MOST, _TOLD = 200, 10
 
 
 @dataclass
@@ -58,6 +59,21 @@ class Traffic:
     def refused(self) -> Iterator[Contact]:
         """What was tried and refused."""
         return (contact for contact in self._contacts.values() if not contact.allowed)
+
+    def findings(self) -> list[Finding]:
+        """What was refused, for the people who decide; a host that no setting lets through is no secret way out."""
+        return [
+            Finding(
+                class_=FindingClass.POLICY_VIOLATION,
+                id=f"network:{one.target}"[:512],
+                what_failed=f"It tried to reach {one.target}, {one.times} times, and was refused: {one.why}."[:2000],
+                why_it_matters="What an agent sends away is out of everybody's hands.",
+                where_to_fix=WhereToFix.IMPLEMENTATION,
+                fix_steps=["Do without it, or have the operator allow the host to this executor."],
+                location=one.target[:512],
+            )
+            for one in list(self.refused())[:_TOLD]
+        ]
 
     def document(self) -> str:
         """All of it as JSON; empty when nothing was tried."""

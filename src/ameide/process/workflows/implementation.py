@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from temporalio import workflow
+
 from ameide.process.workflows import gates, orders
 from ameide.process.workflows.context import RunContext
 from ameide.process.workflows.delegation import delegate, outputs
@@ -10,6 +12,9 @@ from ameide.process.workflows.state import Acceptance, Step
 from ameide_core_proto.transformation.governance.v1.governance_pb import GateStatus, GateSubject
 from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind
 from ameide_core_proto.transformation.work.v1.work_pb import FailureCode, FindingClass, WorkRequest, WorkStatus
+
+_CODERS_TOO = "what a coder did besides is shown at acceptance"
+_MOST_FINDINGS = 50
 
 
 async def preflight(run: RunContext) -> Step:
@@ -44,6 +49,9 @@ async def code(run: RunContext) -> Step:
     if work.status == WorkStatus.SUCCEEDED:
         run.state.diff_hash = outputs(work).diff_hash
         run.state.candidate = None
+        known = {finding.id for finding in run.state.coder_findings}
+        done = [item for item in findings_of(work) if item.class_ == FindingClass.POLICY_VIOLATION]
+        run.state.coder_findings += [item for item in done if item.id not in known]
     return _pushed(run, work, Step.CODE, Step.VERIFY)
 
 
@@ -81,6 +89,8 @@ def note_green(run: RunContext, work: WorkRequest, commit_sha: str) -> None:
     state.verified_sha = commit_sha
     state.verify_work_request_id = work.work_request_id
     state.policy_findings = [item for item in findings_of(work) if item.class_ == FindingClass.POLICY_VIOLATION]
+    if state.coder_findings and workflow.patched(_CODERS_TOO):
+        state.policy_findings = [*state.policy_findings, *state.coder_findings][:_MOST_FINDINGS]
     state.findings = list(state.policy_findings)
 
 

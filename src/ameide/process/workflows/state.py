@@ -148,6 +148,8 @@ class RunState:
     verify_work_request_id: str = ""
     # Findings that a green verification still carried: people must see them.
     policy_findings: list[Finding] = field(default_factory=list[Finding])
+    # What coders did besides their change, such as a refused connection: people must see it as well.
+    coder_findings: list[Finding] = field(default_factory=list[Finding])
 
     acceptance: Acceptance | None = None
     # The Domain wants a decision where the run would have passed without one.

@@ -1,0 +1,106 @@
+"""Rules of the sandbox's network: which hosts, which addresses, what a request and a packet are about."""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+
+import pytest
+
+from ameide.errors import InvalidArgument
+from ameide.infra.isolation.egress import parsed
+from ameide.infra.isolation.packets import Tried, tried
+from ameide.infra.isolation.registries import registries
+from ameide.infra.isolation.rules import Allowlist, pattern, why_closed
+
+
+@pytest.mark.parametrize(
+    ("allowed", "host", "port", "is_allowed"),
+    [
+        ("api.example.org:443", "api.example.org", 443, True),
+        ("api.example.org:443", "API.example.org.", 443, True),
+        ("api.example.org:443", "api.example.org", 80, False),
+        ("api.example.org:443", "evil.api.example.org", 443, False),
+        ("*.example.org:443", "a.b.example.org", 443, True),
+        ("*.example.org:443", "example.org", 443, False),
+        ("*.example.org:443", "evilexample.org", 443, False),
+        ("[::1]:8080", "::1", 8080, True),
+    ],
+)
+def test_a_host_is_allowed_by_name_and_port(allowed: str, host: str, port: int, is_allowed: bool) -> None:
+    assert (Allowlist.of([allowed], "f").allowing(host, port) is not None) == is_allowed
+
+
+@pytest.mark.parametrize(
+    "text", ["example.org", "example.org:0", "example.org:70000", "http://example.org:80", "*:443", ""]
+)
+def test_what_is_no_host_is_refused_by_field(text: str) -> None:
+    with pytest.raises(InvalidArgument, match="AMEIDE_VERIFY_HOSTS"):
+        pattern(text, "AMEIDE_VERIFY_HOSTS")
+
+
+@pytest.mark.parametrize(
+    ("allowed", "address", "is_open"),
+    [
+        ("api.example.org:443", "8.8.8.8", True),
+        ("api.example.org:443", "10.0.0.7", True),
+        ("*.example.org:443", "8.8.8.8", True),
+        ("*.example.org:443", "10.0.0.7", False),
+        ("*.example.org:443", "127.0.0.1", False),
+        ("*.example.org:443", "::ffff:10.0.0.7", False),
+        ("api.example.org:443", "169.254.169.254", False),
+        ("169.254.169.254:80", "169.254.169.254", True),
+        ("api.example.org:443", "0.0.0.0", False),
+        ("api.example.org:443", "224.0.0.1", False),
+    ],
+)
+def test_a_name_does_not_lead_into_the_operators_network(allowed: str, address: str, is_open: bool) -> None:
+    assert (why_closed(ipaddress.ip_address(address), pattern(allowed, "f")) == "") == is_open
+
+
+def test_the_operators_registries_are_reached() -> None:
+    operator = {
+        "PIP_INDEX_URL": "https://user:secret@index.example.org/simple",
+        "UV_DEFAULT_INDEX": "own=https://uv.example.org:8443/simple",
+        "GOPROXY": "https://go.example.org|https://go2.example.org,direct",
+        "PIP_FIND_LINKS": "/srv/wheels",
+    }
+    found = registries(operator)
+    for host, port in (
+        ("index.example.org", 443),
+        ("uv.example.org", 8443),
+        ("go.example.org", 443),
+        ("go2.example.org", 443),
+    ):
+        assert found.allowing(host, port), host
+    assert not found.allowing("example.org", 443)
+
+
+def test_a_plain_request_goes_on_without_what_is_the_proxys() -> None:
+    head = (
+        b"GET http://example.org/a?b=c HTTP/1.1\r\nHost: example.org\r\nProxy-Authorization: x\r\nAccept: */*\r\n\r\n"
+    )
+    request = parsed(head)
+    assert (request.host, request.port) == ("example.org", 80)
+    assert request.head == b"GET /a?b=c HTTP/1.1\r\nHost: example.org\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+    assert parsed(b"CONNECT [2001:db8::1]:443 HTTP/1.1\r\n\r\n").target == "[2001:db8::1]:443"
+
+
+@pytest.mark.parametrize("line", [b"GET / HTTP/1.1", b"CONNECT example.org HTTP/1.1", b"GET https://a/ HTTP/1.1", b"x"])
+def test_what_is_no_request_to_a_proxy_is_refused(line: bytes) -> None:
+    with pytest.raises(ValueError, match=r"^"):
+        parsed(line + b"\r\n\r\n")
+
+
+def test_a_packet_tells_where_it_wanted_to_go() -> None:
+    to = bytes([198, 51, 100, 7])
+    head = bytes([0x45]) + bytes(8)
+    syn = head + bytes([6]) + bytes(6) + to + struct.pack("!HH", 40000, 4444) + bytes(9)
+    assert tried(syn) == Tried("direct", "198.51.100.7:4444")
+    query = bytes(12) + b"\x06secret\x07example\x00" + bytes(4)
+    dns = head + bytes([17]) + bytes(6) + to + struct.pack("!HHHH", 40000, 53, 0, 0) + query
+    assert tried(dns) == Tried("name", "secret.example")
+    unreachable = head + bytes([1]) + bytes(6) + to + bytes([3, 3])
+    assert tried(unreachable) is None
+    for length in range(len(dns)):
+        tried(dns[:length])
