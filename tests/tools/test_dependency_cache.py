@@ -141,3 +141,19 @@ def test_what_was_killed_on_its_way_in_is_never_lent_and_goes(tmp_path: Path) ->
     assert cache.lend("key", tmp_path, None) is None
     cache.keep("key", fill(tmp_path / "home"))
     assert {path.name for path in cache.root.iterdir()} == {"key"}
+
+
+async def test_a_python_project_is_set_up_from_what_is_kept(world: World) -> None:
+    cached(world, 500)
+    project = "[project]\nname = 'calc'\nversion = '1'\n[build-system]\nrequires = ['setuptools']\n"
+    files = {
+        "pyproject.toml": project,
+        "calc.py": "X = 1\n",
+        "tests/test_calc.py": "def test_x():\n    import calc\n    assert calc.X\n",
+    }
+    remote = Remote.create(world.folder, "python", files)
+    base = remote.head()
+    assert "are kept" in await verify(world, remote, base, base, ActionKind.PREFLIGHT)
+    change = remote.commit({"calc.py": "X = 2\n"}, branch="change", onto=base)
+    assert "a copy of" in await verify(world, remote, change, base)
+    assert world.checks() == {"tests/test_calc.py::test_x": "PASSED"}

@@ -33,6 +33,9 @@ FOLDERS = (".cache/uv", ".cache/pip", ".cache/go-build", "go/pkg/mod", ".npm/_ca
 LINKED = 32 * 1024
 """Bytes from which a file is linked: indexes and marks, which managers write again, are smaller."""
 
+_COPIED = frozenset({".cache/uv"})
+"""uv links its files into environments itself, which the system allows to the owner of a file alone."""
+
 _STALE = 3600.0
 
 
@@ -181,14 +184,14 @@ def _lay(source: Path, home: Path, folder: str, user: UnprivilegedUser | None) -
                 inner.mkdir(mode=0o700)
             _give(inner, user)
         for name in names:
-            _lay_file(Path(where) / name, target / name, user)
+            _lay_file(Path(where) / name, target / name, user, linked=folder not in _COPIED)
 
 
-def _lay_file(source: Path, target: Path, user: UnprivilegedUser | None) -> None:
+def _lay_file(source: Path, target: Path, user: UnprivilegedUser | None, *, linked: bool) -> None:
     status = source.lstat()
     if stat.S_ISLNK(status.st_mode):
         target.symlink_to(os.readlink(source))
-    elif user is not None and status.st_size >= LINKED:
+    elif linked and user is not None and status.st_size >= LINKED:
         # Its inode stays ours: the user may read it and take it out of its folder, and no more.
         try:
             os.link(source, target)
