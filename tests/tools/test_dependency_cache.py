@@ -111,6 +111,7 @@ async def test_two_that_fill_at_once_leave_one_whole_entry(tmp_path: Path) -> No
 def test_what_is_linked_belongs_to_the_executor(state_dir: Path, work_user: UnprivilegedUser | None) -> None:
     cache = DependencyCache(state_dir / "cache", 1_000_000)
     cache.keep("key", fill(state_dir / "home", LINKED))
+    assert (cache.root / "key").stat().st_mode & 0o077 == 0
     borrowed = state_dir / "borrowed"
     borrowed.mkdir()
     assert cache.lend("key", borrowed, work_user) == LINKED

@@ -74,7 +74,9 @@ class DependencyCache:
         self.root.mkdir(parents=True, exist_ok=True, mode=0o711)
         self._sweep()
         partial = self.root / f".partial-{secrets.token_hex(6)}"
-        (partial / "files").mkdir(parents=True, mode=0o755)
+        # Nobody else gets to it by its path: what is lent is linked or copied.
+        partial.mkdir(mode=0o700)
+        (partial / "files").mkdir()
         try:
             size = 0
             for folder in FOLDERS:
