@@ -10,18 +10,27 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from ameide.delivery.notify.notice import Notice, NotSent
 from ameide.delivery.notify.notifier import CONSUMER, Notifier
-from ameide.errors import Unreachable
+from ameide.domain.decisions.default_policy import default_policy
+from ameide.errors import NotFound, Unreachable
 from ameide.events.backends.postgres import PostgresFactStream
 from ameide.events.consumer import Consumer
 from ameide.events.log import keep_place
 from ameide.events.parking import list_parked, redrive
+from ameide.rpc.clients import Clients
 from ameide.storage.db import Database
-from ameide_core_proto.transformation.governance.v1.governance_pb import Gate
+from ameide_core_proto.transformation.governance.v1.governance_pb import Gate, GateStatus
+from ameide_core_proto.transformation.governance.v1.query_service_pb import (
+    GetGateRequest,
+    GetGateResponse,
+    GetRepositoryRequest,
+    GetRepositoryResponse,
+)
 from tests.domain.saying import open_gate, started
 from tests.domain_work.world import World
 
@@ -33,11 +42,13 @@ class Told:
 
     def __init__(self) -> None:
         self.ids: list[str] = []
+        self.bodies: list[dict[str, Any]] = []
         self.refuse: set[str] = set()
         self.retry = True
 
     async def send(self, notice: Notice) -> None:
         self.ids.append(notice.id)
+        self.bodies.append(json.loads(notice.body))
         if notice.id in self.refuse:
             raise NotSent("nobody there", retry=self.retry)
 
@@ -98,6 +109,33 @@ async def test_without_anybody_to_tell_there_is_no_place_that_holds_up_the_archi
     await keep_place(store, CONSUMER, wanted=False)
     assert world.sql("SELECT name FROM ameide.cursor WHERE name = %s", CONSUMER) == []
     assert await notifier(world, store, Told()).step() == 0
+
+
+class Answering:
+    """A Domain that knows the policy, and the gates that are in its views by now."""
+
+    def __init__(self, *known: Gate) -> None:
+        self.queries = self
+        self._known = {gate.gate_id: gate for gate in known}
+
+    async def get_gate(self, request: GetGateRequest) -> GetGateResponse:
+        if request.gate_id not in self._known:
+            raise NotFound("no such gate yet")
+        return GetGateResponse(gate=self._known[request.gate_id])
+
+    async def get_repository(self, request: GetRepositoryRequest) -> GetRepositoryResponse:
+        return GetRepositoryResponse(policy=default_policy(request.repository_id, gitops=False))
+
+
+async def test_who_may_decide_is_told_and_a_decided_gate_is_not(world: World, store: Database) -> None:
+    """Also of a gate that the views do not know yet: the notifier is quicker than they are."""
+    told = Told()
+    open_one, decided = await waiting(world), await waiting(world)
+    decided.status = GateStatus.APPROVED
+    consumer = Consumer(PostgresFactStream(store, CONSUMER, world.wakeups), store, CONSUMER)
+    await drained(Notifier(consumer, [told], cast("Clients", Answering(decided)), world.wakeups))
+    assert told.ids == [open_one.gate_id]
+    assert told.bodies[0]["data"]["may_decide"] == ["approver"]
 
 
 async def test_what_does_not_arrive_is_tried_again_then_parked_and_the_others_flow(

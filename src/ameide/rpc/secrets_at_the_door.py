@@ -48,7 +48,7 @@ def keep_out(service: str, roles: frozenset[str], message: Message[Any]) -> None
                         f"it holds {credential.kind}, and would be kept for good",
                         field=each.path,
                         remedy="Take it out and exchange it if it is real; for an example write a placeholder such as "
-                        "<token>. A repository's credential is named by --credential-ref",
+                        "<token>. A repository's credential is named by --credential",
                     )
                 )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from ameide.contracts.facts import open_payload
@@ -124,19 +125,19 @@ class Notifier:
         """Whether the gate still waits, and the roles that may decide. Who cannot be asked holds no notice up."""
         if self._domain is None:
             return True, ()
-        scope = Scope(tenant_id=gate.scope.tenant_id if gate.scope else "")
-        repository = gate.scope.repository_id if gate.scope else ""
-        try:
-            known = (await self._domain.queries.get_gate(GetGateRequest(scope=scope, gate_id=gate.gate_id))).gate
+        own = gate.scope or Scope()
+        scope, queries = Scope(tenant_id=own.tenant_id), self._domain.queries
+        # The views may not know the gate yet, or be another tenant's.
+        with suppress(AmeideError):
+            known = (await queries.get_gate(GetGateRequest(scope=scope, gate_id=gate.gate_id))).gate
             if known is not None and known.status != GateStatus.OPEN:
                 return False, ()
-            request = GetRepositoryRequest(scope=scope, repository_id=repository)
-            policy = (await self._domain.queries.get_repository(request)).policy
-        except AmeideError:
-            # The views may not know the gate yet, or belong to another tenant.
-            return True, ()
-        rules = policy.gates if policy else []
-        return True, next((rule.decider_roles for rule in rules if rule.kind == gate.kind), ())
+        with suppress(AmeideError):
+            request = GetRepositoryRequest(scope=scope, repository_id=own.repository_id)
+            policy = (await queries.get_repository(request)).policy
+            rules = policy.gates if policy else []
+            return True, next((rule.decider_roles for rule in rules if rule.kind == gate.kind), ())
+        return True, ()
 
 
 def _opened(message: LoggedMessage) -> Gate | None:
