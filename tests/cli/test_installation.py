@@ -51,6 +51,16 @@ def test_nobody_is_told_the_administrators_connection(tmp_path: Path) -> None:
     assert all("database_url_admin" not in text for text in settings_files(settings(tmp_path)).values())
 
 
+def test_the_control_process_alone_is_told_how_to_tell_of_a_gate(tmp_path: Path) -> None:
+    given = replace(settings(tmp_path), notify_command=("tell", "a b"), notify_webhook_url="https://hooks.example/t")
+    files = settings_files(replace(given, notify_webhook_secret="whsec_c2VjcmV0"))
+    told = tomllib.loads(files["control"])
+    assert told["notify_command"] == ["tell", "a b"]
+    assert (told["notify_webhook_url"], told["notify_webhook_secret"]) == ("https://hooks.example/t", "whsec_c2VjcmV0")
+    assert not any("notify" in files[name] for name in ("worker", "executor"))
+    assert "notifier" in Managed("control", StateFolder(tmp_path)).arguments
+
+
 def test_the_settings_files_can_be_read_back(tmp_path: Path) -> None:
     state = StateFolder(tmp_path)
     state.prepare()

@@ -50,6 +50,11 @@ class Managed:
         return self.state.logs / f"{self.name}.log"
 
     @property
+    def arguments(self) -> tuple[str, ...]:
+        """The command that it runs."""
+        return _ARGUMENTS[self.name]
+
+    @property
     def _pid_file(self) -> PidFile:
         return PidFile(self.state.run / f"{self.name}.pid.json")
 
@@ -105,7 +110,7 @@ class Managed:
         write_whole(self._keys_file, _digest(keys), mode=0o600)
         environment = config.passed_through((*BASE_VARIABLES, *_PASSED.get(self.name, ()))) | keys
         environment[config.CONFIG_VARIABLE] = str(self.state.settings_of(self.name))
-        argv = ["ameide", *_ARGUMENTS[self.name], "--ready-file", str(self._ready_file)]
+        argv = ["ameide", *self.arguments, "--ready-file", str(self._ready_file)]
         pid = nursery.start(argv, self.log, environment)
         try:
             self._pid_file.record(pid)
