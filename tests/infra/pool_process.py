@@ -8,4 +8,6 @@ from ameide.infra.settings import OPERATOR_VARIABLES, STORE_VARIABLES
 
 if __name__ == "__main__":
     logs.configure()
-    asyncio.run(run_pool(config.read(), config.passed_through((*OPERATOR_VARIABLES, *STORE_VARIABLES))))
+    settings = config.read()
+    names = (*OPERATOR_VARIABLES, *STORE_VARIABLES, *settings.credential_variables)
+    asyncio.run(run_pool(settings, config.passed_through(names)))

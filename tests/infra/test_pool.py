@@ -14,6 +14,7 @@ import pytest
 from ameide.contracts import topics
 from ameide_core_proto.common.v1.metadata_pb import Scope
 from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, FailureCode, WorkKind, WorkRequest
+from tests.infra.git_servers import bare_repository, http_git
 from tests.infra.work_double import WorkDouble, eventually
 
 AUTHOR_TOKEN, VERIFIER_TOKEN = "ameide_default_tok01_author4author4", "ameide_default_tok02_verifier4verif"
@@ -36,6 +37,8 @@ def pool(address: str, state_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
         "TEMPORAL_ADDRESS": "127.0.0.1:7233",
         "CODEX_HOME": str(codex_home),
         "MODELS_KEY": "models-key-secret",
+        "AMEIDE_CREDENTIAL_VARIABLES": "GIT_LOGIN",
+        "GIT_LOGIN": "robot:correct-horse-battery",
         "PIP_INDEX_URL": "https://ada:index-secret@index.invalid/simple",
     }
     process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("pool_process.py"))], env=environment)
@@ -87,6 +90,25 @@ async def test_each_executor_holds_its_own_credentials_and_no_others(
         assert ("CODEX_HOME" in own[role]) is (role == "author")
         remote = {connection.raddr.port for connection in found[role].net_connections() if connection.raddr}
         assert remote <= {int(own[role]["AMEIDE_ADDRESS"].rpartition(":")[2])}
+
+
+async def test_a_credential_in_a_variable_reaches_the_git_of_an_executor_alone(
+    pool: subprocess.Popen[bytes], double: WorkDouble, tmp_path: Path
+) -> None:
+    found = await executors(pool, double)
+    assert not any("correct-horse" in value for child in found.values() for value in child.environ().values())
+    bare = bare_repository(tmp_path)
+    with http_git(tmp_path) as server:
+        wanted = work(topics.QUEUE_VERIFY, 9)
+        wanted.repo_url, wanted.credential_ref = server.of(bare), "env:GIT_LOGIN"
+        await double.offer(wanted)
+        await double.until(lambda: "wrk-9" in double.outcomes)
+    # It got in, and found that there is no such commit.
+    assert ("robot", "correct-horse-battery") in server.logins
+    result = double.outcomes["wrk-9"].result
+    assert result
+    assert "Authentication failed" not in result.summary
+    assert "correct-horse" not in result.summary
 
 
 async def test_a_killed_executor_comes_back(pool: subprocess.Popen[bytes], double: WorkDouble) -> None:
