@@ -187,6 +187,13 @@ def green_with_findings(script: Script) -> None:
     script.gates[ACC] = [Verdict(GateStatus.OVERRIDDEN, "known")]
 
 
+def coder_did_more(script: Script) -> None:
+    """Green and ungated, and the coder's own work carries a finding, such as a refused connection."""
+    no_gates(script)
+    script.works["coder"] = [Outcome(result=WorkResult(findings=[WEAKENED]))]
+    script.gates[ACC] = [Verdict(GateStatus.OVERRIDDEN, "known")]
+
+
 def push_wants_a_gate(script: Script) -> None:
     """Policy asks for no acceptance, the Domain does."""
     no_gates(script)

@@ -30,6 +30,7 @@ from tests.process.arranging import (
     cancel_after_rejection,
     candidate,
     close_from_outside,
+    coder_did_more,
     each_once,
     everything_thrice,
     gates,
@@ -81,6 +82,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "no_gates": Scenario("delivered", DONE, no_gates, both(works(*DELIVERED), gates())),
     "green_with_findings": Scenario("merged", DONE, green_with_findings, shown, gitops=False),
+    "coder_did_more": Scenario("merged", DONE, coder_did_more, shown, gitops=False, recorded=False),
     # REQUIREMENT_STABILIZED
     "requirement_rejected_then_revised": Scenario(
         "merged", DONE, on(REQ, reject()), gates(REQ, REQ, ACC), revise_after_rejection, gitops=False

@@ -21,7 +21,9 @@ from ameide.cli.state import StateFolder
 from ameide.config import Settings
 from ameide.engine.account import SHARED
 from ameide.engine.ports import is_free
+from ameide.infra.isolation.bubblewrap import REMEDY, find_bubblewrap, why_it_fails
 from ameide.infra.roles import Role
+from ameide.infra.settings import NO_SANDBOX
 from ameide.infra.toolchain import runs
 
 _GIB = 1024**3
@@ -166,6 +168,25 @@ def executor_users(settings: Settings) -> Check:
     return Check(name, True, ", ".join(f"{role.value} {user.uid}" for role, user in users.items() if user))
 
 
+def sandbox(settings: Settings) -> Check:
+    """Work runs in a sandbox, which is tried as the users that run work."""
+    name = "sandbox of the work"
+    if settings.sandbox == NO_SANDBOX:
+        return Check(name, True, "none, by AMEIDE_SANDBOX: programs of a work see this machine and its network")
+    if sys.platform != "linux":
+        return Check(name, False, f"there is none on {sys.platform}", REMEDY)
+    found = ""
+    for role in Role:
+        user = role.user(settings)
+        program = find_bubblewrap(user)
+        if program is None:
+            return Check(name, False, "there is no bubblewrap on this machine", REMEDY)
+        if said := why_it_fails(program, user):
+            return Check(name, False, f"{program.path} fails for the {role.value}: {said}", REMEDY)
+        found = f"{program.version}, {program.path}"
+    return Check(name, True, found)
+
+
 def coder(settings: Settings) -> Check:
     """The program that changes working trees, where one is set."""
     name = "coder `command`"
@@ -219,5 +240,6 @@ MACHINE: tuple[Callable[[Settings], Check], ...] = (
     port,
     open_files,
     executor_users,
+    sandbox,
     coder,
 )

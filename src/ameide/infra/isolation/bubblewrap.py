@@ -72,6 +72,27 @@ def find_bubblewrap(user: UnprivilegedUser | None) -> Program | None:
     return _asked(package / "codex-resources" / "bwrap") if package else None
 
 
+def why_it_fails(program: Program, user: UnprivilegedUser | None) -> str:
+    """What it says when it cannot make the namespaces of a sandbox for that user; empty when it can."""
+    namespaces = [f"--unshare-{name}" for name in (*_NAMESPACES, "net")]
+    options = ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--", "true"]
+    try:
+        done = subprocess.run(
+            [program.path, *namespaces, *options],
+            user=user.uid if user else None,
+            group=user.gid if user else None,
+            extra_groups=[] if user else None,
+            cwd="/",
+            env={"PATH": _SYSTEM_PATH},
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(error)
+    return "" if done.returncode == 0 else done.stderr.strip() or f"it exited {done.returncode}"
+
+
 def _asked(path: Path) -> Program | None:
     try:
         done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=True)
