@@ -126,6 +126,27 @@ def _from_maven_central(folder: Path) -> Path:
     return found
 
 
+# The project's own build refuses a source without it.
+_LICENSE = """\
+/*
+ * Licensed to the Apache Software Foundation (ASF) under one
+ * or more contributor license agreements.  See the NOTICE file
+ * distributed with this work for additional information
+ * regarding copyright ownership.  The ASF licenses this file
+ * to you under the Apache License, Version 2.0 (the
+ * "License"); you may not use this file except in compliance
+ * with the License.  You may obtain a copy of the License at
+ *
+ *   http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing,
+ * software distributed under the License is distributed on an
+ * "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY
+ * KIND, either express or implied.  See the License for the
+ * specific language governing permissions and limitations
+ * under the License.
+ */
+"""
 _JAVA = "org/apache/maven/shared/utils"
 
 PACKAGES = {
@@ -186,12 +207,12 @@ PACKAGES = {
             "maven-shared-utils-3.3.4",
             _from_maven_central,
             {
-                f"src/main/java/{_JAVA}/Initials.java": "package org.apache.maven.shared.utils;\n\n"
+                f"src/main/java/{_JAVA}/Initials.java": f"{_LICENSE}package org.apache.maven.shared.utils;\n\n"
                 "/** The first letters of words. */\npublic final class Initials {\n    private Initials() {}\n\n"
                 "    /** The first letter of each of two words. */\n"
                 "    public static String of(String first, String last) {\n"
                 '        return first.charAt(0) + "" + last.charAt(0);\n    }\n}\n',
-                f"src/test/java/{_JAVA}/InitialsTest.java": "package org.apache.maven.shared.utils;\n\n"
+                f"src/test/java/{_JAVA}/InitialsTest.java": f"{_LICENSE}package org.apache.maven.shared.utils;\n\n"
                 "import org.junit.Assert;\nimport org.junit.Test;\n\npublic class InitialsTest {\n"
                 "    @Test\n    public void testInitials() {\n"
                 '        Assert.assertEquals("AL", Initials.of("Ada", "Lovelace"));\n    }\n}\n',
