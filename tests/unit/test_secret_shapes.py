@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from ameide.contracts.ids import new_id
 from ameide.secret_shapes import MASK, certain, masked, random_strings
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +48,7 @@ def test_random_strings_are_masked_without_a_name_beside_them(make: Callable[[],
         f"orders/store.py,sha256={base64.urlsafe_b64encode(hashlib.sha256(DATA).digest()).rstrip(b'=').decode()},7",
         f"SHA256:{SHA256.rstrip('=')}",
         str(uuid.UUID(int=RANDOM.getrandbits(128))),
-        new_id("wrk"),
+        "wrk-01a21686b7967816ae6368072306ff99",
         "r2r/default/chg-01928f7e0d9b7cc2a1f3c7f0a1b2c3d4/1",
         "github.com/acme/orders v0.0.0-20260102150405-0123456789ab",
         "manylinux_2_17_x86_64.manylinux2014_x86_64",
