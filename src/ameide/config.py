@@ -122,8 +122,8 @@ class Settings:
     )
     verify_hosts: tuple[str, ...] = _setting(
         (),
-        "Hosts that tests and their set-up reach besides the package registries, `host:port` or `*.host:port`; the "
-        "public registries and those of the operator's variables are reached as it is.",
+        "Hosts that tests and their set-up reach, `host:port` or `*.host:port`, besides the package registries that "
+        "pip, go, npm and mvn are made for and those that the operator's variables name.",
     )
     child_processes: int = _setting(1024, "How many processes and threads one child and its descendants are at most.")
     dependency_dir: Path = _setting(

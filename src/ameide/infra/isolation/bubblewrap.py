@@ -124,7 +124,7 @@ class Bubblewrap:
     async def enclose(self, ask: Ask) -> AsyncGenerator[Enclosed]:
         """A sandbox for one child. Raises `InvalidArgument` for a host that is none."""
         furniture = furnish(self._workspace)
-        allowlist = self._allowlist(ask)
+        allowlist = await self._allowlist(ask)
         operator = self._settings.operator_environment
         egress = Egress(ask.profile, allowlist, Upstream.of(operator), self._traffic)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -151,12 +151,14 @@ class Bubblewrap:
             await network.close()
             os.close(status)
 
-    def _allowlist(self, ask: Ask) -> Allowlist:
-        isolation, asked = self._settings.isolation, Allowlist.of(ask.reach.hosts, "reach.hosts")
+    async def _allowlist(self, ask: Ask) -> Allowlist:
+        settings = self._settings
+        isolation, asked = settings.isolation, Allowlist.of(ask.reach.hosts, "reach.hosts")
         match ask.profile:
             case Profile.VERIFY:
                 named = Allowlist.of(isolation.verify_hosts, "AMEIDE_VERIFY_HOSTS")
-                return asked + named + registries(self._settings.operator_environment)
+                own = await registries(settings.operator_environment, settings.python, settings.search_path)
+                return asked + named + own
             case Profile.CODER:
                 return asked + Allowlist.of(isolation.coder_hosts, "AMEIDE_CODER_HOSTS")
             case Profile.TOOL:

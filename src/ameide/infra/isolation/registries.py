@@ -1,15 +1,16 @@
-"""The package registries that verify reaches: the public ones, and those that the operator's variables name."""
+"""The package registries that verify reaches: those of the machine's clients, and those that the operator's variables
+name.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from urllib.parse import urlsplit
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
 
+from ameide.infra.isolation.clients import hosts_in, registry_hosts
 from ameide.infra.isolation.rules import Allowlist
 
-PUBLIC: tuple[str, ...] = (
-)
 _NAMED_IN = (
     "PIP_INDEX_URL",
     "PIP_EXTRA_INDEX_URL",
@@ -21,19 +22,14 @@ _NAMED_IN = (
     "GOPROXY",
     "GOSUMDB",
 )
-_PORTS = {"https": 443, "http": 80}
 
 
-def registries(operator: Mapping[str, str]) -> Allowlist:
+async def registries(operator: Mapping[str, str], python: Path, search_path: tuple[Path, ...]) -> Allowlist:
     """The allowlist of package registries. `operator` holds the operator's variables."""
-    return Allowlist.of((*PUBLIC, *_named(operator)), "AMEIDE_VERIFY_HOSTS")
+    own = await asyncio.to_thread(registry_hosts, python, search_path)
+    return Allowlist.of((*own, *named(operator)), "AMEIDE_VERIFY_HOSTS")
 
 
-def _named(operator: Mapping[str, str]) -> Iterator[str]:
-    for name in _NAMED_IN:
-        # Several are separated by spaces, Go's also by commas and bars; an index of uv may have a name before it.
-        for word in re.split(r"[\s,|]+", operator.get(name, "")):
-            url = urlsplit(word[word.find("http") :] if "http" in word else word)
-            if url.scheme in _PORTS and url.hostname:
-                host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
-                yield f"{host}:{url.port or _PORTS[url.scheme]}"
+def named(operator: Mapping[str, str]) -> tuple[str, ...]:
+    """``host:port`` of each registry that a variable of the operator names."""
+    return tuple(host for name in _NAMED_IN for host in hosts_in(operator.get(name, "")))
