@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -164,3 +165,42 @@ def test_an_origin_is_protocol_host_and_port() -> None:
     assert origin_of("git@H:a.git") == ("ssh", "h")
     assert origin_of("https://h/a.git") != origin_of("https://h:8443/a.git")
     assert origin_of("/srv/a.git") == origin_of("file:///srv/a.git")
+
+
+async def test_a_link_in_a_submodule_does_not_lead_the_checkout_of_another_one_away(
+    world: World, served: Path, product: Remote, library: Remote, state_dir: Path
+) -> None:
+    outside = state_dir / "outside"
+    outside.mkdir()
+    (outside / "kept.txt").write_text("somebody else's\n")
+    leading = Remote.create(served, "leading", {"readme.txt": "l\n"})
+    (leading.clone / "inner").symlink_to(outside)
+    git(leading.clone, "add", "inner")
+    git(leading.clone, "commit", "-q", "-m", "Lead away")
+    git(leading.clone, "push", "-q", "origin", "HEAD:refs/heads/main")
+    head = two_in_one(product, git(leading.clone, "rev-parse", "HEAD"), git(library.bare, "rev-parse", "main"))
+    with pytest.raises(StepFailed, match=r"submodule vendor/inner .*over a link") as failed:
+        await world.run(listing, looking(world, product, head))
+    assert failed.value.code is FailureCode.CHECKOUT_FAILED
+    assert [path.name for path in outside.iterdir()] == ["kept.txt"]
+
+
+def two_in_one(remote: Remote, outer: str, inner: str) -> str:
+    """Have main name the submodule `leading` at vendor and `library` in vendor/inner, as only forged trees can."""
+    for path, name in (("vendor", "leading"), ("vendor/inner", "library")):
+        git(remote.clone, "config", "--file", ".gitmodules", f"submodule.{path}.path", path)
+        git(remote.clone, "config", "--file", ".gitmodules", f"submodule.{path}.url", f"../{name}.git")
+    git(remote.clone, "add", ".gitmodules")
+    modules = git(remote.clone, "rev-parse", ":.gitmodules")
+
+    def tree(entries: bytes) -> bytes:
+        argv = ("git", "hash-object", "-t", "tree", "--literally", "-w", "--stdin")
+        made = subprocess.run(argv, cwd=remote.clone, input=entries, capture_output=True, check=True)
+        return bytes.fromhex(made.stdout.decode())
+
+    folder = tree(b"160000 inner\0" + bytes.fromhex(inner))
+    entries = (b"100644 .gitmodules\0" + bytes.fromhex(modules), b"160000 vendor\0" + bytes.fromhex(outer))
+    whole = tree(b"".join((*entries, b"40000 vendor\0" + folder)))
+    commit = git(remote.clone, "commit-tree", whole.hex(), "-m", "Two in one")
+    git(remote.clone, "push", "-q", "--force", "origin", f"{commit}:refs/heads/main")
+    return commit

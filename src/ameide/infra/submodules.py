@@ -81,7 +81,7 @@ async def _fill(ctx: StepContext, git: Git, commit: str) -> list[tuple[Git, str]
         below = for_submodule(git, found, ctx.workspace.private / "submodules" / place)
         try:
             await below.open()
-            below.tree.mkdir(parents=True, exist_ok=True)
+            _make_folder(git.tree, found.path)
             await fetch_commit(below, found.commit)
             await lfs.check_out(below, ctx.settings.git_lfs, found.commit)
         except GitFailed as error:
@@ -90,6 +90,19 @@ async def _fill(ctx: StepContext, git: Git, commit: str) -> list[tuple[Git, str]
         ctx.submodules.append(below)
         made.append((below, found.commit))
     return made
+
+
+def _make_folder(tree: Path, path: str) -> None:
+    """The folder of a submodule, reached by no link. Raises `GitFailed`.
+
+    Git checks out a tree that has one submodule inside of another one, whose files may be links out of the workspace.
+    """
+    place = tree
+    for part in path.split("/"):
+        place = place / part
+        if part in ("", ".", "..") or place.is_symlink():
+            raise GitFailed("its path leads over a link or out of the repository; move it")
+        place.mkdir(exist_ok=True)
 
 
 def for_submodule(git: Git, found: Submodule, folder: Path) -> Git:
