@@ -77,6 +77,7 @@ async def test_nothing_is_kept_of_nothing(bench: Bench, remote: Remote, script: 
         "ln -s /etc/passwd users.txt; exit 3",
         "echo forge-password-1 > notes.md; exit 3",
         "echo 'verify: true' > ameide.yaml",
+        "echo '*.md filter=lfs' > .gitattributes; exit 3",
     ],
 )
 async def test_what_breaks_a_rule_is_a_patch_in_the_evidence_alone(bench: Bench, remote: Remote, script: str) -> None:

@@ -23,6 +23,7 @@ from tests.tools.world import Remote, World, git
 
 VERSION = "v3.7.1"
 RULES = "*.png filter=lfs diff=lfs merge=lfs -text\n"
+ELSEWHERE = "[lfs]\n\turl = http://127.0.0.1:9/elsewhere\n\tpushurl = http://127.0.0.1:9/elsewhere\n"
 ROBOT = Credential(Kind.PASSWORD, "robot", "correct-horse-battery")
 
 
@@ -71,9 +72,7 @@ def stored(remote: Remote, text: str) -> Path:
 def pictures(state_dir: Path) -> Remote:
     """A repository that keeps pictures in LFS, and misleads about where."""
     files = {".gitattributes": RULES, "logo.png": pointer_to("old picture\n")}
-    remote = Remote.create(
-        state_dir, "pictures", {**files, ".lfsconfig": "[lfs]\n\turl = http://127.0.0.1:9/elsewhere\n"}
-    )
+    remote = Remote.create(state_dir, "pictures", {**files, ".lfsconfig": ELSEWHERE})
     place = stored(remote, "old picture\n")
     place.parent.mkdir(parents=True)
     place.write_text("old picture\n")

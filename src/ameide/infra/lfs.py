@@ -55,6 +55,8 @@ async def prepare(git: Git, program: Path | None, commit: str) -> bool:
         "filter.lfs.process": f"'{found}' filter-process",
         "filter.lfs.required": "true",
         "lfs.url": store_of(git.url),
+        # Where it is stored has a setting of its own, which the repository's file may have as well.
+        "lfs.pushurl": store_of(git.url),
         "lfs.locksverify": "false",
         f"remote.{_REMOTE}.url": git.url,
         _PROGRAM: str(found),

@@ -74,8 +74,10 @@ async def _keep(ctx: StepContext, why: str) -> Outputs | None:
     ctx.evidence.add_bytes(PATCH, await ctx.git.diff(head, tree), "text/x-patch")
     broken = await violations(ctx.git, tree, changes, Limits.of(ctx.work))
     broken += await known(ctx.git, head, tree, ctx.redactor)
-    if broken:
-        ctx.log(f"work in progress is kept as {PATCH} alone: {broken[0].what_failed}")
+    reasons = [finding.what_failed for finding in broken]
+    reasons += [f"{path} was changed: {why}" for path, why in await lfs.broken_rules(ctx.git, head, tree, changes)]
+    if reasons:
+        ctx.log(f"work in progress is kept as {PATCH} alone: {reasons[0]}")
         return None
     title = inputs.requirement_title or "the requirement"
     commit = await ctx.git.commit_tree(
