@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -23,7 +25,9 @@ PROXY_PORT = 61080
 
 _HEAD = 64 << 10
 _CHUNK = 64 << 10
-_HOP = (b"proxy-connection:", b"proxy-authorization:", b"connection:", b"keep-alive:")
+_NOT_PASSED_ON = (b"proxy-connection", b"proxy-authorization", b"connection", b"keep-alive", b"host")
+# What the resolver gets must be what the allowlist saw: it reads a name up to a NUL, and no further.
+_NAME = re.compile(r"(?=.{1,253}\Z)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?\Z")
 
 
 @dataclass(frozen=True)
@@ -37,24 +41,41 @@ class Request:
     @property
     def target(self) -> str:
         """``host:port``."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{_authority(self.host)}:{self.port}"
 
 
 def parsed(head: bytes) -> Request:
     """A request from its head. Raises `ValueError` for one that no proxy understands."""
-    line, *headers = head.rstrip(b"\r\n").split(b"\r\n")
+    line, *headers = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
+    if any(mark in part for part in (line, *headers) for mark in (b"\r", b"\n", b"\0")):
+        raise ValueError("a line with a line break in it")
     method, target, version = line.decode("latin-1").split(" ")
     connect = method == "CONNECT"
     url = urlsplit(f"//{target}" if connect else target)
     port = url.port if connect else url.port or 80
     if not url.hostname or not port or (not connect and url.scheme != "http"):
         raise ValueError(target)
+    host = _checked(url.hostname.lower())
     if connect:
-        return Request(url.hostname.lower(), port, b"")
+        return Request(host, port, b"")
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    kept = [header for header in headers if not header.lower().startswith(_HOP)]
-    whole = [f"{method} {path} {version}".encode("latin-1"), *kept, b"Connection: close", b"", b""]
-    return Request(url.hostname.lower(), port, b"\r\n".join(whole))
+    kept = [header for header in headers if header.partition(b":")[0].strip().lower() not in _NOT_PASSED_ON]
+    # The request is for the host that was judged, whatever another header says.
+    whole = [f"{method} {path} {version}", f"Host: {_authority(host)}{'' if port == 80 else f':{port}'}"]
+    lines = [*(one.encode("latin-1") for one in whole), *kept, b"Connection: close", b"", b""]
+    return Request(host, port, b"\r\n".join(lines))
+
+
+def _authority(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _checked(host: str) -> str:
+    if ":" in host:
+        ipaddress.IPv6Address(host)
+    elif not _NAME.match(host):
+        raise ValueError(host)
+    return host
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ one. The children are also the first that the kernel ends when memory runs out.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -83,7 +85,9 @@ class Guard:
                 self._end("memory", f"It used more than {self._bounds.memory_mb} MiB.", "AMEIDE_CHILD_MEMORY_MB")
             if self._worth_a_walk() and await asyncio.to_thread(used, self._folder) > self._bounds.disk_mb * _MIB:
                 self._end(
-                    "disk", f"It wrote more than {self._bounds.disk_mb} MiB to its folders.", "AMEIDE_WORK_DISK_MB"
+                    "disk",
+                    f"It wrote more than {self._bounds.disk_mb} MiB to its folders, or nested them too deep to tell.",
+                    "AMEIDE_WORK_DISK_MB",
                 )
             await asyncio.sleep(_LOOK)
 
@@ -119,10 +123,24 @@ def shared_out(pids: Iterable[int]) -> int:
 
 
 def used(folder: Path) -> int:
-    """Bytes on disk below a folder; links are not followed."""
-    total = 0
-    for _path, _folders, names, descriptor in os.fwalk(folder, follow_symlinks=False, onerror=None):
-        for name in names:
-            with suppress(OSError):
-                total += os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_blocks * 512
+    """Bytes on disk below a folder; links are not followed. What lies too deep to be seen counts as without end."""
+    total, pending = 0, [str(folder)]
+    while pending:
+        path = pending.pop()
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return sys.maxsize
+            continue
+        try:
+            with suppress(OSError), os.scandir(descriptor) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(f"{path}/{entry.name}")
+                    else:
+                        with suppress(OSError):
+                            total += entry.stat(follow_symlinks=False).st_blocks * 512
+        finally:
+            os.close(descriptor)
     return total

@@ -49,4 +49,5 @@ def _question(message: bytes) -> str:
     while place < len(message) and 0 < (size := message[place]) <= _LABEL:
         labels.append(message[place + 1 : place + 1 + size].decode("ascii", "replace"))
         place += 1 + size
-    return ".".join(labels)[:_NAME]
+    # It stands in logs and findings, and the child wrote it.
+    return "".join(one if one.isprintable() else "?" for one in ".".join(labels))[:_NAME]

@@ -11,6 +11,7 @@ from ameide.errors import InvalidArgument
 
 _PATTERN = re.compile(r"(?P<below>\*\.)?(?:\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>\d{1,5})")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -75,8 +76,8 @@ def why_closed(address: Address, allowed: Pattern) -> str:
     A name that anybody may own must not lead into the operator's network: addresses of it are reached only when the
     host was named exactly, and a link-local address (where clouds keep their credentials) only as itself.
     """
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
+    if isinstance(address, ipaddress.IPv6Address):
+        address = _carried(address) or address
     if address.is_multicast or address.is_unspecified:
         return "its address is none of a host"
     if address.is_link_local:
@@ -84,6 +85,12 @@ def why_closed(address: Address, allowed: Pattern) -> str:
     if not address.is_global and allowed.below:
         return "its address is private, and only a pattern for many hosts allows it"
     return ""
+
+
+def _carried(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that an IPv6 address leads to: mapped, 6to4, or by a translator (RFC 6052)."""
+    translated = ipaddress.IPv4Address(address.packed[-4:]) if address in _TRANSLATED else None
+    return address.ipv4_mapped or address.sixtofour or translated
 
 
 def _plain(host: str) -> str:
