@@ -155,6 +155,18 @@ async def test_what_does_not_arrive_is_tried_again_then_parked_and_the_others_fl
     assert await list_parked(store) == []
 
 
+async def test_of_two_ways_one_that_fails_neither_repeats_nor_holds_up_the_other(world: World, store: Database) -> None:
+    broken, well = Told(), Told()
+    gate = await waiting(world)
+    broken.refuse = {gate.gate_id}
+    consumer = Consumer(PostgresFactStream(store, CONSUMER, world.wakeups), store, CONSUMER)
+    await drained(Notifier(consumer, [broken, well], None, world.wakeups, pauses=(0.0, 0.0)))
+    assert broken.ids == [gate.gate_id] * 3
+    assert well.ids == [gate.gate_id]
+    [parked] = await list_parked(store)
+    assert parked.error == "nobody there"
+
+
 async def test_what_cannot_come_right_is_not_tried_again(world: World, store: Database) -> None:
     told = Told()
     gate = await waiting(world)

@@ -91,6 +91,8 @@ async def test_nobody_at_the_url_is_tried_again() -> None:
     ("url", "secret", "field"),
     [
         ("ftp://hooks.example", "a secret", "AMEIDE_NOTIFY_WEBHOOK_URL"),
+        ("https://hooks.example:none/", "a secret", "AMEIDE_NOTIFY_WEBHOOK_URL"),
+        ("https://[hooks.example/", "a secret", "AMEIDE_NOTIFY_WEBHOOK_URL"),
         ("https://hooks.example", "", "AMEIDE_NOTIFY_WEBHOOK_SECRET"),
         ("https://hooks.example", "whsec_not base64!", "AMEIDE_NOTIFY_WEBHOOK_SECRET"),
     ],

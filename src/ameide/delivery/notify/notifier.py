@@ -98,10 +98,10 @@ class Notifier:
         waits, deciders = await self._look(gate)
         if not waits:
             return True
-        notice = notice_of(gate, deciders)
+        notice, untold = notice_of(gate, deciders), list(self._senders)
         for pause in (*self._pauses, None):
             try:
-                await self._send(notice)
+                await self._send(notice, untold)
             except NotSent as error:
                 if pause is None or not error.retry:
                     log.error("a notice is parked", extra={"gate_id": gate.gate_id, "error": str(error)})
@@ -116,9 +116,18 @@ class Notifier:
                 return True
         return True
 
-    async def _send(self, notice: Notice) -> None:
-        for sender in self._senders:
-            await sender.send(notice)
+    async def _send(self, notice: Notice, untold: list[Sender]) -> None:
+        """Who was told is taken out of `untold`: a way that fails neither repeats the others nor holds them up."""
+        failed: list[NotSent] = []
+        for sender in tuple(untold):
+            try:
+                await sender.send(notice)
+            except NotSent as error:
+                failed.append(error)
+            else:
+                untold.remove(sender)
+        if failed:
+            raise NotSent("; ".join(map(str, failed)), retry=any(error.retry for error in failed))
         reach("notifier.send.after")
 
     async def _look(self, gate: Gate) -> tuple[bool, Sequence[str]]:

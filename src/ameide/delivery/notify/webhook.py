@@ -24,13 +24,8 @@ class Webhook:
     """Posts notices to a URL, signed with a secret: ``whsec_`` and base64, or any text. `clock` gives Unix seconds."""
 
     def __init__(self, url: str, secret: str, *, clock: Callable[[], float] = time.time) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InvalidArgument(
-                "is no http or https URL", field="AMEIDE_NOTIFY_WEBHOOK_URL", remedy="Name the receiver's URL"
-            )
         self._url, self._key, self._clock = url, key_of(secret), clock
-        self._host = parts.hostname
+        self._host = _host_of(url)
 
     async def send(self, notice: Notice) -> None:
         """Raises `NotSent`; redirects are not followed, and nothing of the answer but its status is looked at."""
@@ -60,6 +55,20 @@ def signature(key: bytes, notice: Notice, sent_at: str) -> str:
     """``v1,`` and the HMAC-SHA256 of id, timestamp (Unix seconds) and body, in base64."""
     signed = f"{notice.id}.{sent_at}.".encode() + notice.body
     return f"v1,{base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()}"
+
+
+def _host_of(url: str) -> str:
+    # Looked at as a whole now: what is no URL would fail each notice, with an error that says nothing of settings.
+    try:
+        parts, whole = urlsplit(url), httpx.URL(url)
+        host = parts.hostname if parts.scheme in ("http", "https") and whole.host else None
+    except (ValueError, httpx.InvalidURL):
+        host = None
+    if host:
+        return host
+    raise InvalidArgument(
+        "is no http or https URL", field="AMEIDE_NOTIFY_WEBHOOK_URL", remedy="Name the receiver's URL"
+    )
 
 
 def key_of(secret: str) -> bytes:
