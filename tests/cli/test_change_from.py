@@ -116,6 +116,8 @@ def test_what_is_no_issue_is_told(ameide: CommandLine, forge: Forge) -> None:
         ("https://forge.example/acme/orders", "names no issue"),
         ("https://forge.example/acme/../orders/issues/7", "names no issue"),
         ("ftp://forge.example/acme/orders/issues/7", "names no issue"),
+        ("https://forge.example:none/acme/orders/issues/7", "names no issue"),
+        ("https://[forge.example/acme/orders/issues/7", "names no issue"),
         ("https://ada:pa55word@forge.example/acme/orders/issues/7", "carries a credential"),
         ("no-such-file.md", "is no file"),
     ],

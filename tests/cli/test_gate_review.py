@@ -26,6 +26,7 @@ from ameide_core_proto.transformation.work.v1.work_pb import (
     CheckStatus,
     EvidenceArtifact,
     EvidenceBundle,
+    Finding,
     Usage,
     WorkRequest,
 )
@@ -91,6 +92,30 @@ def test_the_diff_that_is_shown_is_the_one_that_is_bound(ameide: CommandLine, sh
     review = json.loads(ameide("gate", "show", "gat-1", "--json").out)["review"]
     assert review["diff"]["is_what_is_bound"]
     assert review["diff"]["shown_hash"] == patch_hash(PATCH)
+
+
+def test_neither_the_requirement_nor_a_finding_can_steer_the_terminal(
+    ameide: CommandLine, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    escape = "\x1b[2J\x9b"
+    gate = open_gate()
+    gate.subject = GateSubject(
+        reason=f"Red{escape}", findings=[Finding(id=f"t{escape}", what_failed=f"one\ntwo{escape}", location=escape)]
+    )
+    gate.subject_hash = subject_hash(gate.kind, gate.subject)
+    content = ArtifactContent(
+        title=f"Cancel{escape}", text=f"Please\ndo{escape}", acceptance_criteria=[escape], source=escape
+    )
+
+    async def get_gate(_request: q.GetGateRequest, _ctx: RequestContext[Any, Any], /) -> q.GetGateResponse:
+        return q.GetGateResponse(gate=gate, artifact=Artifact(current=ArtifactVersion(number=1, content=content)))
+
+    monkeypatch.setattr(script, "get_gate", get_gate)
+    said = ameide("gate", "show", "gat-1").out
+    assert "Please\ndo\\x1b[2J\\x9b\n" in said
+    assert "    one\n    two\\x1b[2J\\x9b\n" in said
+    assert "\x1b" not in said
+    assert "\x9b" not in said
 
 
 def test_another_diff_than_the_bound_one_is_said(ameide: CommandLine, shown: Script) -> None:

@@ -8,7 +8,7 @@ import click
 
 from ameide.cli.cost_view import money, span
 from ameide.cli.gate_review import Covering, Criterion, Diff, Review
-from ameide.cli.output import facts, heading, width
+from ameide.cli.output import facts, harmless, heading, width
 from ameide_core_proto.transformation.work.v1.work_pb import Usage
 
 _SHOWN = 8
@@ -36,13 +36,6 @@ def print_review(found: Review, *, lines: int, gate_id: str) -> None:
     if found.diff is not None:
         heading("Diff")
         _print_diff(found.diff, lines, gate_id)
-
-
-def harmless(text: str) -> str:
-    """The text with everything that a terminal would obey shown as what it is."""
-    return "".join(
-        each if each == "\t" or each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text
-    )
 
 
 def _print_criterion(criterion: Criterion) -> None:

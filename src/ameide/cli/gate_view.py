@@ -1,4 +1,7 @@
-"""How a gate is shown to who decides on it: everything that its hash binds, and what surrounds it."""
+"""How a gate is shown to who decides on it: everything that its hash binds, and what surrounds it.
+
+What people and programs wrote there cannot steer the terminal.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from typing import Protocol
 
 import click
 
-from ameide.cli.output import clock, coloured, facts, heading, word
+from ameide.cli.output import clock, coloured, facts, harmless, heading, word
 from ameide.contracts.subjects import subject_hash
 from ameide_core_proto.transformation.governance.v1.governance_pb import Gate, GateSubject
 from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind
@@ -58,8 +61,8 @@ def print_gate(answer: GetGateResponse) -> None:
             ("opened", clock(gate.opened_at)),
             ("expires", clock(gate.expires_at)),
             ("decided", f"{clock(gate.decided_at)} by {gate.decided_by.principal_id}" if gate.decided_by else ""),
-            ("comment", gate.comment),
-            ("void because", gate.void_reason),
+            ("comment", harmless(gate.comment)),
+            ("void because", harmless(gate.void_reason)),
             ("used by", gate.consumed_by),
         ]
     )
@@ -75,7 +78,7 @@ def print_gate(answer: GetGateResponse) -> None:
             ("release", subject.release_id),
             ("image", subject.image_ref),
             ("environment", subject.environment),
-            ("reason", subject.reason),
+            ("reason", harmless(subject.reason)),
             ("subject hash", gate.subject_hash),
         ]
     )
@@ -85,18 +88,18 @@ def print_gate(answer: GetGateResponse) -> None:
         print_finding(finding)
     content = answer.artifact.current.content if answer.artifact and answer.artifact.current else None
     if content is not None:
-        heading(content.title)
+        heading(harmless(content.title))
         if content.source:
-            click.echo(f"from {content.source}")
-        if content.text:
-            click.echo(content.text)
+            click.echo(f"from {harmless(content.source)}")
+        for line in content.text.splitlines():
+            click.echo(harmless(line))
         for number, criterion in enumerate(content.acceptance_criteria, 1):
-            click.echo(f"  {number}. {criterion}")
+            click.echo(f"  {number}. {harmless(criterion)}")
 
 
 def print_finding(finding: Finding) -> None:
     """One finding, with what to do about it."""
-    click.echo(f"- {word(finding.class_.name)}: {finding.id}")
+    click.echo(f"- {word(finding.class_.name)}: {harmless(finding.id)}")
     for text in (finding.what_failed, finding.why_it_matters, finding.location, *finding.fix_steps):
-        if text:
-            click.echo(f"    {text}")
+        for line in text.splitlines():
+            click.echo(f"    {harmless(line)}")

@@ -42,7 +42,12 @@ def issue_at(url: str, forge: str = "") -> Issue:
 
     Raises InvalidArgument for a URL of no issue, or one that carries a credential.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        # Read here: a port that is none is told only then.
+        placed = parts.port is None or parts.port > 0
+    except ValueError:
+        parts, placed = urlsplit(""), False
     if parts.username or parts.password:
         raise InvalidArgument(
             "the URL carries a credential", field=_FIELD, remedy="Leave it out, and name one with --issue-credential"
@@ -51,7 +56,8 @@ def issue_at(url: str, forge: str = "") -> Issue:
     found = forge or ("gitlab" if "/-/issues/" in parts.path else "github" if host == "github.com" else "gitea")
     project, _, number = path.partition("/-/issues/") if found == "gitlab" else path.rpartition("/issues/")
     names = project.split("/")
-    plain = number.isascii() and number.isdigit() and all(names) and parts.scheme in ("http", "https") and host
+    plain = placed and number.isascii() and number.isdigit() and all(names)
+    plain = plain and parts.scheme in ("http", "https") and host
     if not plain or (found != "gitlab" and len(names) != 2) or ".." in names:
         raise InvalidArgument(
             "names no issue",

@@ -83,6 +83,13 @@ def brief(text: str) -> str:
     return _COMMIT.sub(r"\1", _DIGEST.sub(r"sha256:\1…", line))
 
 
+def harmless(text: str) -> str:
+    """The text with everything that a terminal would obey shown as what it is."""
+    return "".join(
+        each if each == "\t" or each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text
+    )
+
+
 def clock(stamp: Timestamp | None) -> str:
     """Local time of day, with the date where it is not today's; empty when unset."""
     if stamp is None:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import click
 
-from ameide.cli.gate_review_view import harmless
-from ameide.cli.output import at_a_terminal
+from ameide.cli.output import at_a_terminal, harmless
 from ameide.errors import InvalidArgument
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import ArtifactContent
 
