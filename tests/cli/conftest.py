@@ -82,6 +82,9 @@ class Script(GovernanceQueryService, GovernanceCommandService, WorkQueryService)
         self.status = q.GetStatusResponse()
         self.budget = q.GetTenantBudgetResponse()
         self.allotted: list[c.AllotTenantBudgetRequest] = []
+        # How many more looks at the budget it takes until the views show what was allotted.
+        self.behind = 0
+        self.coming: TenantBudget | None = None
 
     async def get_status(
         self, request: q.GetStatusRequest, _ctx: RequestContext[q.GetStatusRequest, q.GetStatusResponse], /
@@ -91,6 +94,9 @@ class Script(GovernanceQueryService, GovernanceCommandService, WorkQueryService)
     async def get_tenant_budget(
         self, request: q.GetTenantBudgetRequest, _ctx: RequestContext[Any, Any], /
     ) -> q.GetTenantBudgetResponse:
+        self.behind -= self.coming is not None
+        if self.coming is not None and self.behind < 0:
+            self.budget, self.coming = q.GetTenantBudgetResponse(tenant_budget=self.coming), None
         return self.budget
 
     async def allot_tenant_budget(
@@ -98,6 +104,7 @@ class Script(GovernanceQueryService, GovernanceCommandService, WorkQueryService)
     ) -> c.AllotTenantBudgetResponse:
         self.allotted.append(request)
         made = TenantBudget(budget=request.budget, period=request.period, version=request.expected_version + 1)
+        self.coming = made
         return c.AllotTenantBudgetResponse(tenant_budget=made)
 
     async def list_gates(

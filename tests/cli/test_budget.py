@@ -51,6 +51,15 @@ def test_what_is_left_out_stays_as_it_was(ameide: CommandLine, script: Script) -
     assert command.budget == Budget(max_tokens=9000, max_cost_micros=5_000_000)
 
 
+def test_what_was_set_is_there_for_the_next_command(ameide: CommandLine, script: Script) -> None:
+    script.budget, script.behind = _allotted(), 1
+    assert ameide("budget", "set", "--tokens", "9000").code == 0
+    assert ameide("budget", "set", "--cost-micros", "7000000").code == 0
+    first, second = script.allotted
+    assert (first.expected_version, second.expected_version) == (3, 4)
+    assert second.budget == Budget(max_tokens=9000, max_cost_micros=7_000_000)
+
+
 def test_the_first_budget_is_for_a_month(ameide: CommandLine, script: Script) -> None:
     ameide("budget", "set", "--cost-micros", "7")
     [command] = script.allotted

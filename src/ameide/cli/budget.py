@@ -9,6 +9,7 @@ from ameide.cli.options import as_json, named, request_id, spelled
 from ameide.cli.output import clock, emit_json, facts
 from ameide.cli.session import Session, pass_session
 from ameide.cli.session import request_id as key_for
+from ameide.cli.watching import seen
 from ameide.rpc.clients import Clients
 from ameide_core_proto.transformation.governance.v1.command_service_pb import (
     AllotTenantBudgetRequest,
@@ -92,7 +93,10 @@ def set_(
         if former.version and wanted == (had, former.period, former.comment):
             # Said again, it is as it was.
             return AllotTenantBudgetResponse(tenant_budget=former, idempotent_replay=True)
-        return await clients.governance.allot_tenant_budget(command)
+        answer = await clients.governance.allot_tenant_budget(command)
+        if answer.tenant_budget is not None:
+            await seen(session, clients, answer.tenant_budget)
+        return answer
 
     answer = session.call(act)
     if as_json:

@@ -13,12 +13,13 @@ from ameide.cli.timeline import print_rows
 from ameide.cli.work_progress import WorkProgress
 from ameide.errors import AmeideError, NotFound, Refused, Unreachable
 from ameide.rpc.clients import Clients
-from ameide_core_proto.transformation.governance.v1.governance_pb import Gate, GateStatus, Run, RunStatus
+from ameide_core_proto.transformation.governance.v1.governance_pb import Gate, GateStatus, Run, RunStatus, TenantBudget
 from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind
 from ameide_core_proto.transformation.governance.v1.query_service_pb import (
     ChangeSummary,
     GetChangeRequest,
     GetGateRequest,
+    GetTenantBudgetRequest,
     GetTimelineRequest,
     ListGatesRequest,
     ListGatesResponse,
@@ -152,7 +153,7 @@ async def _check_course(
         )
 
 
-async def seen(session: Session, clients: Clients, recorded: Gate | Run) -> None:
+async def seen(session: Session, clients: Clients, recorded: Gate | Run | TenantBudget) -> None:
     """Wait until the views show what a command has just recorded, so that the next command reads it; at most 5 s."""
 
     async def look() -> bool | None:
@@ -160,6 +161,10 @@ async def seen(session: Session, clients: Clients, recorded: Gate | Run) -> None
             request = GetGateRequest(scope=session.scope, gate_id=recorded.gate_id)
             gate = (await clients.queries.get_gate(request)).gate
             return True if gate is not None and gate.version >= recorded.version else None
+        if isinstance(recorded, TenantBudget):
+            budget = await clients.queries.get_tenant_budget(GetTenantBudgetRequest(scope=session.scope))
+            known = budget.tenant_budget
+            return True if known is not None and known.version >= recorded.version else None
         run = (await newest(session, clients, recorded.change_id)).newest_run
         return True if run is not None and run.number >= recorded.number else None
 
