@@ -34,7 +34,7 @@ def installation(collector: Collector) -> Iterator[Installation]:
     made.settings["AMEIDE_CODER_COMMAND"] = f"python3 {coder}"
     changes = made.state_dir / "changes.json"
     changes.write_text(json.dumps({name: dict(package.change) for name, package in PACKAGES.items()}), encoding="utf-8")
-    made.settings["AMEIDE_CHILD_READABLE"] = str(changes)
+    made.settings["AMEIDE_CHILD_READABLE"] = f"{changes} {made.state_dir / 'holds'}"
     made.settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.address
     print(made.ameide("up"))
     yield made
