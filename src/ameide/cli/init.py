@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from ameide.cli.options import as_json
-from ameide.errors import Conflict
+from ameide.errors import Conflict, InvalidArgument
 from ameide.infra.repo_config import CONFIG_FILE, ConfigError, FolderTree
 from ameide.infra.repo_config.detecting import Found, detect
 from ameide.infra.repo_config.load import schema
@@ -35,11 +35,16 @@ def init(folder: Path, force: bool, wants_schema: bool, as_json: bool) -> None:
         return
     target = folder / CONFIG_FILE
     if not force and os.path.lexists(target):
-        raise Conflict(
-            "is already there", field=str(target), remedy="Change it by hand, or write over it with --force."
-        )
+        raise _there(target)
     found = asyncio.run(_found(folder))
-    _write(target, written(found), force=force)
+    try:
+        _write(target, written(found), force=force)
+    except FileExistsError as error:
+        raise _there(target) from error
+    except OSError as error:
+        raise InvalidArgument(
+            f"cannot be written: {error.strerror}", field=str(target), remedy="Make room for a file there"
+        ) from error
     if as_json:
         said = {"ecosystem": found.ecosystem, "found": list(found.found), "guessed": list(found.guessed)}
         click.echo(json.dumps({"file": str(target), **said}, indent=2, ensure_ascii=False))
@@ -48,6 +53,10 @@ def init(folder: Path, force: bool, wants_schema: bool, as_json: bool) -> None:
     for guess in found.guessed:
         click.echo(f"Guessed: {guess}")
     click.echo(f"Wrote {target}. `ameide verify` runs what it says; commit it when that is right.")
+
+
+def _there(target: Path) -> Conflict:
+    return Conflict("is already there", field=str(target), remedy="Change it by hand, or write over it with --force.")
 
 
 async def _found(folder: Path) -> Found:

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ameide.cli.root import root
+from ameide.errors import InvalidArgument
 from ameide.infra.repo_config import FolderTree, configuration, parse
 from ameide.infra.repo_config.detecting import detect
 
@@ -57,6 +58,15 @@ def test_a_file_that_is_there_stays_unless_forced(tmp_path: Path) -> None:
     assert (tmp_path / "ameide.yaml").read_text() == "mine\n"
     assert init(tmp_path, "--force").exit_code == 0
     assert "go-json" in (tmp_path / "ameide.yaml").read_text()
+
+
+def test_what_cannot_be_written_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    make(tmp_path, PROJECTS["Go"])
+    (tmp_path / "ameide.yaml").mkdir()
+    refused = init(tmp_path, "--force")
+    assert isinstance(refused.exception, InvalidArgument)
+    assert refused.exception.field == str(tmp_path / "ameide.yaml")
+    assert not list(tmp_path.glob(".ameide.yaml.*"))
 
 
 def test_nothing_known_writes_nothing(tmp_path: Path) -> None:
