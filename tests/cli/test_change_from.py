@@ -147,6 +147,20 @@ def test_a_file_and_standard_input_are_read_alike(
     assert of_file[1].startswith("Cancel an order\nA customer changes their mind.\n")
 
 
+def test_a_file_that_is_no_text_is_told_whichever_option_named_it(ameide: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "r.md"
+    file.write_bytes(b"# A title \xff\n")
+    for words in (
+        ("start", "orders", "--from"),
+        ("start", "orders", "--requirement"),
+        ("revise", "chg-1", "--requirement"),
+    ):
+        answer = ameide("change", *words, str(file))
+        assert answer.code == 2
+        assert f"requirement: {file} is no text in UTF-8" in answer.err
+        assert "--from" not in answer.err
+
+
 def test_two_sources_at_once_are_refused(ameide: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "r.md").write_text("# A title\n")
     code, said = start(ameide, "-", "--requirement", str(tmp_path / "r.md"))

@@ -109,11 +109,11 @@ def confirm(wanted: ArtifactContent, *, yes: bool) -> None:
 
 def _text(data: bytes, where: str) -> str:
     if len(data) > _MOST:
-        raise InvalidArgument(f"{where} has more than {_MOST} bytes", field="--from", remedy="Name a requirement")
+        raise InvalidArgument(f"{where} has more than {_MOST} bytes", field="requirement", remedy="Name a requirement")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InvalidArgument(f"{where} is no text in UTF-8", field="--from", remedy="Save it as UTF-8") from error
+        raise InvalidArgument(f"{where} is no text in UTF-8", field="requirement", remedy="Save it as UTF-8") from error
 
 
 def _check(field: str, text: str, most: int) -> None:
