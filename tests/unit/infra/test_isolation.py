@@ -15,6 +15,7 @@ from ameide.infra.isolation.guard import used
 from ameide.infra.isolation.packets import Tried, tried
 from ameide.infra.isolation.registries import named
 from ameide.infra.isolation.rules import Allowlist, pattern, why_closed
+from ameide.infra.isolation.system import hidden_in
 from ameide.infra.workspace import delete
 
 
@@ -120,6 +121,17 @@ def test_the_host_that_was_judged_is_the_one_that_is_asked_for() -> None:
 def test_a_host_is_a_name_or_an_address_and_nothing_else(head: bytes) -> None:
     with pytest.raises(ValueError, match=r"^"):
         parsed(head + b"\r\n\r\n")
+
+
+def test_what_is_hidden_is_found_under_every_name(tmp_path: Path) -> None:
+    state = tmp_path / "opt" / "state"
+    state.mkdir(parents=True)
+    (tmp_path / "var").symlink_to(tmp_path / "opt")
+    opt, var = tmp_path / "opt", tmp_path / "var"
+    assert hidden_in([opt], [state]) == [state]
+    assert hidden_in([opt], [var / "state"]) == [state]
+    assert hidden_in([var], [state]) == [var / "state"]
+    assert hidden_in([state / "shown"], [state]) == []
 
 
 def test_what_a_folder_takes_is_seen_at_any_depth(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from ameide.infra.isolation.network import Network
 from ameide.infra.isolation.registries import registries
 from ameide.infra.isolation.rules import Allowlist
 from ameide.infra.isolation.sandbox import Ask, Enclosed
-from ameide.infra.isolation.system import furnish, readable, top
+from ameide.infra.isolation.system import furnish, hidden_in, readable, top
 from ameide.infra.isolation.traffic import Traffic
 from ameide.infra.isolation.upstream import Upstream
 from ameide.infra.settings import ExecutorSettings, UnprivilegedUser
@@ -176,7 +176,7 @@ class Bubblewrap:
         yield from top()
         shown = readable(self._settings, verify=ask.profile is Profile.VERIFY)
         # A folder that is shown never brings along what lies in it and is ours; what lies deeper was named by itself.
-        covered = [path for path in hidden if any(path.is_relative_to(one) for one in shown)]
+        covered = hidden_in(shown, hidden)
         for path in sorted({*shown, *covered}, key=lambda path: len(path.parts)):
             yield ("--tmpfs", str(path)) if path in covered else ("--ro-bind", str(path), str(path))
         yield from (("--ro-bind", str(path), place) for path, place in furniture)

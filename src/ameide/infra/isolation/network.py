@@ -13,6 +13,8 @@ from ameide.infra.isolation.packets import tried
 from ameide.infra.isolation.traffic import Contact
 
 _MESSAGE, _DESCRIPTORS, _PACKET = 64 << 10, 250, 2048
+# A child has an executor to itself in neither: its file descriptors, and the turns of its loop.
+_CONNECTIONS, _PACKETS = 200, 64
 _ELSEWHERE = "only the proxy leads out of the sandbox"
 
 
@@ -26,6 +28,7 @@ class Network:
         self._servers: list[asyncio.Server] = []
         self._sockets: list[socket.socket] = [control]
         self._asking = asyncio.Lock()
+        self._connections = 0
         self.error, self.opened = "", False
 
     async def open(self) -> None:
@@ -71,16 +74,28 @@ class Network:
             await self._egress.forward(port, reader, writer)
 
         serve = self._egress.serve if port == PROXY_PORT else forward
-        self._servers.append(await asyncio.start_server(serve, sock=listener))
+
+        async def bounded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if self._connections >= _CONNECTIONS:
+                writer.close()
+                return
+            self._connections += 1
+            try:
+                await serve(reader, writer)
+            finally:
+                self._connections -= 1
+
+        self._servers.append(await asyncio.start_server(bounded, sock=listener))
 
     def _watch(self, watched: socket.socket) -> None:
         watched.setblocking(False)
         traffic, profile = self._egress.traffic, self._egress.profile
 
         def look() -> None:
+            # We are called again for those that are left.
             with contextlib.suppress(OSError):
-                while packet := watched.recv(_PACKET):
-                    if found := tried(packet):
+                for _ in range(_PACKETS):
+                    if found := tried(watched.recv(_PACKET)):
                         traffic.note(profile, found.how, found.target, allowed=False, why=_ELSEWHERE)
 
         asyncio.get_running_loop().add_reader(watched, look)

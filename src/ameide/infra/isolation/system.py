@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -64,6 +65,16 @@ def readable(settings: ExecutorSettings, *, verify: bool) -> list[Path]:
     if verify:
         found += [*_etc(_OF_VERIFY), *_named(settings.operator_environment)]
     return [path for path in dict.fromkeys(found) if path.exists() and reachable(path, settings.user)]
+
+
+def hidden_in(shown: Iterable[Path], hidden: Iterable[Path]) -> list[Path]:
+    """Where the hidden folders lie within what is shown, also when links on the way give one place two names."""
+    found: list[Path] = []
+    for path, one in product(hidden, shown):
+        for place, above in ((path, one), (path.resolve(), one.resolve())):
+            if place.is_relative_to(above):
+                found.append(one / place.relative_to(above))
+    return list(dict.fromkeys(found))
 
 
 def reachable(path: Path, user: UnprivilegedUser | None) -> bool:
