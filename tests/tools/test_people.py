@@ -121,8 +121,11 @@ async def test_a_push_on_top_of_a_lost_attempt_is_not_worked_on_again(world: Wor
     assert (again.outputs.commit_sha, coder.runs) == (person, 1)
 
 
+@pytest.mark.parametrize("made_before", [False, True], ids=["made by this run", "made by the run before"])
 @pytest.mark.parametrize("push", [False, True])
-async def test_a_merge_waits_for_what_a_person_pushed(world: World, project: Remote, push: bool) -> None:
+async def test_a_merge_waits_for_what_a_person_pushed(
+    world: World, project: Remote, push: bool, made_before: bool
+) -> None:
     main = project.head()
     known = project.commit({"coder.txt": "its\n"}, branch=BRANCH)
     person = project.commit({"person.txt": "mine\n"}, branch=BRANCH)
@@ -133,7 +136,7 @@ async def test_a_merge_waits_for_what_a_person_pushed(world: World, project: Rem
         candidate_sha=known if push else "",
         expected_main_sha=main if push else "",
         agent_branch=BRANCH,
-        expected_agent_sha=known,
+        expected_agent_sha="" if made_before else known,
     )
     work = world.work(ActionKind.MERGE, project, commit=known, base=main, inputs=inputs)
     with pytest.raises(StepFailed) as failed:

@@ -33,7 +33,9 @@ async def merge(ctx: StepContext) -> WorkResult:
         await ctx.git.open()
         await fetch_branches(ctx)
         main = await ctx.git.remote_head(_target(ctx))
-        branch = await ctx.git.remote_head(inputs_of(ctx).agent_branch) if inputs_of(ctx).expected_agent_sha else ""
+        agents = inputs_of(ctx).agent_branch
+        # Also where the run expects none there, since it took what the run before had made: somebody may have pushed.
+        branch = await ctx.git.remote_head(agents) if agents else ""
     except GitFailed as error:
         raise StepFailed(
             FailureCode.CHECKOUT_FAILED, f"repo_url: {error}. `ameide repo check` tests the rights."
@@ -177,7 +179,8 @@ def _need_unmoved(ctx: StepContext, branch: str) -> None:
     inputs = inputs_of(ctx)
     if branch in ("", inputs.expected_agent_sha):
         return
-    what = f"{inputs.agent_branch} is at {branch[:12]} and was expected at {inputs.expected_agent_sha[:12]}"
+    expected = f"at {inputs.expected_agent_sha[:12]}" if inputs.expected_agent_sha else "not to exist"
+    what = f"{inputs.agent_branch} is at {branch[:12]} and was expected {expected}"
     moved = finding(
         FindingClass.MERGE_CONFLICT,
         BRANCH_MOVED,
