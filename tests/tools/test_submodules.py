@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 
 from ameide.infra.checkout import check_out
 from ameide.infra.credentials import Credential, Kind
+from ameide.infra.git import Git
 from ameide.infra.steps import StepContext, StepFailed
-from ameide.infra.submodules import origin_of, resolved
+from ameide.infra.submodules import Submodule, for_submodule, origin_of, resolved
 from ameide_core_proto.transformation.work.v1.work_pb import (
     ActionKind,
     CheckoutRules,
@@ -183,6 +185,23 @@ async def test_a_link_in_a_submodule_does_not_lead_the_checkout_of_another_one_a
         await world.run(listing, looking(world, product, head))
     assert failed.value.code is FailureCode.CHECKOUT_FAILED
     assert [path.name for path in outside.iterdir()] == ["kept.txt"]
+
+
+def test_a_submodule_elsewhere_gets_no_key_of_this_machine_either(state_dir: Path) -> None:
+    git_of = Git(state_dir / "git", state_dir / "tree", "git@forge.example:team/it.git")
+    own = for_submodule(git_of, Submodule("a", "git@forge.example:team/a.git", "0" * 40), state_dir / "a")
+    assert "GIT_SSH_COMMAND" not in own.network
+    other = for_submodule(git_of, Submodule("b", "git@inside.example:team/b.git", "0" * 40), state_dir / "b")
+    argv = [*shlex.split(other.network["GIT_SSH_COMMAND"]), "-G", "git@inside.example"]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert {line for line in said if line.startswith("identit")} == {
+        "identitiesonly yes",
+        "identityagent none",
+        "identityfile none",
+    }
+    # Nor has one that it names itself, where it leads back.
+    back = for_submodule(other, Submodule("c", "git@forge.example:team/c.git", "0" * 40), state_dir / "c")
+    assert back.network == other.network
 
 
 def two_in_one(remote: Remote, outer: str, inner: str) -> str:

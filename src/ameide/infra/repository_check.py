@@ -171,7 +171,8 @@ class RepositoryCheck:
                 below = for_submodule(git, one, git.folder)
                 with below.with_credential() as env:
                     try:
-                        await git.git("ls-remote", "--quiet", "--", one.url, "HEAD", env=env)
+                        asked = ("ls-remote", "--quiet", "--", one.url, "HEAD")
+                        await git.git(*asked, env={**below.network, **env})
                     except GitFailed as error:
                         raise _Failed(
                             f"{one.path}: {error}", "only the repository's own host gets its credential"

@@ -22,6 +22,8 @@ from ameide_core_proto.transformation.work.v1.work_pb import CheckoutRules
 
 GITMODULES = ".gitmodules"
 _DEPTH, _MOST = 5, 100
+# Who names a submodule is not whom the keys on this machine were given to.
+_NO_KEYS = "ssh -F /dev/null -o BatchMode=yes -o IdentitiesOnly=yes -o IdentityFile=none -o IdentityAgent=none"
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def _make_folder(tree: Path, path: str) -> None:
 
 
 def for_submodule(git: Git, found: Submodule, folder: Path) -> Git:
-    """A git for a submodule, with the credential if it is at the same origin."""
+    """A git for a submodule, with the credential if it is at the same origin, else without any key of this machine."""
     same = origin_of(found.url) == origin_of(git.url)
     return replace(
         git,
@@ -114,6 +116,7 @@ def for_submodule(git: Git, found: Submodule, folder: Path) -> Git:
         tree=git.tree / found.path,
         url=found.url,
         credential=git.credential if same else None,
+        network=git.network if same else {**git.network, "GIT_SSH_COMMAND": _NO_KEYS},
     )
 
 
