@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,8 +74,8 @@ def test_another_version_and_a_program_that_is_not_there(
     assert not doctor()["Codex CLI 0.163"][0]
     other.write_text("#!/bin/sh\necho codex-cli 0.99.1\n")
     other.chmod(0o755)
-    for folder in (tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
+    for folder in list(tmp_path.parents)[: -len(Path(tempfile.gettempdir()).parts)]:
+        folder.chmod(0o711)
     good, said = doctor()["Codex CLI 0.163"]
     assert not good
     assert "0.99.1, not 0.163" in said
