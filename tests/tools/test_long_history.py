@@ -90,7 +90,9 @@ async def test_a_merge_is_the_same_as_with_the_whole_history(world: World, long:
     counts: list[int] = []
 
     async def prepare(depth: int) -> Outputs:
-        inputs = WorkInputs(branch="agent/candidate/chg-1/1/1", target_branch="main", agent_branch=BRANCH)
+        inputs = WorkInputs(
+            branch="agent/candidate/chg-1/1/1", target_branch="main", agent_branch=BRANCH, expected_agent_sha=head
+        )
         work = bounded(world.work(ActionKind.MERGE, long, commit=head, base=start, inputs=inputs), depth)
         outputs = (await world.run(counting(STEPS[ActionKind.MERGE], counts), work)).outputs
         assert outputs is not None
@@ -112,6 +114,7 @@ async def test_a_merge_is_the_same_as_with_the_whole_history(world: World, long:
         candidate_sha=part.commit_sha,
         expected_main_sha=long.head(),
         agent_branch=BRANCH,
+        expected_agent_sha=head,
     )
     work = bounded(world.work(ActionKind.MERGE, long, commit=part.commit_sha, inputs=push))
     await world.run(STEPS[ActionKind.MERGE], work)

@@ -4,7 +4,7 @@ from ameide_core_proto.common.v1.reading_pb import CitationKind
 from ameide_core_proto.transformation.governance.v1.governance_pb import BudgetPeriod
 from ameide_core_proto.transformation.governance.v1.query_service_pb import GetTenantBudgetRequest, ListAuditRequest
 from ameide_core_proto.transformation.work.v1.work_pb import Budget
-from tests.domain_work.test_budgets import allot, limited, runs, told
+from tests.domain_work.budgets import allot, limited, runs, told
 from tests.domain_work.world import code
 from tests.views.readers import Readers
 
