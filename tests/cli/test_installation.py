@@ -152,6 +152,14 @@ def test_a_purge_leaves_what_is_not_ours(ameide: CommandLine) -> None:
     assert [file.name for file in ameide.state.root.iterdir()] == ["mine.txt"]
 
 
+def test_a_purge_takes_every_folder_of_the_program(ameide: CommandLine) -> None:
+    settings = config.read({}, state_dir=ameide.state.root)
+    for folder in (settings.registry_root, settings.forge_root, settings.work_dir, settings.dependency_dir):
+        folder.joinpath("some").mkdir(parents=True)
+    assert ameide("down", "--purge", "--yes").code == 0
+    assert not ameide.state.root.exists()
+
+
 def test_status_of_nothing(ameide: CommandLine) -> None:
     answer = ameide("status", "--json")
     shown = json.loads(answer.out)

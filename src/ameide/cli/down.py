@@ -26,6 +26,7 @@ _OURS = (
     "remotes",
     "work",
     "patches",
+    "dependencies",
     "engine",
     "secrets.json",
     *_LOCKS,
