@@ -126,7 +126,7 @@ def _between(text: str) -> Iterator[str]:
 def _assigned(match: re.Match[str]) -> str:
     name, value = match.groups()
     spared = _NAME_OF_CODE.match(value) or (name == "secret:" and _PLACE.match(value))
-    return match.group(0) if spared or _entropy(value) < _ENTROPY else f"{name}{MASK}"
+    return match.group(0) if spared or entropy(value) < _ENTROPY else f"{name}{MASK}"
 
 
 def _spared(text: str, run: str, start: int) -> bool:
@@ -155,7 +155,7 @@ def _random(run: str) -> bool:
     else:
         # One case alone, as in base 32 and 36: figures between letters tell, and words have vowels.
         random = count >= 24 and words <= 0.4 * count and turns >= 0.15 * count and numbers >= 3
-    if not random or _entropy(text) < _ENTROPY + 0.3:
+    if not random or entropy(text) < _ENTROPY + 0.3:
         return False
     inside = _text_in_base64(run)
     # Whoever packs up a text may have packed a credential in it.
@@ -176,6 +176,6 @@ def _text_in_base64(run: str) -> str:
     return data.decode("latin-1") if len(data.translate(None, _PRINTABLE)) <= 0.3 * len(data) else ""
 
 
-def _entropy(value: str) -> float:
+def entropy(value: str) -> float:
     """Bits a character. Words and code lie below 3.2, keys of some length above."""
     return -sum(count / len(value) * math.log2(count / len(value)) for count in Counter(value).values())

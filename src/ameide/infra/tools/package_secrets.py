@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import stat
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +13,7 @@ from ameide.infra.dependency_cache import FOLDERS
 from ameide.infra.steps import StepContext, StepFailed
 from ameide.infra.tools.repository import Checkout
 from ameide.infra.workspace import Workspace
+from ameide.secret_shapes import entropy
 from ameide_core_proto.transformation.work.v1.work_pb import FailureCode, PackageSecret
 
 _LIMIT = 256 * 1024
@@ -49,7 +48,7 @@ def tokens(text: str) -> Iterator[str]:
     for line in text.splitlines():
         yield from (found[1].strip("\"'<>") for found in _AFTER_A_NAME.finditer(line))
         for word in _WORD.findall(line):
-            if not _ADDRESS.fullmatch(word) and _entropy(word) >= _ENTROPY:
+            if not _ADDRESS.fullmatch(word) and entropy(word) >= _ENTROPY:
                 yield word
 
 
@@ -104,8 +103,3 @@ def _missing(secret: PackageSecret, what: str, remedy: str) -> StepFailed:
     return StepFailed(
         FailureCode.MISSING_CREDENTIALS, f"policy.verify_secrets {secret.name}: {what}. {remedy}, or change the policy."
     )
-
-
-def _entropy(word: str) -> float:
-    """Bits a character."""
-    return -sum(count / len(word) * math.log2(count / len(word)) for count in Counter(word).values())
