@@ -20,7 +20,8 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from ameide import app, schema
+from ameide import schema
+from ameide.app import upkeep
 from ameide.cli.principals import admissions
 from ameide.config import DATABASE_ROLES, Settings
 from ameide.engine.engine import Engine
@@ -77,7 +78,7 @@ async def installed(admin: PostgresAddress, folder: Path, temporal_address: str 
     if temporal_address:
         await asyncio.to_thread(register_apart, temporal_address, settings.temporal_namespace, SEARCH_ATTRIBUTES)
     await schema.migrate(settings)
-    return Installation(admin, settings, await app.bootstrap(settings, admissions()))
+    return Installation(admin, settings, await upkeep.bootstrap(settings, admissions()))
 
 
 @dataclass(frozen=True)

@@ -169,6 +169,45 @@ class Settings:
         Path(),
         "TOML file with what each model's tokens cost. Default: costs are unknown; see the how-to on Codex.",
     )
+    facts_transport: str = _setting(
+        "postgres",
+        "What carries facts to the ingress: `postgres` or `kafka`. The projector reads the log either way.",
+    )
+    queue_transport: tuple[str, ...] = _setting(
+        (),
+        "What carries the invitations of the work queues: `kafka` for all, or `QUEUE=kafka` and `QUEUE=postgres` for "
+        "some; short names such as `coder` will do. Default: `postgres`.",
+    )
+    queue_slots: tuple[str, ...] = _setting(
+        (),
+        "Slots of a pool that serve one queue alone, `QUEUE=NUMBER`; the other queues share the slots of their role.",
+    )
+    kafka_brokers: str = _setting(
+        "",
+        "host:port of Kafka brokers, separated by commas; needed when something goes by Kafka.",
+        variable="KAFKA_BROKERS",
+    )
+    kafka_security_protocol: str = _setting("PLAINTEXT", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.")
+    kafka_sasl_mechanism: str = _setting("SCRAM-SHA-512", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.")
+    kafka_sasl_username: str = _setting("", "User name at the brokers.")
+    kafka_sasl_password: str = _setting("", "Password at the brokers.", secret=True)
+    kafka_ca_file: Path = _setting(Path(), "PEM file of the CA of the brokers. Default: the system's CAs.")
+    kafka_certificate_file: Path = _setting(Path(), "PEM file of the certificate that this client shows the brokers.")
+    kafka_key_file: Path = _setting(Path(), "PEM file of that certificate's key.")
+    kafka_key_password: str = _setting("", "Password of that key.", secret=True)
+    kafka_partitions: int = _setting(
+        6,
+        "Partitions of a topic that is created. A queue is worked off by as many executors at once as join its group; "
+        "as many as there are partitions take invitations at the same moment.",
+    )
+    kafka_replication: int = _setting(0, "Replicas of a topic that is created; 0: what the brokers have as a default.")
+    kafka_retention_hours: int = _setting(
+        168,
+        "Hours for which a created topic keeps messages; bounds how far a consumer may fall behind, not the record.",
+    )
+    kafka_session_seconds: int = _setting(
+        10, "Seconds after which the brokers give the partitions of a silent consumer to another one."
+    )
     admin_port: int = _setting(
         0,
         "Port on which a process answers /healthz, /readyz and /metrics; 0: none. The Domain's door answers them, too. "

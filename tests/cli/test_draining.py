@@ -19,7 +19,8 @@ import httpx
 import psycopg
 import pytest
 
-from ameide import app, config
+from ameide import config
+from ameide.app import upkeep
 from ameide.cli.principals import admissions
 from ameide.contracts import topics
 from ameide.engine.ports import is_free
@@ -105,7 +106,7 @@ async def get(url: str) -> httpx.Response:
 async def served(database: SpineDatabase, state_dir: Path) -> AsyncIterator[Served]:
     """A control process that is ready."""
     urls = {f"DATABASE_URL_{name.upper()}": database.dsn(f"ameide_{name}") for name in ROLES}
-    tokens = await app.bootstrap(config.read({f"AMEIDE_{name}": url for name, url in urls.items()}), admissions())
+    tokens = await upkeep.bootstrap(config.read({f"AMEIDE_{name}": url for name, url in urls.items()}), admissions())
     port, admin = free_ports(2)
     process = serve(state_dir, "domain", "relay", "sweeper", "projector", LISTEN_PORT=port, ADMIN_PORT=admin, **urls)
     made = Served(process, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin}", tokens, database)

@@ -27,7 +27,7 @@ told = {
     "folder": os.getcwd(),
     "session": os.getsid(0),
     "pid": os.getpid(),
-    "loaded": "ameide.app" in sys.modules,
+    "loaded": "ameide.app.control" in sys.modules,
     "open": [number for number in range(64) if os.path.exists(f"/dev/fd/{number}")],
 }
 if len(sys.argv) > 2:

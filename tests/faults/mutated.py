@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from ameide import app, config
+from ameide import config
+from ameide.app import control
 from tests.faults.mutations import MUTATIONS
 
 
 def main(mutation: str, ready: str, *roles: str) -> None:
     """Serve until told to stop; everything else comes from the environment."""
     MUTATIONS[mutation](pytest.MonkeyPatch())
-    app.serve(roles, config.read(), lambda: write(Path(ready)))
+    control.serve(roles, config.read(), lambda: write(Path(ready)))
 
 
 def write(ready: Path) -> None:

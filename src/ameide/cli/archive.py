@@ -33,11 +33,11 @@ def archive(ctx: click.Context, session: Session, keep: int | None, before: date
     if keep is None and before is None:
         raise click.UsageError("say what may leave the database: --keep MESSAGES, --before DATE, or both", ctx)
     limit = before.replace(tzinfo=UTC) if before else None
-    from ameide import app
+    from ameide.app import upkeep
 
     async def act() -> None:
         progress = Progress("Archiving")
-        async for done in app.archive(session.with_databases(), keep or 0, limit, progress):
+        async for done in upkeep.archive(session.with_databases(), keep or 0, limit, progress):
             progress.end()
             if isinstance(done, Held):
                 say(f"The log from {done.first} on stays: {done.reason}.")
@@ -52,9 +52,9 @@ def archive(ctx: click.Context, session: Session, keep: int | None, before: date
 @pass_session
 def list_(session: Session, as_json: bool) -> None:
     """What is archived."""
-    from ameide import app
+    from ameide.app import upkeep
 
-    found = asyncio.run(app.archives(session.with_databases()))
+    found = asyncio.run(upkeep.archives(session.with_databases()))
     if as_json:
         click.echo(json.dumps({"archives": [_json(one) for one in found]}, indent=2))
         return
@@ -72,11 +72,11 @@ def list_(session: Session, as_json: bool) -> None:
 @pass_session
 def verify(session: Session) -> None:
     """Read every archived byte again. Exit code 1, and the object's name, when one is not what was written."""
-    from ameide import app
+    from ameide.app import upkeep
 
     async def act() -> None:
         count = 0
-        async for one in app.verify_archive(session.with_databases()):
+        async for one in upkeep.verify_archive(session.with_databases()):
             count += one.last - one.first + 1
             say(f"{one.first} to {one.last} is whole.")
         click.echo(f"{count:,} archived messages are what was written.")

@@ -59,9 +59,9 @@ def tail(session: Session, change_id: str, principal_id: str, lines: int, follow
 @pass_session
 def parked(session: Session, as_json: bool) -> None:
     """Messages that a consumer set aside, with the error. Reads the database: for who runs this installation."""
-    from ameide import app
+    from ameide.app import upkeep
 
-    found = asyncio.run(app.parked(session.with_databases()))
+    found = asyncio.run(upkeep.parked(session.with_databases()))
     if as_json:
         rows = [
             {
@@ -99,9 +99,9 @@ def parked(session: Session, as_json: bool) -> None:
 @pass_session
 def redrive(session: Session, consumer: str, key: str) -> None:
     """Release the parked messages of KEY to CONSUMER, in order, after their cause was removed."""
-    from ameide import app
+    from ameide.app import upkeep
 
-    count = asyncio.run(app.redrive(session.with_databases(), consumer, key))
+    count = asyncio.run(upkeep.redrive(session.with_databases(), consumer, key))
     if count == 0:
         raise NotFound(
             f"nothing of {key} is parked for {consumer}, or all of it is released already",

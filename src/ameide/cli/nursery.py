@@ -37,7 +37,7 @@ def serve() -> None:
     """Load, then fork what is ordered until standard input ends. Raises RuntimeError when a thread runs."""
     # Loading makes no garbage. What is frozen is never looked at by a collector, so its pages stay shared.
     gc.disable()
-    for module in ("ameide.cli.roles", "ameide.app"):
+    for module in ("ameide.cli.roles", "ameide.app.control", "ameide.app.executors"):
         import_module(module)
     gc.freeze()
     for line in sys.stdin.buffer:

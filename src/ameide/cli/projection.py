@@ -33,17 +33,17 @@ def rebuild(session: Session, verify: bool) -> None:
     Everything goes on meanwhile. A rebuild that is ended early has changed nothing; run it again. Writes the database:
     for who runs this installation.
     """
-    from ameide import app
+    from ameide.app import upkeep
 
     progress = Progress("Projecting")
     began = time.monotonic()
     settings = session.with_databases()
     if not verify:
-        position = asyncio.run(app.rebuild(settings, progress))
+        position = asyncio.run(upkeep.rebuild(settings, progress))
         progress.end()
         click.echo(f"The read model was rebuilt from {position:,} messages{_rate(position, began)} and is in place.")
         return
-    position, found = asyncio.run(app.compare_rebuild(settings, progress))
+    position, found = asyncio.run(upkeep.compare_rebuild(settings, progress))
     progress.end()
     if found:
         raise Refused(

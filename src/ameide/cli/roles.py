@@ -29,9 +29,9 @@ _ready_file = click.option(
 def serve(session: Session, roles: tuple[str, ...], ready_file: Path | None) -> None:
     """Run roles in this process until it is told to stop: domain relay sweeper ingress projector notifier worker."""
     # Imported here, as below: the composition loads every part of the program, which `ameide --help` need not wait for.
-    from ameide import app
+    from ameide.app import control
 
-    app.serve(roles, session.settings, lambda: _tell(ready_file))
+    control.serve(roles, session.settings, lambda: _tell(ready_file))
 
 
 @click.group()
@@ -44,9 +44,9 @@ def executor() -> None:
 @pass_session
 def pool(session: Session, ready_file: Path | None) -> None:
     """Run a long-lived executor: an author for agent work, a verifier for tool runs, each with its own token."""
-    from ameide import app
+    from ameide.app import executors
 
-    app.executor_pool(session.settings, lambda: _tell(ready_file))
+    executors.pool(session.settings, lambda: _tell(ready_file))
 
 
 @click.group()

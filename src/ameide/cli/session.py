@@ -73,10 +73,10 @@ class Session:
 
     def object_store(self) -> ObjectStore:
         """Where evidence lies. Raises InvalidArgument for a location that is none."""
-        # Imported here: the composition root loads every part of the program, which the other verbs need not wait for.
-        from ameide import app
+        # Imported here: the store loads much that the other verbs need not wait for.
+        from ameide.app.store import object_store
 
-        return app.object_store(self.settings)
+        return object_store(self.settings)
 
     def with_databases(self) -> Settings:
         """The settings with the ways to the database that `ameide up` recorded, where the environment names none."""

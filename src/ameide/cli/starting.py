@@ -115,9 +115,9 @@ def with_schema_and_principals(settings: Settings, say: Say) -> None:
         missing = [name for name in PRINCIPALS if state.token(name) is None]
         if missing:
             # Imported here: it loads every part of the program, which only the first start has to wait for.
-            from ameide import app
+            from ameide.app import upkeep
 
-            for name, token in (await app.bootstrap(settings, admissions(missing))).items():
+            for name, token in (await upkeep.bootstrap(settings, admissions(missing))).items():
                 state.keep_token(name, token)
             say(f"Admitted {', '.join(missing)}; their tokens are in {state.tokens}.")
 

@@ -16,13 +16,14 @@ import traceback
 from types import FrameType
 from typing import NoReturn
 
-from ameide import app, cli
+from ameide import cli
+from ameide.app import control, executors, upkeep
 from ameide.cli import roles
 from ameide.cli.nursery import detach
 from ameide.process import worker
 from tests.faults.rig import executor_double
 
-LOADED = (app, roles, worker)
+LOADED = (control, executors, upkeep, roles, worker)
 _children: set[int] = set()
 
 

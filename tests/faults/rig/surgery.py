@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from ameide import app
+from ameide.app import upkeep
 from ameide.process.temporal import connect
 from tests.faults.rig import loads
 from tests.faults.rig.client import RigClient
@@ -59,4 +59,4 @@ async def parked(client: RigClient) -> None:
     await sql("UPDATE ameide.log SET payload = %s WHERE message_id = %s", payload, message_id)
     await sql("UPDATE ameide.parked SET payload = %s WHERE message_id = %s", payload, message_id)
     for consumer, key in waiting:
-        await app.redrive(client.rig.settings, str(consumer), str(key))
+        await upkeep.redrive(client.rig.settings, str(consumer), str(key))

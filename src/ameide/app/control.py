@@ -1,18 +1,18 @@
-"""The composition root: the only place that chooses implementations. A role is a loop; a process runs some of them."""
+"""The control plane: its roles are loops, and a process runs some of them."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime
-from functools import cached_property, partial
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 from connectrpc.server import ConnectASGIApplication
 
 from ameide import config, faults, logs
+from ameide.app.store import LazyObjects
 from ameide.config import Settings
 from ameide.delivery.notify import notifier
 from ameide.delivery.notify.command import CommandSender
@@ -28,20 +28,14 @@ from ameide.domain.service import Service
 from ameide.domain.sweeper import Sweeper
 from ameide.domain.tokens import KnownTokens
 from ameide.errors import AmeideError, InvalidArgument
-from ameide.events import gauges, parking
-from ameide.events.archive import Archiver, Held
-from ameide.events.archived import Archive, ArchivedLog
+from ameide.events import gauges
+from ameide.events.archived import ArchivedLog
 from ameide.events.backends.postgres import PostgresFactStream
 from ameide.events.consumer import Consumer
 from ameide.events.log import keep_place
-from ameide.events.parking import Parked
 from ameide.events.relay import Relay
 from ameide.events.wakeups import Wakeups
-from ameide.infra.object_store import ObjectStore
 from ameide.infra.redaction import Redactor
-from ameide.infra.roles import codex_variables
-from ameide.infra.runners.pool import run_pool
-from ameide.infra.settings import OPERATOR_VARIABLES, STORE_VARIABLES
 from ameide.process.ingress import Ingress
 from ameide.process.worker import ProcessWorker
 from ameide.rpc.clients import Clients
@@ -53,15 +47,12 @@ from ameide.storage import migrate as migrations
 from ameide.storage.db import IDLE_SECONDS, Database
 from ameide.telemetry import tracing
 from ameide.views.projector import Projector
-from ameide.views.rebuild import Rebuild
 from ameide.views.server import GovernanceQueries, WorkQueries
-from ameide.views.shadow import Difference
 from ameide_core_proto.process.transformation.v1.process_fact_service_connect import ProcessFactServiceASGIApplication
 from ameide_core_proto.transformation.governance.v1.access_service_connect import AccessServiceASGIApplication
 from ameide_core_proto.transformation.governance.v1.command_service_connect import (
     GovernanceCommandServiceASGIApplication,
 )
-from ameide_core_proto.transformation.governance.v1.governance_pb import Principal
 from ameide_core_proto.transformation.governance.v1.query_service_connect import GovernanceQueryServiceASGIApplication
 from ameide_core_proto.transformation.knowledge.v1.command_service_connect import (
     KnowledgeCommandServiceASGIApplication,
@@ -228,7 +219,7 @@ def _services(database: Database, wakeups: Wakeups, settings: Settings) -> list[
 
     tokens = KnownTokens(database)
     door = (Door(tokens.authenticate),)
-    archived = ArchivedLog(database, _Objects(settings))
+    archived = ArchivedLog(database, LazyObjects(settings))
     service = Service(database, wake)
     return [
         GovernanceCommandServiceASGIApplication(GovernanceCommands(service), interceptors=door),
@@ -241,107 +232,3 @@ def _services(database: Database, wakeups: Wakeups, settings: Settings) -> list[
         GovernanceQueryServiceASGIApplication(GovernanceQueries(database, wakeups, archived), interceptors=door),
         WorkQueryServiceASGIApplication(WorkQueries(database, wakeups), interceptors=door),
     ]
-
-
-async def bootstrap(settings: Settings, admissions: Sequence[tuple[Principal, tuple[str, ...]]]) -> dict[str, str]:
-    """Admit principals and issue one token each, with the queues it may serve; returns their tokens by principal id.
-
-    For who holds the database: `ameide up` on a fresh installation. Over the wire it is AccessService, for admins.
-    """
-    async with _opened(_need(settings, "database_url_app")) as database:
-        service = Service(database, lambda: None)
-        return {
-            principal.principal_id: await access.bootstrap(
-                service, settings.tenant, principal.principal_id, principal.kind, principal.roles, queues
-            )
-            for principal, queues in admissions
-        }
-
-
-async def parked(settings: Settings) -> list[Parked]:
-    """The messages that consumers set aside, oldest first."""
-    async with _opened(_need(settings, "database_url_ingress")) as database:
-        return await parking.list_parked(database)
-
-
-async def redrive(settings: Settings, consumer: str, key: str) -> int:
-    """Release the parked messages of a key in order; returns how many."""
-    async with _opened(_need(settings, "database_url_ingress")) as database:
-        return await parking.redrive(database, consumer, key)
-
-
-async def archive(
-    settings: Settings, keep: int, before: datetime | None, tell: Callable[[int, int], None]
-) -> AsyncGenerator[Archive | Held]:
-    """Move old partitions of the log to the object store; see `Archiver.run`."""
-    faults.arm(settings.crash_at)
-    async with _opened(_need(settings, "database_url_relay")) as database:
-        async for done in Archiver(database, object_store(settings), tell).run(keep=keep, before=before):
-            yield done
-
-
-async def archives(settings: Settings) -> list[Archive]:
-    """What is archived, oldest first."""
-    async with _opened(_need(settings, "database_url_relay")) as database:
-        return await ArchivedLog(database, object_store(settings)).list()
-
-
-async def verify_archive(settings: Settings) -> AsyncGenerator[Archive]:
-    """Read all of the archive again; see `ArchivedLog.verify`."""
-    async with _opened(_need(settings, "database_url_relay")) as database:
-        async for whole in ArchivedLog(database, object_store(settings)).verify():
-            yield whole
-
-
-async def rebuild(settings: Settings, tell: Callable[[int, int], None]) -> int:
-    """Make the read model again and swap it in; see `Rebuild.swap`."""
-    faults.arm(settings.crash_at)
-    async with _opened(_need(settings, "database_url_projector")) as database:
-        return await Rebuild(database, ArchivedLog(database, _Objects(settings)), tell).swap()
-
-
-async def compare_rebuild(settings: Settings, tell: Callable[[int, int], None]) -> tuple[int, list[Difference]]:
-    """Make the read model again and compare it with the live one; see `Rebuild.compare`."""
-    async with _opened(_need(settings, "database_url_projector")) as database:
-        return await Rebuild(database, ArchivedLog(database, _Objects(settings)), tell).compare()
-
-
-def executor_pool(settings: Settings, on_ready: Callable[[], None]) -> None:
-    """Run the worker pool, author and verifier, until SIGTERM or SIGINT."""
-    logs.configure(settings.log_level, Redactor(config.secret_values(settings)).text)
-    named = (*settings.credential_variables, *codex_variables(settings))
-    operator = config.passed_through((*OPERATOR_VARIABLES, *STORE_VARIABLES, *named))
-
-    asyncio.run(run_pool(settings, operator, on_ready))
-
-
-def object_store(settings: Settings) -> ObjectStore:
-    """The store that evidence lies in."""
-    return ObjectStore(settings.object_store)
-
-
-class _Objects:
-    """The object store, opened when an object is asked for: most readers of the Domain never do."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-
-    @cached_property
-    def _store(self) -> ObjectStore:
-        return object_store(self._settings)
-
-    async def put_if_absent(self, uri: str, data: bytes) -> None:
-        await self._store.put_if_absent(uri, data)
-
-    async def get(self, uri: str) -> bytes:
-        return await self._store.get(uri)
-
-
-@asynccontextmanager
-async def _opened(dsn: str) -> AsyncGenerator[Database]:
-    database = Database(dsn, max_size=4)
-    await database.open()
-    try:
-        yield database
-    finally:
-        await database.close()
