@@ -19,7 +19,7 @@ READY := .venv/ready
 
 BENCH_READY := .venv-bench/ready
 
-.PHONY: setup engines demo test faults chaos bench check style types imports schema generated locked generate reference lock wheel clean
+.PHONY: setup engines cluster-engines demo test faults chaos bench check style types imports schema generated locked generate reference lock wheel clean
 
 setup: $(READY)
 	@:
@@ -30,6 +30,10 @@ $(READY): requirements/dev.txt pyproject.toml
 
 engines: $(READY)
 	@$(BIN)/python -m ameide.engine "$(AMEIDE_CACHE_DIR)"
+
+# What make cluster-test needs besides; not part of make test, since it takes ten minutes to build.
+cluster-engines: $(READY)
+	@$(BIN)/python -m tests.engines kubernetes keda
 
 demo: $(READY)
 	@$(BIN)/ameide demo

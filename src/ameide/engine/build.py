@@ -27,12 +27,16 @@ def compile_programs(folder: Path, programs: Sequence[str], into: Path, say: Cal
     ``folder/cache`` keep what was downloaded and compiled until the caller removes ``folder``, so that an interrupted
     build goes on where it was. Raises ``InstallError``.
     """
-    needed = _go(folder, ["list", "-deps", *programs], "Downloading", say)
+    needed = run_go(folder, ["list", "-deps", *programs], "Downloading", say)
     compile_all = ["build", "-v", "-ldflags=-s -w", "-o", f"{into}/", *programs]
-    _go(folder, compile_all, f"Compiling {len(needed)} packages", say)
+    run_go(folder, compile_all, f"Compiling {len(needed)} packages", say)
 
 
-def _go(folder: Path, arguments: Sequence[str], doing: str, say: Callable[[str], None]) -> list[str]:
+def run_go(folder: Path, arguments: Sequence[str], doing: str, say: Callable[[str], None]) -> list[str]:
+    """The lines that ``go ARGUMENTS`` prints in ``folder/module``, with the caches of `compile_programs`.
+
+    What it says on the way is counted as progress of ``doing``. Raises ``InstallError``.
+    """
     # `env` adds to the caller's environment without reading it: proxies and certificates set there keep working.
     go = go_program()
     settings = {
