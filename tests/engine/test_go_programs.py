@@ -11,7 +11,7 @@ import pytest
 
 from ameide.engine.errors import InstallError
 from tests.engine.conftest import Said
-from tests.engines.go_programs import GoPrograms, remove_what_builds_left
+from tests.engines.go_programs import GoPrograms
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +92,7 @@ def test_a_build_that_failed_leaves_nothing_usable_and_goes_on(
         wrong.ensure(tmp_path, said)
     assert not wrong.folder(tmp_path).exists()
     right.ensure(tmp_path, said)
-    assert said.mentions("Built greeting")
-    remove_what_builds_left(tmp_path)
+    assert said.mentions("Going on with an interrupted build")
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [right.folder(tmp_path).name]
 
 

@@ -9,7 +9,6 @@ from pkgutil import iter_modules
 import tests.engines
 from ameide import config
 from ameide.engine.errors import InstallError
-from tests.engines.go_programs import remove_what_builds_left
 
 SetUp = Callable[[Path, Callable[[str], None]], None]
 """Puts an engine into the cache folder unless it is there, and says what it does; raises ``InstallError``."""
@@ -31,7 +30,6 @@ def main(names: Sequence[str]) -> int:
     except InstallError as error:
         print(error, file=sys.stderr)
         return 1
-    remove_what_builds_left(cache_dir)
     return 0
 
 

