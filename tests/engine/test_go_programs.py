@@ -86,14 +86,19 @@ def test_what_is_damaged_or_half_built_is_missing(
 def test_a_build_that_failed_leaves_nothing_usable_and_goes_on(
     programs: GoPrograms, tmp_path: Path, said: Said
 ) -> None:
-    right = replace(programs, programs={})  # compiling twice would tell no more
-    wrong = replace(right, kept={"kept": ("example.org/missing", "schemas")})
-    with pytest.raises(InstallError, match=r"example\.org/missing"):
-        wrong.ensure(tmp_path, said)
-    assert not wrong.folder(tmp_path).exists()
-    right.ensure(tmp_path, said)
+    away = tmp_path / "away"
+    source = shutil.copytree(programs.source, tmp_path / "source")
+    go_mod = (source / "go.mod").read_text()
+    (source / "go.mod").write_text(go_mod.replace(str(programs.source.parent / "other"), str(away)))
+    schemas = replace(programs, source=source, programs={})  # compiling once more would tell no more
+    cache = tmp_path / "cache"
+    with pytest.raises(InstallError, match="schemas is missing"):
+        schemas.ensure(cache, said)
+    assert not schemas.folder(cache).exists()
+    shutil.copytree(programs.source.parent / "other", away)
+    schemas.ensure(cache, said)
     assert said.mentions("Going on with an interrupted build")
-    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [right.folder(tmp_path).name]
+    assert [path.name for path in cache.iterdir() if path.is_dir()] == [schemas.folder(cache).name]
 
 
 def test_the_command_reports_wrong_usage() -> None:

@@ -116,6 +116,8 @@ def _folder_of(building: Path, module: str, say: Say) -> Path:
 
 
 def _copy(source: Path, target: Path) -> None:
+    if not source.exists():
+        raise InstallError(f"{source} is missing. Does the version that go.mod requires still have it?")
     if source.is_dir():
         shutil.copytree(source, target)
     else:
