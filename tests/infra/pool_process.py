@@ -3,6 +3,7 @@
 import asyncio
 
 from ameide import config, logs
+from ameide.app.executors import CHILD
 from ameide.infra.runners.pool import run_pool
 from ameide.infra.settings import OPERATOR_VARIABLES, STORE_VARIABLES
 
@@ -10,4 +11,4 @@ if __name__ == "__main__":
     logs.configure()
     settings = config.read()
     names = (*OPERATOR_VARIABLES, *STORE_VARIABLES, *settings.credential_variables)
-    asyncio.run(run_pool(settings, config.passed_through(names)))
+    asyncio.run(run_pool(settings, config.passed_through(names), CHILD))

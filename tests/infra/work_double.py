@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 from connectrpc.request import RequestContext
 
-from ameide.errors import AmeideError, Fenced, InvalidArgument, Refused, Unreachable
+from ameide.errors import AmeideError, Fenced, InvalidArgument, NotFound, Refused, Unreachable
 from ameide.infra.clock import now
 from ameide.rpc.mapping import to_connect
 from ameide_core_proto.common.v1.metadata_pb import Scope
@@ -27,6 +27,8 @@ from ameide_core_proto.transformation.work.v1.command_service_pb import (
     RecordWorkHeartbeatResponse,
     RecordWorkOutcomeRequest,
     RecordWorkOutcomeResponse,
+    RecordWorkStartedRequest,
+    RecordWorkStartedResponse,
     ReleaseWorkRequest,
     ReleaseWorkResponse,
     WorkOutcome,
@@ -85,6 +87,8 @@ class WorkDouble(WorkCommandService):
     outcome_calls: list[bytes] = field(default_factory=list[bytes])
     fenced_calls: int = 0
     outcomes_to_lose: int = 0
+    claim_ids: list[str] = field(default_factory=list[str])
+    claims_to_lose: int = 0
     success_refused: str = ""
     checks_refused: bool = False
     outcomes_refused: bool = False
@@ -122,16 +126,32 @@ class WorkDouble(WorkCommandService):
         except TimeoutError:
             return PollWorkResponse(answer=ClaimAnswer.NONE)
         work = next(work for work in self.offered if work.queue in request.queues)
-        self.runners[work.work_request_id] = request.runner
-        self.offered.remove(work)
-        attempt = self.attempts.get(work.work_request_id, 0) + 1
-        self.attempts[work.work_request_id] = attempt
-        run_for = work.timeout_policy.run_for_seconds if work.timeout_policy else 3600
-        held = Held(work, attempt, request.claim_id, 0.0, now() + run_for)
-        self.held[work.work_request_id] = held
+        held = self._claimed(work, request.claim_id, request.runner)
         lease_seconds = self._extended(held)
         await self._tell()
-        return PollWorkResponse(answer=ClaimAnswer.RUN, attempt=attempt, lease_seconds=lease_seconds, work=work)
+        return PollWorkResponse(answer=ClaimAnswer.RUN, attempt=held.attempt, lease_seconds=lease_seconds, work=work)
+
+    async def record_work_started(
+        self,
+        request: RecordWorkStartedRequest,
+        ctx: RequestContext[RecordWorkStartedRequest, RecordWorkStartedResponse],
+        /,
+    ) -> RecordWorkStartedResponse:
+        self.claim_ids.append(request.claim_id)
+        if self.claims_to_lose:
+            self.claims_to_lose -= 1
+            raise to_connect(Unreachable("the answer was lost"))
+        work = next((work for work in self.offered if work.work_request_id == request.work_request_id), None)
+        if work is None:
+            if request.work_request_id not in self.held:
+                raise to_connect(NotFound(f"no work {request.work_request_id}"))
+            return RecordWorkStartedResponse(answer=ClaimAnswer.DECLINED_RUNNING_ELSEWHERE)
+        held = self._claimed(work, request.claim_id, request.runner)
+        lease_seconds = self._extended(held)
+        await self._tell()
+        return RecordWorkStartedResponse(
+            answer=ClaimAnswer.RUN, attempt=held.attempt, lease_seconds=lease_seconds, work=work
+        )
 
     async def record_work_heartbeat(
         self,
@@ -174,6 +194,16 @@ class WorkDouble(WorkCommandService):
         held.swept = True
         await self._tell()
         return ReleaseWorkResponse(work=held.work)
+
+    def _claimed(self, work: WorkRequest, claim_id: str, runner: str) -> Held:
+        self.runners[work.work_request_id] = runner
+        self.offered.remove(work)
+        attempt = self.attempts.get(work.work_request_id, 0) + 1
+        self.attempts[work.work_request_id] = attempt
+        run_for = work.timeout_policy.run_for_seconds if work.timeout_policy else 3600
+        held = Held(work, attempt, claim_id, 0.0, now() + run_for)
+        self.held[work.work_request_id] = held
+        return held
 
     def _extended(self, held: Held) -> int:
         """Whole seconds of the lease from now: like the Domain's, never past run-for."""

@@ -1,22 +1,72 @@
-"""What does the work: executors and the store that their evidence goes to."""
+"""What does the work: executors, each with the sources of its claims."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import json
+import logging
+import sys
+from collections.abc import Callable, Mapping
 
 from ameide import config, logs
 from ameide.config import Settings
+from ameide.infra.pausing import Pauses
 from ameide.infra.redaction import Redactor
-from ameide.infra.roles import codex_variables
+from ameide.infra.roles import Role, codex_variables
+from ameide.infra.runners.once import run_once as run_one
 from ameide.infra.runners.pool import run_pool
+from ameide.infra.serving import executing, until_stopped
 from ameide.infra.settings import OPERATOR_VARIABLES, STORE_VARIABLES
+from ameide.infra.supervisor import READY
+from ameide.stopping import Stop
+from ameide_core_proto.transformation.work.v1.command_service_pb import ClaimAnswer
+
+logger = logging.getLogger(__name__)
+CHILD = (sys.executable, "-m", "ameide.app.executors")
+"""The program that is one executor of a pool; its argument is the role."""
 
 
 def pool(settings: Settings, on_ready: Callable[[], None]) -> None:
     """Run the worker pool, author and verifier, until SIGTERM or SIGINT."""
     logs.configure(settings.log_level, Redactor(config.secret_values(settings)).text)
-    named = (*settings.credential_variables, *codex_variables(settings))
-    operator = config.passed_through((*OPERATOR_VARIABLES, *STORE_VARIABLES, *named))
+    asyncio.run(run_pool(settings, _operator(settings), CHILD, on_ready))
 
-    asyncio.run(run_pool(settings, operator, on_ready))
+
+def run_once(settings: Settings, queue: str, wait: float, on_answer: Callable[[], None]) -> ClaimAnswer:
+    """Take one work of a queue and do it; see `ameide.infra.runners.once`."""
+    logs.configure(settings.log_level, Redactor(config.secret_values(settings)).text)
+    return asyncio.run(run_one(settings, queue, _operator(settings), wait, on_answer))
+
+
+def _operator(settings: Settings) -> dict[str, str]:
+    """The operator's variables that an executor may have for git, tools and coders."""
+    named = (*settings.credential_variables, *codex_variables(settings))
+    return config.passed_through((*OPERATOR_VARIABLES, *STORE_VARIABLES, *named))
+
+
+async def _child(role: Role) -> None:
+    """The body of one executor of a pool: the operator's variables on the first line, then the pipe stays open."""
+    settings = config.read()
+    logs.configure(settings.log_level)
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    operator: Mapping[str, str] = json.loads(await reader.readline() or b"{}")
+    stop = Stop()
+
+    async def listen() -> None:
+        await reader.read()
+        logger.warning("the supervisor is gone; giving work back")
+        stop.ask()
+
+    listening = asyncio.create_task(listen())
+    try:
+        async with executing(settings, role, operator, pauses=Pauses.of(settings.state_dir)) as executor:
+            stop.on_signals()
+            print(READY.decode(), flush=True)
+            await until_stopped(executor, executor.serve(), stop, settings.drain_seconds)
+    finally:
+        listening.cancel()
+
+
+if __name__ == "__main__":
+    asyncio.run(_child(Role(sys.argv[1])))

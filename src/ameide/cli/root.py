@@ -41,7 +41,7 @@ _COMMANDS = {
     "projection": "ameide.cli.projection:projection",
     "principal": "ameide.cli.access:principal",
     "token": "ameide.cli.access:token",
-    "executor": "ameide.cli.roles:executor",
+    "executor": "ameide.cli.executor:executor",
     "serve": "ameide.cli.roles:serve",
     "db": "ameide.cli.roles:db",
     "scaffold": "ameide.cli.target:scaffold",

@@ -1,142 +1,195 @@
-"""The executor: takes invitations from its queues, claims first, and runs each claim in a slot of its own."""
+"""The executor: takes claims from the sources of its slots, and runs each claim in the slot that took it."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
-import uuid
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from ameide.errors import AmeideError
-from ameide.faults import reach
 from ameide.infra.attempt import Attempt, Steps
 from ameide.infra.claim import Claim
+from ameide.infra.claiming import NOTHING, Answered, Polling, Source
 from ameide.infra.clock import now
-from ameide.infra.lease import Lease
 from ameide.infra.object_store import ObjectStore
+from ameide.infra.pausing import Pauses
 from ameide.infra.settings import ExecutorSettings, UnprivilegedUser
 from ameide.logs import bound
 from ameide.rpc.clients import Clients
 from ameide.stopping import unless
 from ameide.telemetry import tracing
 from ameide.telemetry.context import TraceContext
-from ameide_core_proto.transformation.work.v1.command_service_pb import ClaimAnswer, PollWorkRequest, PollWorkResponse
-from ameide_core_proto.transformation.work.v1.work_pb import WorkRequest
+from ameide_core_proto.transformation.work.v1.command_service_pb import ClaimAnswer
 
 logger = logging.getLogger(__name__)
 
-_PAUSE = 5.0
+_FIRST_PAUSE, _PAUSE = 0.2, 5.0
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What one slot serves: some queues, by a source that is its own."""
+
+    queues: tuple[str, ...]
+    source: Source
 
 
 class Executor:
     """Serves the queues of `settings` until `stop` is called.
 
-    Knows the Domain's address and the object store, nothing else.
+    Knows the Domain's address and the object store, nothing else. `invited` makes the sources of queues whose
+    invitations a broker brings, for one slot each; the gateway serves all others. `pauses` tells from which queues to
+    take nothing for now.
     """
 
-    def __init__(self, settings: ExecutorSettings, steps: Steps, clients: Clients, store: ObjectStore) -> None:
+    def __init__(
+        self,
+        settings: ExecutorSettings,
+        steps: Steps,
+        clients: Clients,
+        store: ObjectStore,
+        *,
+        invited: Mapping[str, Callable[[], Source]] | None = None,
+        pauses: Pauses | None = None,
+    ) -> None:
         self._settings, self._steps, self._clients, self._store = settings, steps, clients, store
+        self._invited, self._pauses = invited or {}, pauses
+        self._paused: frozenset[str] = frozenset()
         self._stop = asyncio.Event()
+        # Rings when a slot that waits has to look again at what it may take; each ring is a bell of its own.
+        self._bell = asyncio.Event()
 
     def stop(self) -> None:
         """Take no more work and give back what runs."""
         self._stop.set()
+        self._ring()
 
     async def serve(self) -> None:
         """Run every slot until stopped."""
-        logger.info("executor is up", extra={"executor": self._settings.name, "queues": list(self._settings.queues)})
-        await asyncio.gather(*(self._slot(number) for number in range(self._settings.slots)))
+        slots = self.slots()
+        logger.info(
+            "executor is up",
+            extra={"executor": self._settings.name, "queues": list(self._settings.queues), "slots": len(slots)},
+        )
+        watching = asyncio.create_task(self._pauses.watch(self._pause)) if self._pauses else None
+        try:
+            await asyncio.gather(*(self._slot(number, slot) for number, slot in enumerate(slots)))
+        finally:
+            if watching is not None:
+                watching.cancel()
 
-    async def run_once(self) -> bool:
-        """Take and run at most one work; whether there was one."""
-        return await self._turn(self._settings, uuid.uuid4().hex, first=True) is not ClaimAnswer.NONE
+    def slots(self) -> list[Slot]:
+        """The shared slots, then those that serve one queue alone: a broker's, and those that the settings name."""
+        own, queues = self._settings.queue_slots, self._settings.queues
+        shared = tuple(queue for queue in queues if queue not in own and queue not in self._invited)
+        slots = [Slot(shared, self._polling()) for _ in range(self._settings.slots)] if shared else []
+        for queue in queues:
+            if queue not in shared:
+                make = self._invited.get(queue, self._polling)
+                slots += [Slot((queue,), make()) for _ in range(own.get(queue, self._settings.slots))]
+        return slots
 
-    async def _slot(self, number: int) -> None:
+    async def run_once(self, wait: float = 0.0, answered: Callable[[], None] = lambda: None) -> ClaimAnswer:
+        """Take and run at most one work, waiting up to `wait` seconds for it, and at least for one poll.
+
+        `answered` is called once a claim has its answer, before the work begins. NONE when there was no work or we were
+        stopped before there was one. Raises `AmeideError` when it could not be found out.
+        """
+        [slot, *_] = self.slots()
+        deadline, pause, longest = now() + wait, _FIRST_PAUSE, self._settings.poll_seconds
+        while True:
+            try:
+                taken = await self._take(slot, min(longest, max(1.0, deadline - now())) if wait else longest)
+            except AmeideError as error:
+                if not error.retry or self._stop.is_set() or now() >= deadline:
+                    raise
+                logger.warning("no work taken", extra={"error": str(error)})
+                pause = await self._pause_for(pause)
+                continue
+            if taken.answer is not ClaimAnswer.NONE:
+                answered()
+                await self._work_on(self._settings, taken)
+                return taken.answer
+            if self._stop.is_set() or now() >= deadline:
+                return ClaimAnswer.NONE
+
+    def _polling(self) -> Source:
+        return Polling(self._clients, self._settings.name)
+
+    def _ring(self) -> None:
+        self._bell.set()
+        self._bell = asyncio.Event()
+
+    def _pause(self, queues: frozenset[str]) -> None:
+        if queues != self._paused:
+            logger.info("paused queues", extra={"queues": sorted(queues)})
+        self._paused = queues
+        self._ring()
+
+    async def _slot(self, number: int, slot: Slot) -> None:
         settings = self._settings
         if settings.user is not None:
             # A user for each slot, since processes of one user may meddle with each other. Author and verifier
             # alternate.
             step = 2 * number
             settings = replace(settings, user=UnprivilegedUser(settings.user.uid + step, settings.user.gid + step))
-        claim_id, first, pause = uuid.uuid4().hex, True, 0.2
+        pause = _FIRST_PAUSE
         while not self._stop.is_set():
             try:
-                await self._turn(settings, claim_id, first=first)
-                claim_id, first, pause = uuid.uuid4().hex, True, 0.2
+                await self._work_on(settings, await self._take(slot, settings.poll_seconds))
+                pause = _FIRST_PAUSE
             except AmeideError as error:
-                # Without an answer the claim may exist: the same claim_id again makes the Domain repeat it.
-                first = False if error.retry else first
                 logger.warning("no work taken", extra={"error": str(error)})
-                pause = await self._pause(pause)
+                pause = await self._pause_for(pause)
             except Exception:
                 # A defect costs this claim its lease, not the other slots their work.
                 logger.exception("a slot broke")
-                claim_id, first = uuid.uuid4().hex, True
-                pause = await self._pause(pause)
+                pause = await self._pause_for(pause)
 
-    async def _pause(self, seconds: float) -> float:
+    async def _pause_for(self, seconds: float) -> float:
         """Wait, not longer than until we are stopped; how long to wait the next time."""
         await unless(self._stop, asyncio.sleep(seconds * random.uniform(0.5, 1.5)))  # noqa: S311 jitter
         return min(_PAUSE, seconds * 2)
 
-    async def _turn(self, settings: ExecutorSettings, claim_id: str, *, first: bool) -> ClaimAnswer:
-        sent = now()
-        answer = await self._poll(claim_id)
-        if answer is None or answer.answer is not ClaimAnswer.RUN or answer.work is None:
-            return ClaimAnswer.NONE if answer is None else ClaimAnswer(answer.answer)
-        work = answer.work
-        claim = Claim(self._clients, work, answer.attempt, claim_id, Lease(sent, answer.lease_seconds))
+    async def _take(self, slot: Slot, wait: float) -> Answered:
+        bell = self._bell
+        queues = tuple(queue for queue in slot.queues if queue not in self._paused)
+        if not queues:
+            await bell.wait()
+            return NOTHING
+        if self._stop.is_set():
+            return NOTHING
+        return await slot.source.claim(queues, wait, bell)
+
+    async def _work_on(self, settings: ExecutorSettings, taken: Answered) -> None:
+        claim = taken.claim
+        if claim is None:
+            return
+        work = claim.work
         trace = TraceContext.parse(work.traceparent, work.tracestate)
         with bound(correlation_id=work.change_id, work_request_id=work.work_request_id, trace_id=trace.trace_id):
-            if not first:
-                # The lease of a repeated claim began with an earlier call; it counts from one that is answered now.
-                await claim.heartbeat("")
             if self._stop.is_set():
                 await claim.release("the executor is stopping")
+            elif work.queue in self._paused:
+                await claim.release("the queue is paused here")
             else:
                 logger.info(
-                    "claimed", extra={"attempt": answer.attempt, "action": work.action_kind.name, "queue": work.queue}
+                    "claimed", extra={"attempt": claim.attempt, "action": work.action_kind.name, "queue": work.queue}
                 )
-                with tracing.span(f"process {work.queue}", "consumer", parent=trace, attributes=_about(work, answer)):
+                with tracing.span(f"process {work.queue}", "consumer", parent=trace, attributes=_about(claim, taken)):
                     await Attempt(claim, self._steps, settings, self._store, self._stop).run()
-        return ClaimAnswer.RUN
-
-    async def _poll(self, claim_id: str) -> PollWorkResponse | None:
-        """The Domain's answer; None when we were stopped before one came and none was on its way."""
-        polling = asyncio.create_task(self._ask(claim_id, self._settings.poll_seconds))
-        stopping = asyncio.create_task(self._stop.wait())
-        try:
-            await asyncio.wait([polling, stopping], return_when=asyncio.FIRST_COMPLETED)
-            if polling.done():
-                return polling.result()
-        finally:
-            polling.cancel()
-            stopping.cancel()
-        # An answer that was lost on the way may be a claim: ask for it once more so that it can be given back.
-        with contextlib.suppress(AmeideError):
-            return await self._ask(claim_id, 0)
-        return None
-
-    async def _ask(self, claim_id: str, wait: int) -> PollWorkResponse:
-        request = PollWorkRequest(
-            queues=list(self._settings.queues), claim_id=claim_id, wait_seconds=wait, runner=self._settings.name
-        )
-        reach("executor.claim.before")
-        answer = await self._clients.work.poll_work(request, timeout_ms=(wait + 10) * 1000)
-        if answer.answer is ClaimAnswer.RUN:
-            reach("executor.claim.after")
-        return answer
 
 
-def _about(work: WorkRequest, answer: PollWorkResponse) -> tracing.Attributes:
+def _about(claim: Claim, taken: Answered) -> tracing.Attributes:
+    work = claim.work
     return {
-        "messaging.system": "ameide",
+        "messaging.system": taken.system,
         "messaging.operation.type": "process",
         "messaging.destination.name": work.queue,
         "ameide.work_request_id": work.work_request_id,
         "ameide.change_id": work.change_id,
         "ameide.action": work.action_kind.name.lower(),
-        "ameide.attempt": answer.attempt,
+        "ameide.attempt": claim.attempt,
     }

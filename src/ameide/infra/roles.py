@@ -11,6 +11,8 @@ from enum import Enum
 from pathlib import Path
 
 from ameide.config import Settings
+from ameide.contracts.topics import queue_named
+from ameide.errors import InvalidArgument
 from ameide.infra.coders.codex_home import CredentialsMissing, config_of
 from ameide.infra.credentials import Credentials
 from ameide.infra.settings import (
@@ -37,6 +39,11 @@ class Role(Enum):
     def queues(self) -> tuple[str, ...]:
         """The work queues it serves."""
         return AUTHOR_QUEUES if self is Role.AUTHOR else VERIFIER_QUEUES
+
+    @classmethod
+    def of(cls, queue: str) -> Role:
+        """The role that may serve a queue."""
+        return cls.VERIFIER if queue in VERIFIER_QUEUES else cls.AUTHOR
 
     def token(self, settings: Settings) -> str:
         """Its token, of its own principal."""
@@ -86,6 +93,7 @@ def executor_settings(
         search_path=(*toolchain.search_path, *tool_folders(settings.child_path)),
         user=user,
         slots=role.slots(settings),
+        queue_slots=queue_slots(settings),
         git_lfs=settings.git_lfs if settings.git_lfs != Path() else None,
         credentials=Credentials(settings.credentials_dir, variables),
         operator_environment=operator,
@@ -100,6 +108,19 @@ def executor_settings(
         repeats=settings.repeats,
         isolation=isolation(settings),
     )
+
+
+def queue_slots(settings: Settings) -> dict[str, int]:
+    """How many slots each queue has for itself. Raises InvalidArgument, naming the setting."""
+    name, found = "AMEIDE_QUEUE_SLOTS", dict[str, int]()
+    for word in settings.queue_slots:
+        queue, equals, number = word.rpartition("=")
+        if not equals or not number.isdecimal():
+            raise InvalidArgument(
+                f"{word!r} is not QUEUE=NUMBER", field=name, remedy="Say how many slots a queue has, e.g. `verify=4`"
+            )
+        found[queue_named(queue, name)] = int(number)
+    return found
 
 
 def isolation(settings: Settings) -> Isolation:

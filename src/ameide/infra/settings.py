@@ -118,6 +118,7 @@ class ExecutorSettings:
     ``s3://bucket/prefix``; `registry` is the folder of OCI layouts, `forge` the folder of local remotes. `git_lfs` is
     the program of that name, None to look for it in the system's folders. `python` and
     `search_path` name programs that the children can execute (see `ameide.infra.toolchain`).
+    `slots` works run at a time, and as many more of a queue as `queue_slots` gives it for itself.
     `prices` is a file (see `ameide.infra.prices`); `repeats` bounds how often an agent does the same, 0 does not.
     """
 
@@ -133,6 +134,7 @@ class ExecutorSettings:
     search_path: tuple[Path, ...]
     user: UnprivilegedUser | None = None
     slots: int = 1
+    queue_slots: Mapping[str, int] = field(default_factory=dict[str, int])
     poll_seconds: int = 20
     credentials: Credentials = field(default_factory=Credentials)
     operator_environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)

@@ -28,6 +28,8 @@ class WorkRoot:
 
     folder: Path
     lock: int
+    number: int = 1
+    """Counts the executors of a name on this machine, from 1."""
 
     def close(self) -> None:
         """Let the next executor have it."""
@@ -59,7 +61,7 @@ def occupy(folder: Path, name: str) -> WorkRoot:
             os.close(lock)
             continue
         _clear(root)
-        return WorkRoot(root, lock)
+        return WorkRoot(root, lock, number)
     raise RuntimeError(f"{folder} already serves {_MOST} executors; name another folder in AMEIDE_WORK_DIR.")
 
 

@@ -13,30 +13,19 @@ import json
 import logging
 import shlex
 import signal
-import sys
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from ameide import config, faults, logs
 from ameide.config import Settings
 from ameide.errors import InvalidArgument
-from ameide.infra.attempt import Steps
-from ameide.infra.coding import coding
-from ameide.infra.executor import Executor
-from ameide.infra.object_store import ObjectStore
-from ameide.infra.redaction import Redactor
-from ameide.infra.roles import Role, codex_variables, executor_settings
+from ameide.infra.roles import Role, queue_slots
 from ameide.infra.settings import OPERATOR_VARIABLES, STORE_VARIABLES
-from ameide.infra.supervisor import READY, ChildProcess, Supervisor
+from ameide.infra.supervisor import ChildProcess, Supervisor
 from ameide.infra.toolchain import prepare
-from ameide.infra.tools import STEPS, regenerate_if_needed
-from ameide.infra.work_root import occupy, reachable
 from ameide.rpc.clients import Clients
 from ameide.rpc.listener import Listener
 from ameide.rpc.probes import Probes
-from ameide.stopping import Stop
-from ameide.telemetry import tracing
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +57,7 @@ def child_environment(settings: Settings, role: Role) -> dict[str, str]:
         "AMEIDE_SANDBOX": settings.sandbox,
         "AMEIDE_LOG_LEVEL": settings.log_level,
         "AMEIDE_DRAIN_SECONDS": str(settings.drain_seconds),
+        "AMEIDE_QUEUE_SLOTS": shlex.join(settings.queue_slots),
         "OTEL_EXPORTER_OTLP_ENDPOINT": settings.otlp_endpoint,
         "OTEL_EXPORTER_OTLP_HEADERS": settings.otlp_headers,
     }
@@ -92,13 +82,18 @@ def child_environment(settings: Settings, role: Role) -> dict[str, str]:
 
 
 async def run_pool(
-    settings: Settings, operator: Mapping[str, str], on_ready: Callable[[], None] = lambda: None
+    settings: Settings,
+    operator: Mapping[str, str],
+    child: Sequence[str],
+    on_ready: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run both executors until SIGTERM or SIGINT. `operator` holds the variables of `OPERATOR_VARIABLES` and
-    `STORE_VARIABLES`, and those that the setting `credential_variables` and `codex_variables` name.
+    """Run both executors until SIGTERM or SIGINT, each as the program `child` with the name of its role.
 
-    Raises `InvalidArgument` for a missing token, `ToolchainUnavailable` when children could execute no Python.
+    `operator` holds the variables of `OPERATOR_VARIABLES` and `STORE_VARIABLES`, and those that the setting
+    `credential_variables` and `codex_variables` name. Raises `InvalidArgument` for a missing token or a wrong setting,
+    `ToolchainUnavailable` when children could execute no Python.
     """
+    queue_slots(settings)
     for role in Role:
         if not role.token(settings):
             name = f"AMEIDE_{role.name}_TOKEN"
@@ -116,7 +111,7 @@ async def run_pool(
         [
             ChildProcess(
                 role.value,
-                [sys.executable, "-m", __spec__.name, role.value],
+                [*child, role.value],
                 child_environment(settings, role),
                 json.dumps(greetings[role]).encode(),
             )
@@ -151,87 +146,7 @@ async def _probed(supervisor: Supervisor, settings: Settings) -> AsyncGenerator[
             listening.cancel()
 
 
-async def serve_role(
-    settings: Settings, role: Role, operator: Mapping[str, str], gone: asyncio.Event, *, once: bool = False
-) -> bool:
-    """One executor in this process, with the token of `settings.token`, until SIGTERM, SIGINT or `gone`.
-
-    With `once` it takes at most one work; the answer is whether there was one.
-    """
-    faults.arm(settings.crash_at)
-    tracing.configure(settings.otlp_endpoint, settings.otlp_headers, "ameide-executor")
-    root = occupy(reachable(settings.work_dir, role.user(settings)), role.value)
-    try:
-        own = await asyncio.to_thread(
-            lambda: executor_settings(
-                settings,
-                role,
-                token=settings.token,
-                work_root=root.folder,
-                operator={name: operator[name] for name in OPERATOR_VARIABLES if name in operator},
-                store={name: operator[name] for name in STORE_VARIABLES if name in operator},
-                variables={name: operator[name] for name in settings.credential_variables if name in operator},
-                codex={name: operator[name] for name in codex_variables(settings) if name in operator},
-                say=logger.info,
-            )
-        )
-        logs.configure(settings.log_level, Redactor(own.secrets()).text)
-        steps = Steps(STEPS, coding(regenerate_if_needed))
-        async with Clients(own.address, own.token) as clients:
-            executor = Executor(own, steps, clients, ObjectStore(own.object_store, own.store_options))
-            if once:
-                return await executor.run_once()
-            stop = Stop()
-            stop.on_signals()
-            orphaned = asyncio.create_task(_when(gone, stop))
-            serving = asyncio.create_task(executor.serve())
-            print(READY.decode(), flush=True)
-            await asyncio.wait([serving, asyncio.ensure_future(stop.asked.wait())], return_when="FIRST_COMPLETED")
-            executor.stop()
-            if not await stop.ended([serving], asyncio.get_running_loop().time() + settings.drain_seconds):
-                logger.warning("ending at once what has not ended")
-                serving.cancel()
-            orphaned.cancel()
-            await asyncio.wait([serving])
-            if not serving.cancelled():
-                serving.result()
-            return True
-    finally:
-        root.close()
-        await asyncio.to_thread(tracing.shutdown)
-
-
-async def _when(gone: asyncio.Event, stop: Stop) -> None:
-    await gone.wait()
-    logger.warning("the supervisor is gone; giving work back")
-    stop.ask()
-
-
 def _on_signals(stop: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-
-
-async def _child(role: Role) -> None:
-    """The body of one executor process: the operator's variables on the first line, then the pipe stays open."""
-    settings = config.read()
-    logs.configure(settings.log_level)
-    gone = asyncio.Event()
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    operator = json.loads(await reader.readline() or b"{}")
-
-    async def listen() -> None:
-        await reader.read()
-        gone.set()
-
-    listening = asyncio.create_task(listen())
-    try:
-        await serve_role(settings, role, operator, gone)
-    finally:
-        listening.cancel()
-
-
-if __name__ == "__main__":
-    asyncio.run(_child(Role(sys.argv[1])))
