@@ -239,6 +239,9 @@ class Settings:
     notify_webhook_secret: str = _setting(
         "", "Secret that signs the notices (Standard Webhooks): `whsec_` and base64, or any text.", secret=True
     )
+    upload_megabytes: int = _setting(
+        500, "MB of one artifact that an executor may upload through the Domain; all of an attempt may have twice that."
+    )
     lease_seconds: int = _setting(30, "Seconds for which a claim or a heartbeat holds a work.")
     log_partition_messages: int = _setting(
         1_000_000, "Messages in one partition of the log, which is archived and dropped as a whole; about 1 GB."

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ameide.contracts import topics
 from ameide.domain import access
 from ameide.domain.tokens import KnownTokens
 from ameide.domain.unit import Unit
@@ -11,12 +12,19 @@ from ameide_core_proto.transformation.governance.v1.governance_pb import Princip
 from tests.domain_work.world import World, caller
 
 
-async def issue(world: World, expires_in_seconds: int = 0) -> str:
+async def issue(
+    world: World, expires_in_seconds: int = 0, roles: tuple[str, ...] = ("executor",), *, only_executes: bool = False
+) -> str:
     """A token of an executor."""
-    await access.bootstrap(world.service, "default", "verifier", PrincipalKind.SERVICE, ["executor"], [])
+    await access.bootstrap(world.service, "default", "verifier", PrincipalKind.SERVICE, roles, [])
 
     async def handler(unit: Unit) -> pb.IssueTokenResponse:
-        request = pb.IssueTokenRequest(principal_id="verifier", expires_in_seconds=expires_in_seconds)
+        request = pb.IssueTokenRequest(
+            principal_id="verifier",
+            expires_in_seconds=expires_in_seconds,
+            queues=[topics.QUEUE_VERIFY],
+            only_executes=only_executes,
+        )
         return await access.issue_token(unit, request)
 
     return (await world.service.perform(caller("olga", "admin"), "IssueToken", None, handler)).secret
@@ -40,3 +48,16 @@ async def test_a_token_is_not_remembered_beyond_its_time(world: World) -> None:
     world.sql("UPDATE ameide.api_token SET expires_at = now()")
     with pytest.raises(Unauthenticated):
         await tokens.authenticate(token)
+
+
+async def test_a_token_for_executors_outside_has_no_other_role_of_its_principal(world: World) -> None:
+    tokens = KnownTokens(world.app)
+    whole = await tokens.authenticate(await issue(world, roles=("executor", "operator", "admin")))
+    assert whole.roles == {"executor", "operator", "admin"}
+    assert not whole.only_executes
+    outside = await tokens.authenticate(await issue(world, roles=("executor", "operator"), only_executes=True))
+    assert outside.roles == {"executor"}
+    assert outside.queues == {topics.QUEUE_VERIFY}
+    assert outside.only_executes
+    idle = await tokens.authenticate(await issue(world, roles=("admin",), only_executes=True))
+    assert idle.roles == set()

@@ -22,7 +22,10 @@ from ameide.domain import access
 from ameide.domain.commands.governance import GovernanceCommands
 from ameide.domain.commands.knowledge import KnowledgeCommands
 from ameide.domain.commands.process_facts import ProcessFacts
+from ameide.domain.commands.uploads import Uploads
 from ameide.domain.commands.work import WorkCommands
+from ameide.domain.decisions.upload import Bounds
+from ameide.domain.evidence_door import EvidenceDoor
 from ameide.domain.server import Server
 from ameide.domain.service import Service
 from ameide.domain.sweeper import Sweeper
@@ -122,9 +125,11 @@ async def _serve(roles: frozenset[str], settings: Settings, on_ready: Callable[[
         if "domain" in roles:
             app = await database("app")
             await migrations.check_guard(app.dsn)
-            services = _services(app, wakeups, settings)
             door = Listener(
-                Server(services, probes), settings.listen_host, settings.listen_port, setting="AMEIDE_LISTEN_PORT"
+                _server(app, wakeups, settings, probes),
+                settings.listen_host,
+                settings.listen_port,
+                setting="AMEIDE_LISTEN_PORT",
             )
             door.bind()
             loops.append(tasks.create_task(door.run_until_closed()))
@@ -213,22 +218,25 @@ async def _answers(database: Database) -> None:
         return
 
 
-def _services(database: Database, wakeups: Wakeups, settings: Settings) -> list[ConnectASGIApplication[Any]]:
+def _server(database: Database, wakeups: Wakeups, settings: Settings, probes: Probes) -> Server:
     def wake() -> None:
         wakeups.ring("outbox")
 
     tokens = KnownTokens(database)
     door = (Door(tokens.authenticate),)
-    archived = ArchivedLog(database, LazyObjects(settings))
+    objects = LazyObjects(settings)
+    archived = ArchivedLog(database, objects)
     service = Service(database, wake)
-    return [
+    bounds = Bounds.of(settings.upload_megabytes)
+    services: list[ConnectASGIApplication[Any]] = [
         GovernanceCommandServiceASGIApplication(GovernanceCommands(service), interceptors=door),
         KnowledgeCommandServiceASGIApplication(KnowledgeCommands(service), interceptors=door),
         WorkCommandServiceASGIApplication(
-            WorkCommands(service, wakeups, lease_seconds=settings.lease_seconds), interceptors=door
+            WorkCommands(service, wakeups, lease_seconds=settings.lease_seconds, bounds=bounds), interceptors=door
         ),
         ProcessFactServiceASGIApplication(ProcessFacts(service), interceptors=door),
         AccessServiceASGIApplication(access.Access(service, tokens.forget), interceptors=door),
         GovernanceQueryServiceASGIApplication(GovernanceQueries(database, wakeups, archived), interceptors=door),
         WorkQueryServiceASGIApplication(WorkQueries(database, wakeups), interceptors=door),
     ]
+    return Server(services, probes, EvidenceDoor(tokens.authenticate, Uploads(service, bounds), objects))

@@ -10,7 +10,9 @@ from ameide.cli.options import as_json, quiet, request_id, spelled
 from ameide.cli.output import clock, emit_json, facts, say, table, word
 from ameide.cli.session import Session, pass_session
 from ameide.cli.session import request_id as key_for
+from ameide.contracts.topics import queue_named, short_name
 from ameide.engine.files import write_whole
+from ameide.errors import InvalidArgument
 from ameide_core_proto.transformation.governance.v1.access_service_pb import (
     AdmitPrincipalRequest,
     IssueTokenRequest,
@@ -18,7 +20,7 @@ from ameide_core_proto.transformation.governance.v1.access_service_pb import (
     RevokeTokenRequest,
     WhoAmIRequest,
 )
-from ameide_core_proto.transformation.governance.v1.governance_pb import PrincipalKind
+from ameide_core_proto.transformation.governance.v1.governance_pb import ApiToken, PrincipalKind
 
 _ROLES = ["viewer", "requester", "approver", "releaser", "executor", "operator", "admin", "process"]
 
@@ -91,7 +93,17 @@ def token() -> None:
 @token.command()
 @click.argument("name")
 @click.option("--expires-in", type=click.IntRange(0), default=0, metavar="SECONDS", help="0: never.")
-@click.option("--queue", "queues", multiple=True, help="For executors: a queue that it may serve; repeat for more.")
+@click.option(
+    "--queue",
+    "queues",
+    multiple=True,
+    help="For executors: a queue that it may serve, such as `verify` or `coder`; repeat for more.",
+)
+@click.option(
+    "--only-execute",
+    is_flag=True,
+    help="For executors outside: it can do nothing else, and its evidence comes through the Domain's door.",
+)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write it to this file, mode 0600."
 )
@@ -103,13 +115,20 @@ def create(
     name: str,
     expires_in: int,
     queues: tuple[str, ...],
+    only_execute: bool,
     output: Path | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Make a token for the principal NAME. It is shown once."""
+    if only_execute and not queues:
+        raise InvalidArgument("names no queue", field="--queue", remedy="Name the queues that the executor serves")
     command = IssueTokenRequest(
-        scope=session.scope, principal_id=name, expires_in_seconds=expires_in, queues=list(queues)
+        scope=session.scope,
+        principal_id=name,
+        expires_in_seconds=expires_in,
+        queues=[queue_named(queue, "--queue") for queue in queues],
+        only_executes=only_execute,
     )
     answer = session.call(lambda clients: clients.access.issue_token(command))
     token_id = answer.token.token_id if answer.token else ""
@@ -146,7 +165,7 @@ def list_(session: Session, as_json: bool, quiet: bool) -> None:
                     clock(t.created_at),
                     clock(t.expires_at) or "never",
                     clock(t.revoked_at),
-                    str(len(t.queues)) if t.queues else "",
+                    _queues(t),
                 )
                 for t in answer.tokens
             ],
@@ -165,3 +184,9 @@ def revoke(session: Session, token_id: str, as_json: bool) -> None:
         emit_json(answer)
     else:
         click.echo(f"{token_id} is revoked.")
+
+
+def _queues(token: ApiToken) -> str:
+    """The queues that a token serves, in short; of one for executors outside that it does nothing else."""
+    names = ", ".join(short_name(queue) for queue in token.queues)
+    return f"{names} (only executes)" if token.only_executes else names

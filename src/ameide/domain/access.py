@@ -49,8 +49,9 @@ async def authenticate(database: Database, token: str) -> tuple[Caller, float]:
         tenant_id=tenant,
         principal_id=principal.principal_id,
         kind=principal.kind.name,
-        roles=frozenset(principal.roles),
+        roles=frozenset(principal.roles) & {"executor"} if row["only_executes"] else frozenset(principal.roles),
         queues=frozenset(row["queues"]),
+        only_executes=row["only_executes"],
     )
     return caller, valid
 
@@ -136,6 +137,7 @@ async def issue_token(unit: Unit, command: pb.IssueTokenRequest) -> pb.IssueToke
             command.principal_id,
             digest,
             list(command.queues),
+            command.only_executes,
             command.expires_in_seconds,
             command.expires_in_seconds,
         ),
@@ -182,6 +184,7 @@ def _token(row: dict[str, Any]) -> ApiToken:
         token_id=row["token_id"],
         principal_id=row["principal_id"],
         queues=list(row["queues"]),
+        only_executes=row["only_executes"],
         created_at=at("created_at"),
         expires_at=at("expires_at"),
         revoked_at=at("revoked_at"),

@@ -7,16 +7,21 @@ from typing import Any
 
 from connectrpc.server import ConnectASGIApplication
 
+from ameide.domain.commands import uploads
+from ameide.domain.evidence_door import EvidenceDoor
 from ameide.rpc.asgi import Receive, Scope, Send, answer_json, lifespan
 from ameide.rpc.probes import PATHS, Probes
 
 
 class Server:
-    """Dispatches by the service's path; `probes` answers for the process."""
+    """Dispatches by the service's path; `probes` answers for the process, `evidence` below its own path."""
 
-    def __init__(self, services: Sequence[ConnectASGIApplication[Any]], probes: Probes) -> None:
+    def __init__(
+        self, services: Sequence[ConnectASGIApplication[Any]], probes: Probes, evidence: EvidenceDoor | None = None
+    ) -> None:
         self._services = {service.path: service for service in services}
         self._probes = probes
+        self._evidence = evidence
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -27,6 +32,8 @@ class Server:
         if service is not None:
             # Connect's own ASGI types and ours describe the same protocol.
             await service(scope, receive, send)  # pyright: ignore[reportArgumentType]
+        elif self._evidence is not None and path.startswith(uploads.PATH):
+            await self._evidence(scope, receive, send)
         elif path in PATHS:
             await self._probes(scope, receive, send)
         else:

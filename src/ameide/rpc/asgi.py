@@ -6,6 +6,18 @@ import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from ameide.errors import AmeideError
+
+_STATUS = {
+    "invalid_argument": 400,
+    "failed_precondition": 400,
+    "unauthenticated": 401,
+    "permission_denied": 403,
+    "not_found": 404,
+    "already_exists": 409,
+    "aborted": 409,
+    "unavailable": 503,
+}
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -21,6 +33,12 @@ async def answer(send: Send, status: int, content_type: str, data: bytes) -> Non
 async def answer_json(send: Send, status: int, body: object) -> None:
     """One whole answer in JSON."""
     await answer(send, status, "application/json", json.dumps(body).encode())
+
+
+async def answer_error(send: Send, error: AmeideError) -> None:
+    """One of our errors as Connect would say it: its code and text, under the status that it gives that code."""
+    body = {"code": error.code, "message": str(error), "field": error.field, "remedy": error.remedy}
+    await answer_json(send, _STATUS.get(error.code, 500), {**body, "reason": error.reason})
 
 
 async def lifespan(receive: Receive, send: Send) -> None:

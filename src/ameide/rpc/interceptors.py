@@ -34,6 +34,8 @@ class Caller:
     kind: str
     roles: frozenset[str]
     queues: frozenset[str] = field(default_factory=frozenset[str])
+    # The token is one for executors outside: its evidence comes through the gateway.
+    only_executes: bool = False
     # The trace that the call belongs to; empty when it names none.
     trace: TraceContext = NO_TRACE
 
@@ -58,6 +60,14 @@ def current_caller() -> Caller:
     if caller is None:
         raise Unauthenticated("the call has no caller", remedy="Send a bearer token")
     return caller
+
+
+def token_of(header: str) -> str:
+    """The bearer token in an `authorization` header. Raises Unauthenticated when there is none."""
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthenticated("no bearer token", remedy="Set AMEIDE_TOKEN or AMEIDE_TOKEN_FILE")
+    return token.strip()
 
 
 class Door:
@@ -87,12 +97,8 @@ class Door:
         ctx: RequestContext[REQ, RES],
         trace: TraceContext,
     ) -> RES:
-        header = ctx.request_headers.get("authorization") or ""
         try:
-            scheme, _, token = header.partition(" ")
-            if scheme.lower() != "bearer" or not token:
-                raise Unauthenticated("no bearer token", remedy="Set AMEIDE_TOKEN or AMEIDE_TOKEN_FILE")
-            caller = await self._authenticate(token.strip())
+            caller = await self._authenticate(token_of(ctx.request_headers.get("authorization") or ""))
             message: object = request
             if isinstance(message, Message):
                 validation.check(cast("Message[Any]", message))

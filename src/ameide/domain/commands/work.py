@@ -6,8 +6,9 @@ from typing import TypeVar
 
 from connectrpc.request import RequestContext
 
-from ameide.domain.commands import claims, work_requests
+from ameide.domain.commands import claims, uploads, work_requests
 from ameide.domain.commands.gateway import Gateway
+from ameide.domain.decisions.upload import FALLBACK_BOUNDS, Bounds
 from ameide.domain.service import Service
 from ameide.domain.unit import Unit
 from ameide.events.wakeups import Wakeups
@@ -21,11 +22,19 @@ Claimed = TypeVar("Claimed", pb.PollWorkResponse, pb.RecordWorkStartedResponse)
 
 
 class WorkCommands(WorkCommandService):
-    """`lease_seconds` is how long a claim holds without a heartbeat."""
+    """`lease_seconds` is how long a claim holds without a heartbeat, `bounds` how much an attempt may upload."""
 
-    def __init__(self, service: Service, wakeups: Wakeups, *, lease_seconds: float = claims.LEASE_SECONDS) -> None:
+    def __init__(
+        self,
+        service: Service,
+        wakeups: Wakeups,
+        *,
+        lease_seconds: float = claims.LEASE_SECONDS,
+        bounds: Bounds = FALLBACK_BOUNDS,
+    ) -> None:
         self._service = service
         self._lease_seconds = lease_seconds
+        self._bounds = bounds
         self._gateway = Gateway(service, wakeups, lease_seconds=lease_seconds)
 
     async def request_work(
@@ -101,6 +110,16 @@ class WorkCommands(WorkCommandService):
             return await claims.release_work(unit, request)
 
         return await self._service.perform(current_caller(), "ReleaseWork", request.scope, handler)
+
+    async def open_evidence_upload(
+        self,
+        request: pb.OpenEvidenceUploadRequest,
+        _ctx: RequestContext[pb.OpenEvidenceUploadRequest, pb.OpenEvidenceUploadResponse],
+    ) -> pb.OpenEvidenceUploadResponse:
+        async def handler(unit: Unit) -> pb.OpenEvidenceUploadResponse:
+            return await uploads.open_evidence_upload(unit, request, self._bounds)
+
+        return await self._service.perform(current_caller(), "OpenEvidenceUpload", request.scope, handler)
 
 
 def _counted(answer: Claimed) -> Claimed:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ameide.contracts.usage import tokens_of
+from ameide.domain.decisions.upload import Upload
 from ameide.domain.decisions.work import ENDED, Claim, Waiting
 from ameide.domain.decisions.work_budget import is_counted
 from ameide.domain.decisions.work_claim import Lease
@@ -136,6 +137,12 @@ def insert_evidence(unit: Unit, work: WorkRequest, evidence: EvidenceBundle) -> 
     unit.tx.later(_SQL["insert_evidence"], (*place, unit.now, evidence.to_binary()))
 
 
+async def uploads_of(unit: Unit, work_request_id: str, attempt: int) -> list[Upload]:
+    """What an attempt has put through the gateway; its work is locked."""
+    rows = await unit.tx.fetch_all(_SQL["uploads"], (unit.tenant_id, work_request_id, attempt))
+    return [Upload(**row) for row in rows]
+
+
 def remove_invitation(unit: Unit, work_request_id: str) -> None:
     """Use up the invitation, if one is waiting."""
     unit.tx.later(_SQL["remove_invitation"], (unit.tenant_id, work_request_id))
@@ -177,6 +184,7 @@ def _claim(row: Row) -> Claim:
         Usage.from_binary(row["usage"]),
         ended_at,
         row["ended_by"],
+        row["by_gateway"],
     )
 
 

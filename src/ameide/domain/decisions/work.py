@@ -37,6 +37,8 @@ class Claim:
     ended_at: datetime | None
     # succeeded, failed, canceled, released, lease_lost; empty while it runs.
     ended_by: str
+    # Its evidence comes through the gateway.
+    by_gateway: bool = False
 
 
 @dataclass(frozen=True, slots=True)

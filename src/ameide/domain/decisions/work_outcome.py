@@ -8,6 +8,7 @@ from protobuf.wkt import Timestamp
 
 from ameide.contracts.image_ref import ImageRef
 from ameide.contracts.usage import highest
+from ameide.domain.decisions.upload import folder_of
 from ameide.domain.decisions.work import Claim, inputs_of
 from ameide.errors import Conflict, InvalidArgument
 from ameide_core_proto.transformation.work.v1.command_service_pb import RecordWorkOutcomeRequest, WorkOutcome
@@ -138,10 +139,9 @@ def _evidence(work: WorkRequest, command: RecordWorkOutcomeRequest, principal_id
         raise InvalidArgument(
             f"is {evidence.attempt}, not this attempt", field="evidence.attempt", remedy=f"Set it to {command.attempt}"
         )
-    tenant_id = work.scope.tenant_id if work.scope else ""
-    folder = f"store:work/{tenant_id}/{work.work_request_id}/{command.attempt}-{command.claim_id}/"
+    folder = folder_of(work, command.attempt, command.claim_id)
     for index, artifact in enumerate(evidence.artifacts):
-        if not artifact.uri.startswith(folder) or "/../" in artifact.uri:
+        if not artifact.uri.startswith(folder) or ".." in artifact.uri.split("/"):
             raise InvalidArgument(
                 f"{artifact.uri!r} lies outside of this attempt",
                 field=f"evidence.artifacts[{index}].uri",

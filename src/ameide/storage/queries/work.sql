@@ -38,13 +38,14 @@ SELECT state FROM ameide.work WHERE tenant_id = %s AND change_id = %s AND queue 
 
 -- name: claims_of
 -- Who claimed some works and what it used, lost claims included.
-SELECT work_request_id, attempt, claim_id, principal_id, run_until, usage, ended_at, ended_by
+SELECT work_request_id, attempt, claim_id, principal_id, run_until, usage, ended_at, ended_by, by_gateway
 FROM ameide.attempt WHERE tenant_id = %s AND work_request_id = ANY(%s) ORDER BY work_request_id, attempt
 
 -- name: claim
 -- The claims of some attempts; of the current attempt it is the lease. Locked, after their works: a heartbeat locks nothing
 -- else, and what it was acknowledged to have used must be in what the outcome settles.
-SELECT a.work_request_id, a.attempt, a.claim_id, a.principal_id, a.run_until, a.usage, a.ended_at, a.ended_by
+SELECT a.work_request_id, a.attempt, a.claim_id, a.principal_id, a.run_until, a.usage, a.ended_at, a.ended_by,
+    a.by_gateway
 FROM unnest(%s::text[], %s::integer[]) AS asked (work_request_id, attempt)
 JOIN ameide.attempt a USING (work_request_id, attempt) WHERE a.tenant_id = %s ORDER BY a.work_request_id FOR UPDATE OF a
 
@@ -75,6 +76,25 @@ RETURNING w.cancel_requested, a.lease_until, a.run_until
 -- Ends a claim; its pair is fenced from now on.
 UPDATE ameide.attempt SET ended_at = %s, ended_by = %s, usage = %s
 WHERE tenant_id = %s AND work_request_id = %s AND attempt = %s AND ended_at IS NULL
+
+-- name: by_gateway
+-- The attempt has opened an upload: its evidence may name nothing else.
+UPDATE ameide.attempt SET by_gateway = true
+WHERE tenant_id = %s AND work_request_id = %s AND attempt = %s AND NOT by_gateway
+
+-- name: uploads
+-- What an attempt has put, or begun to put, through the gateway. Its work is locked.
+SELECT name, bytes, sha256 FROM ameide.upload WHERE tenant_id = %s AND work_request_id = %s AND attempt = %s
+
+-- name: begin_upload
+-- Holds room before the first byte comes. What is stored stays as it is; what was cut off may come with another size.
+INSERT INTO ameide.upload (tenant_id, work_request_id, attempt, name, bytes) VALUES (%s, %s, %s, %s, %s)
+ON CONFLICT (tenant_id, work_request_id, attempt, name) DO UPDATE SET bytes = EXCLUDED.bytes WHERE upload.sha256 = ''
+
+-- name: finish_upload
+-- The hash that the Domain saw, once the object is there.
+UPDATE ameide.upload SET bytes = %s, sha256 = %s
+WHERE tenant_id = %s AND work_request_id = %s AND attempt = %s AND name = %s AND sha256 = ''
 
 -- name: insert_evidence
 -- In the transaction of the outcome that lists it. A work ends once, so it has one bundle.

@@ -19,7 +19,7 @@ from connectrpc.server import ConnectASGIApplication, ConnectWSGIApplication, DE
 from protobuf import DescService
 
 from . import command_service_pb
-from .command_service_pb import CancelWorkRequest, CancelWorkResponse, PollWorkRequest, PollWorkResponse, RecordWorkHeartbeatRequest, RecordWorkHeartbeatResponse, RecordWorkOutcomeRequest, RecordWorkOutcomeResponse, RecordWorkOutcomesRequest, RecordWorkOutcomesResponse, RecordWorkStartedRequest, RecordWorkStartedResponse, ReleaseWorkRequest, ReleaseWorkResponse, RequestWorkRequest, RequestWorkResponse
+from .command_service_pb import CancelWorkRequest, CancelWorkResponse, OpenEvidenceUploadRequest, OpenEvidenceUploadResponse, PollWorkRequest, PollWorkResponse, RecordWorkHeartbeatRequest, RecordWorkHeartbeatResponse, RecordWorkOutcomeRequest, RecordWorkOutcomeResponse, RecordWorkOutcomesRequest, RecordWorkOutcomesResponse, RecordWorkStartedRequest, RecordWorkStartedResponse, ReleaseWorkRequest, ReleaseWorkResponse, RequestWorkRequest, RequestWorkResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -59,6 +59,12 @@ class WorkCommandService(Protocol):
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def release_work(self, request: ReleaseWorkRequest, ctx: RequestContext[ReleaseWorkRequest, ReleaseWorkResponse], /) -> ReleaseWorkResponse:
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    async def open_evidence_upload(self, request: OpenEvidenceUploadRequest, ctx: RequestContext[OpenEvidenceUploadRequest, OpenEvidenceUploadResponse], /) -> OpenEvidenceUploadResponse:
+        """
+        Where an executor without a store of its own puts evidence and gets the inputs of its work; for the current claim.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -166,6 +172,17 @@ class WorkCommandServiceASGIApplication(ConnectASGIApplication[WorkCommandServic
                         stream_type=StreamType.UNARY,
                     ),
                     function=svc.release_work,
+                ),
+                "/ameide_core_proto.transformation.work.v1.WorkCommandService/OpenEvidenceUpload": Endpoint.unary(
+                    method=MethodInfo(
+                        name="OpenEvidenceUpload",
+                        service_name="ameide_core_proto.transformation.work.v1.WorkCommandService",
+                        input=OpenEvidenceUploadRequest,
+                        output=OpenEvidenceUploadResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.open_evidence_upload,
                 ),
             },
             interceptors=interceptors,
@@ -347,6 +364,29 @@ class WorkCommandServiceClient(ConnectClient):
             headers=headers,
             timeout_ms=timeout_ms,
         )
+    async def open_evidence_upload(
+        self,
+        request: OpenEvidenceUploadRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> OpenEvidenceUploadResponse:
+        """
+        Where an executor without a store of its own puts evidence and gets the inputs of its work; for the current claim.
+        """
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="OpenEvidenceUpload",
+                service_name="ameide_core_proto.transformation.work.v1.WorkCommandService",
+                input=OpenEvidenceUploadRequest,
+                output=OpenEvidenceUploadResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
 
 class WorkCommandServiceSync(Protocol):
     """
@@ -377,6 +417,12 @@ class WorkCommandServiceSync(Protocol):
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def release_work(self, request: ReleaseWorkRequest, ctx: RequestContext[ReleaseWorkRequest, ReleaseWorkResponse], /) -> ReleaseWorkResponse:
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def open_evidence_upload(self, request: OpenEvidenceUploadRequest, ctx: RequestContext[OpenEvidenceUploadRequest, OpenEvidenceUploadResponse], /) -> OpenEvidenceUploadResponse:
+        """
+        Where an executor without a store of its own puts evidence and gets the inputs of its work; for the current claim.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -482,6 +528,17 @@ class WorkCommandServiceWSGIApplication(ConnectWSGIApplication):
                         stream_type=StreamType.UNARY,
                     ),
                     function=service.release_work,
+                ),
+                "/ameide_core_proto.transformation.work.v1.WorkCommandService/OpenEvidenceUpload": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="OpenEvidenceUpload",
+                        service_name="ameide_core_proto.transformation.work.v1.WorkCommandService",
+                        input=OpenEvidenceUploadRequest,
+                        output=OpenEvidenceUploadResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.open_evidence_upload,
                 ),
             },
             interceptors=interceptors,
@@ -657,6 +714,29 @@ class WorkCommandServiceClientSync(ConnectClientSync):
                 service_name="ameide_core_proto.transformation.work.v1.WorkCommandService",
                 input=ReleaseWorkRequest,
                 output=ReleaseWorkResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def open_evidence_upload(
+        self,
+        request: OpenEvidenceUploadRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> OpenEvidenceUploadResponse:
+        """
+        Where an executor without a store of its own puts evidence and gets the inputs of its work; for the current claim.
+        """
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="OpenEvidenceUpload",
+                service_name="ameide_core_proto.transformation.work.v1.WorkCommandService",
+                input=OpenEvidenceUploadRequest,
+                output=OpenEvidenceUploadResponse,
                 idempotency_level=IdempotencyLevel.UNKNOWN,
                 stream_type=StreamType.UNARY,
             ),

@@ -913,6 +913,115 @@ class ReleaseWorkResponse(Message[_ReleaseWorkResponseFields]):
 
         work: WorkRequest | None
 
+_OpenEvidenceUploadRequestFields: TypeAlias = Literal["scope", "work_request_id", "attempt", "claim_id"]
+
+class OpenEvidenceUploadRequest(Message[_OpenEvidenceUploadRequestFields]):
+    """
+    ```proto
+    message ameide_core_proto.transformation.work.v1.OpenEvidenceUploadRequest
+    ```
+
+    Attributes:
+        scope:
+            ```proto
+            optional ameide_core_proto.common.v1.Scope scope = 1;
+            ```
+        work_request_id:
+            ```proto
+            string work_request_id = 2;
+            ```
+        attempt:
+            ```proto
+            int32 attempt = 3;
+            ```
+        claim_id:
+            ```proto
+            string claim_id = 4;
+            ```
+    """
+
+    __slots__ = ("scope", "work_request_id", "attempt", "claim_id")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            scope: Scope | None = None,
+            work_request_id: str = "",
+            attempt: int = 0,
+            claim_id: str = "",
+        ) -> None:
+            pass
+
+        scope: Scope | None
+        work_request_id: str
+        attempt: int
+        claim_id: str
+
+_OpenEvidenceUploadResponseFields: TypeAlias = Literal["path", "uri_prefix", "max_bytes", "max_total_bytes", "max_artifacts"]
+
+class OpenEvidenceUploadResponse(Message[_OpenEvidenceUploadResponseFields]):
+    """
+    From now on the outcome of this attempt may only name what was put here.
+
+    ```proto
+    message ameide_core_proto.transformation.work.v1.OpenEvidenceUploadResponse
+    ```
+
+    Attributes:
+        path:
+            Path at this door, with a slash at its end. PUT <path><name> stores an artifact, GET <path>?uri=<uri> gives an input
+            of the work; both with the token and while the claim is current.
+
+            ```proto
+            string path = 1;
+            ```
+        uri_prefix:
+            Where the artifacts lie: the uri of an artifact is <uri_prefix><name>.
+
+            ```proto
+            string uri_prefix = 2;
+            ```
+        max_bytes:
+            Bytes of one artifact, and of all artifacts of the attempt.
+
+            ```proto
+            int64 max_bytes = 3;
+            ```
+        max_total_bytes:
+            ```proto
+            int64 max_total_bytes = 4;
+            ```
+        max_artifacts:
+            Artifacts of the attempt.
+
+            ```proto
+            int32 max_artifacts = 5;
+            ```
+    """
+
+    __slots__ = ("path", "uri_prefix", "max_bytes", "max_total_bytes", "max_artifacts")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            path: str = "",
+            uri_prefix: str = "",
+            max_bytes: int = 0,
+            max_total_bytes: int = 0,
+            max_artifacts: int = 0,
+        ) -> None:
+            pass
+
+        path: str
+        uri_prefix: str
+        max_bytes: int
+        max_total_bytes: int
+        max_artifacts: int
+
 class ClaimAnswer(Enum):
     """
     ```proto
@@ -987,7 +1096,7 @@ class WorkOutcome(Enum):
 
 
 _DESC = file_desc(
-    b'\n>ameide_core_proto/transformation/work/v1/command_service.proto\x12(ameide_core_proto.transformation.work.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a3ameide_core_proto/transformation/work/v1/work.proto\x1a\x1bbuf/validate/validate.proto"\xe0\x0b\n\x12RequestWorkRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x126\n\x11client_request_id\x18\x02 \x01(\tR\x0fclientRequestIdB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x128\n\x13process_instance_id\x18\x03 \x01(\tR\x11processInstanceIdB\x08\xbaH\x05r\x03\x18\x80\x02\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x12[\n\twork_kind\x18\x05 \x01(\x0e22.ameide_core_proto.transformation.work.v1.WorkKindR\x08workKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12a\n\x0baction_kind\x18\x06 \x01(\x0e24.ameide_core_proto.transformation.work.v1.ActionKindR\nactionKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12X\n\x0crequested_by\x18\x07 \x01(\x0b25.ameide_core_proto.transformation.work.v1.RequestedByR\x0brequestedBy\x12.\n\rrepository_id\x18\x08 \x01(\tR\x0crepositoryIdB\t\xbaH\x06r\x04\x10\x01\x18?\x12\xad\x01\n\x08base_sha\x18\t \x01(\tR\x07baseShaB\x91\x01\xbaH\x8d\x01\xba\x01\x89\x01\n\x0fcommit_sha.full\x12Smust be a full commit id of 40 lower-case hex digits; `git rev-parse REF` prints it\x1a!this.matches(\'^([0-9a-f]{40})?$\')\x12\xb1\x01\n\ncommit_sha\x18\n \x01(\tR\tcommitShaB\x91\x01\xbaH\x8d\x01\xba\x01\x89\x01\n\x0fcommit_sha.full\x12Smust be a full commit id of 40 lower-case hex digits; `git rev-parse REF` prints it\x1a!this.matches(\'^([0-9a-f]{40})?$\')\x126\n\x07workdir\x18\x0b \x01(\tR\x07workdirB\x1c\xbaH\x19r\x17\x18\x80\x042\x12^([^/.][^\\x00]*)?$\x12L\n\x06inputs\x18\x0c \x01(\x0b24.ameide_core_proto.transformation.work.v1.WorkInputsR\x06inputs\x12>\n\x16verification_suite_ref\x18\r \x01(\tR\x14verificationSuiteRefB\x08\xbaH\x05r\x03\x18\x80\x01\x12^\n\x0etimeout_policy\x18\x0e \x01(\x0b27.ameide_core_proto.transformation.work.v1.TimeoutPolicyR\rtimeoutPolicy\x127\n\x12lost_claim_retries\x18\x0f \x01(\x05R\x10lostClaimRetriesB\t\xbaH\x06\x1a\x04\x18\x14(\x00\x12H\n\x06budget\x18\x10 \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x06budget\x12O\n\tgate_pass\x18\x11 \x01(\x0b22.ameide_core_proto.transformation.work.v1.GatePassR\x08gatePass\x12,\n\x05coder\x18\x12 \x01(\tR\x05coderB\x16\xbaH\x13r\x11\x18?2\r^[a-z0-9_-]*$\x12"\n\x07summary\x18\x13 \x01(\tR\x07summaryB\x08\xbaH\x05r\x03\x18\x80 "\x8d\x01\n\x13RequestWorkResponse\x12I\n\x04work\x18\x01 \x01(\x0b25.ameide_core_proto.transformation.work.v1.WorkRequestR\x04work\x12+\n\x11idempotent_replay\x18\x02 \x01(\x08R\x10idempotentReplay"\xda\x01\n\x11CancelWorkRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x126\n\x11client_request_id\x18\x02 \x01(\tR\x0fclientRequestIdB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x121\n\x0fwork_request_id\x18\x03 \x01(\tR\rworkRequestIdB\t\xbaH\x06r\x04\x10\x01\x18?\x12 \n\x06reason\x18\x04 \x01(\tR\x06reasonB\x08\xbaH\x05r\x03\x18\xd0\x0f"\x8c\x01\n\x12CancelWorkResponse\x12I\n\x04work\x18\x01 \x01(\x0b25.ameide_core_proto.transformation.work.v1.WorkRequestR\x04work\x12+\n\x11idempotent_replay\x18\x02 \x01(\x08R\x10idempotentReplay"\xdb\x01\n\x0fPollWorkRequest\x12+\n\x06queues\x18\x01 \x03(\tR\x06queuesB\x13\xbaH\x10\x92\x01\r\x08\x01\x10 "\x07r\x05\x10\x01\x18\xf9\x01\x12$\n\x08claim_id\x18\x02 \x01(\tR\x07claimIdB\t\xbaH\x06r\x04\x10\x10\x18?\x12,\n\x0cwait_seconds\x18\x03 \x01(\x05R\x0bwaitSecondsB\t\xbaH\x06\x1a\x04\x18<(\x00\x12\x1f\n\x06runner\x18\x04 \x01(\tR\x06runnerB\x07\xbaH\x04r\x02\x18?\x12&\n\tmax_works\x18\x05 \x01(\x05R\x08maxWorksB\t\xbaH\x06\x1a\x04\x18d(\x00"\xb6\x02\n\x10PollWorkResponse\x12M\n\x06answer\x18\x01 \x01(\x0e25.ameide_core_proto.transformation.work.v1.ClaimAnswerR\x06answer\x12\x18\n\x07attempt\x18\x02 \x01(\x05R\x07attempt\x12#\n\rlease_seconds\x18\x03 \x01(\x05R\x0cleaseSeconds\x12I\n\x04work\x18\x04 \x01(\x0b25.ameide_core_proto.transformation.work.v1.WorkRequestR\x04work\x12I\n\x04more\x18\x05 \x03(\x0b25.ameide_core_proto.transformation.work.v1.ClaimedWorkR\x04more"\x97\x01\n\x0bClaimedWork\x12\x18\n\x07attempt\x18\x01 \x01(\x05R\x07attempt\x12#\n\rlease_seconds\x18\x02 \x01(\x05R\x0cleaseSeconds\x12I\n\x04work\x18\x03 \x01(\x0b25.ameide_core_proto.transformation.work.v1.WorkRequestR\x04work"\xce\x01\n\x18RecordWorkStartedRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x121\n\x0fwork_request_id\x18\x02 \x01(\tR\rworkRequestIdB\t\xbaH\x06r\x04\x10\x01\x18?\x12$\n\x08claim_id\x18\x03 \x01(\tR\x07claimIdB\t\xbaH\x06r\x04\x10\x10\x18?\x12\x1f\n\x06runner\x18\x04 \x01(\tR\x06runnerB\x07\xbaH\x04r\x02\x18?"\xf4\x01\n\x19RecordWorkStartedResponse\x12M\n\x06answer\x18\x01 \x01(\x0e25.ameide_core_proto.transformation.work.v1.ClaimAnswerR\x06answer\x12\x18\n\x07attempt\x18\x02 \x01(\x05R\x07attempt\x12#\n\rlease_seconds\x18\x03 \x01(\x05R\x0cleaseSeconds\x12I\n\x04work\x18\x04 \x01(\x0b25.ameide_core_proto.transformation.work.v1.WorkRequestR\x04work"\xbe\x02\n\x1aRecordWorkHeartbeatRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x121\n\x0fwork_request_id\x18\x02 \x01(\tR\rworkRequestIdB\t\xbaH\x06r\x04\x10\x01\x18?\x12!\n\x07attempt\x18\x03 \x01(\x05R\x07attemptB\x07\xbaH\x04\x1a\x02(\x01\x12$\n\x08claim_id\x18\x04 \x01(\tR\x07claimIdB\t\xbaH\x06r\x04\x10\x10\x18?\x12E\n\x05usage\x18\x05 \x01(\x0b2/.ameide_core_proto.transformation.work.v1.UsageR\x05usage\x12#\n\x08log_tail\x18\x06 \x01(\tR\x07logTailB\x08\xbaH\x05r\x03\x18\x80 "m\n\x1bRecordWorkHeartbeatResponse\x12)\n\x10cancel_requested\x18\x01 \x01(\x08R\x0fcancelRequested\x12#\n\rlease_seconds\x18\x02 \x01(\x05R\x0cleaseSeconds"\xe1\x03\n\x18RecordWorkOutcomeRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x121\n\x0fwork_request_id\x18\x02 \x01(\tR\rworkRequestIdB\t\xbaH\x06r\x04\x10\x01\x18?\x12!\n\x07attempt\x18\x03 \x01(\x05R\x07attemptB\x07\xbaH\x04\x1a\x02(\x01\x12$\n\x08claim_id\x18\x04 \x01(\tR\x07claimIdB\t\xbaH\x06r\x04\x10\x10\x18?\x12[\n\x07outcome\x18\x05 \x01(\x0e25.ameide_core_proto.transformation.work.v1.WorkOutcomeR\x07outcomeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12T\n\x06result\x18\x06 \x01(\x0b24.ameide_core_proto.transformation.work.v1.WorkResultR\x06resultB\x06\xbaH\x03\xc8\x01\x01\x12\\\n\x08evidence\x18\x07 \x01(\x0b28.ameide_core_proto.transformation.work.v1.EvidenceBundleR\x08evidenceB\x06\xbaH\x03\xc8\x01\x01"\x93\x01\n\x19RecordWorkOutcomeResponse\x12I\n\x04work\x18\x01 \x01(\x0b25.ameide_core_proto.transformation.work.v1.WorkRequestR\x04work\x12+\n\x11idempotent_replay\x18\x02 \x01(\x08R\x10idempotentReplay"\xc1\x01\n\x19RecordWorkOutcomesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12j\n\x08outcomes\x18\x02 \x03(\x0b2B.ameide_core_proto.transformation.work.v1.RecordWorkOutcomeRequestR\x08outcomesB\n\xbaH\x07\x92\x01\x04\x08\x01\x10d"o\n\x1aRecordWorkOutcomesResponse\x12Q\n\x07answers\x18\x01 \x03(\x0b27.ameide_core_proto.transformation.work.v1.OutcomeAnswerR\x07answers"\x96\x01\n\rOutcomeAnswer\x12&\n\x0fwork_request_id\x18\x01 \x01(\tR\rworkRequestId\x12+\n\x11idempotent_replay\x18\x02 \x01(\x08R\x10idempotentReplay\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\x12\x18\n\x07message\x18\x04 \x01(\tR\x07message"\xec\x01\n\x12ReleaseWorkRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x121\n\x0fwork_request_id\x18\x02 \x01(\tR\rworkRequestIdB\t\xbaH\x06r\x04\x10\x01\x18?\x12!\n\x07attempt\x18\x03 \x01(\x05R\x07attemptB\x07\xbaH\x04\x1a\x02(\x01\x12$\n\x08claim_id\x18\x04 \x01(\tR\x07claimIdB\t\xbaH\x06r\x04\x10\x10\x18?\x12 \n\x06reason\x18\x05 \x01(\tR\x06reasonB\x08\xbaH\x05r\x03\x18\x80\x04"`\n\x13ReleaseWorkResponse\x12I\n\x04work\x18\x01 \x01(\x0b25.ameide_core_proto.transformation.work.v1.WorkRequestR\x04work*\xcd\x01\n\x0bClaimAnswer\x12\x1c\n\x18CLAIM_ANSWER_UNSPECIFIED\x10\x00\x12\x14\n\x10CLAIM_ANSWER_RUN\x10\x01\x12"\n\x1eCLAIM_ANSWER_DECLINED_FINISHED\x10\x02\x12"\n\x1eCLAIM_ANSWER_DECLINED_CANCELED\x10\x03\x12+\n\'CLAIM_ANSWER_DECLINED_RUNNING_ELSEWHERE\x10\x04\x12\x15\n\x11CLAIM_ANSWER_NONE\x10\x05*z\n\x0bWorkOutcome\x12\x1c\n\x18WORK_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14WORK_OUTCOME_SUCCESS\x10\x01\x12\x18\n\x14WORK_OUTCOME_FAILURE\x10\x02\x12\x19\n\x15WORK_OUTCOME_CANCELED\x10\x032\xc1\t\n\x12WorkCommandService\x12\x8a\x01\n\x0bRequestWork\x12<.ameide_core_proto.transformation.work.v1.RequestWorkRequest\x1a=.ameide_core_proto.transformation.work.v1.RequestWorkResponse\x12\x87\x01\n\nCancelWork\x12;.ameide_core_proto.transformation.work.v1.CancelWorkRequest\x1a<.ameide_core_proto.transformation.work.v1.CancelWorkResponse\x12\x81\x01\n\x08PollWork\x129.ameide_core_proto.transformation.work.v1.PollWorkRequest\x1a:.ameide_core_proto.transformation.work.v1.PollWorkResponse\x12\x9c\x01\n\x11RecordWorkStarted\x12B.ameide_core_proto.transformation.work.v1.RecordWorkStartedRequest\x1aC.ameide_core_proto.transformation.work.v1.RecordWorkStartedResponse\x12\xa2\x01\n\x13RecordWorkHeartbeat\x12D.ameide_core_proto.transformation.work.v1.RecordWorkHeartbeatRequest\x1aE.ameide_core_proto.transformation.work.v1.RecordWorkHeartbeatResponse\x12\x9c\x01\n\x11RecordWorkOutcome\x12B.ameide_core_proto.transformation.work.v1.RecordWorkOutcomeRequest\x1aC.ameide_core_proto.transformation.work.v1.RecordWorkOutcomeResponse\x12\x9f\x01\n\x12RecordWorkOutcomes\x12C.ameide_core_proto.transformation.work.v1.RecordWorkOutcomesRequest\x1aD.ameide_core_proto.transformation.work.v1.RecordWorkOutcomesResponse\x12\x8a\x01\n\x0bReleaseWork\x12<.ameide_core_proto.transformation.work.v1.ReleaseWorkRequest\x1a=.ameide_core_proto.transformation.work.v1.ReleaseWorkResponseb\x06proto3',
+    b'\n>ameide_core_proto/transformation/work/v1/command_service.proto\x12(ameide_core_proto.transformation.work.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a3ameide_core_proto/transformation/work/v1/work.proto\x1a\x1bbuf/validate/validate.proto"\xe0\x0b\n\x12RequestWorkRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x126\n\x11client_request_id\x18\x02 \x01(\tR\x0fclientRequestIdB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x128\n\x13process_instance_id\x18\x03 \x01(\tR\x11processInstanceIdB\x08\xbaH\x05r\x03\x18\x80\x02\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x12[\n\twork_kind\x18\x05 \x01(\x0e22.ameide_core_proto.transformation.work.v1.WorkKindR\x08workKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12a\n\x0baction_kind\x18\x06 \x01(\x0e24.ameide_core_proto.transformation.work.v1.ActionKindR\nactionKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12X\n\x0crequested_by\x18\x07 \x01(\x0b25.ameide_core_proto.transformation.work.v1.RequestedByR\x0brequestedBy\x12.\n\rrepository_id\x18\x08 \x01(\tR\x0crepositoryIdB\t\xbaH\x06r\x04\x10\x01\x18?\x12\xad\x01\n\x08base_sha\x18\t \x01(\tR\x07baseShaB\x91\x01\xbaH\x8d\x01\xba\x01\x89\x01\n\x0fcommit_sha.full\x12Smust be a full commit id of 40 lower-case hex digits; `git rev-parse REF` prints it\x1a!this.matches(\'^([0-9a-f]{40})?$\')\x12\xb1\x01\n\ncommit_sha\x18\n \x01(\tR\tcommitShaB\x91\x01\xbaH\x8d\x01\xba\x01\x89\x01\n\x0fcommit_sha.full\x12Smust be a full commit id of 40 lower-case hex digits; `git rev-parse REF` prints it\x1a!this.matches(\'^([0-9a-f]{40})?$\')\x126\n\x07workdir\x18\x0b \x01(\tR\x07workdirB\x1c\xbaH\x19r\x17\x18\x80\x042\x12^([^/.][^\\x00]*)?$\x12L\n\x06inputs\x18\x0c \x01(\x0b24.ameide_core_proto.transformation.work.v1.WorkInputsR\x06inputs\x12>\n\x16verification_suite_ref\x18\r \x01(\tR\x14verificationSuiteRefB\x08\xbaH\x05r\x03\x18\x80\x01\x12^\n\x0etimeout_policy\x18\x0e \x01(\x0b27.ameide_core_proto.transformation.work.v1.TimeoutPolicyR\rtimeoutPolicy\x127\n\x12lost_claim_retries\x18\x0f \x01(\x05R\x10lostClaimRetriesB\t\xbaH\x06\x1a\x04\x18\x14(\x00\x12H\n\x06budget\x18\x10 \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x06budget\x12O\n\tgate_pass\x18\x11 \x01(\x0b22.ameide_core_proto.transformation.work.v1.GatePassR\x08gatePass\x12,\n\x05coder\x18\x12 \x01(\tR\x05coderB\x16\xbaH\x13r\x11\x18?2\r^[a-z0-9_-]*$\x12"\n\x07summary\x18\x13 \x01(\tR\x07summaryB\x08\xbaH\x05r\x03\x18\x80 "\x8d\x01\n\x13RequestWorkResponse\x12I\n\x04work\x18\x01 \x01(\x0b25.ameide_core_proto.transformation.work.v1.WorkRequestR\x04work\x12+\n\x11idempotent_replay\x18\x02 \x01(\x08R\x10idempotentReplay"\xda\x01\n\x11CancelWorkRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x126\n\x11client_request_id\x18\x02 \x01(\tR\x0fclientRequestIdB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x121\n\x0fwork_request_id\x18\x03 \x01(\tR\rworkRequestIdB\t\xbaH\x06r\x04\x10\x01\x18?\x12 \n\x06reason\x18\x04 \x01(\tR\x06reasonB\x08\xbaH\x05r\x03\x18\xd0\x0f"\x8c\x01\n\x12CancelWorkResponse\x12I\n\x04work\x18\x01 \x01(\x0b25.ameide_core_proto.transformation.work.v1.WorkRequestR\x04work\x12+\n\x11idempotent_replay\x18\x02 \x01(\x08R\x10idempotentReplay"\xdb\x01\n\x0fPollWorkRequest\x12+\n\x06queues\x18\x01 \x03(\tR\x06queuesB\x13\xbaH\x10\x92\x01\r\x08\x01\x10 "\x07r\x05\x10\x01\x18\xf9\x01\x12$\n\x08claim_id\x18\x02 \x01(\tR\x07claimIdB\t\xbaH\x06r\x04\x10\x10\x18?\x12,\n\x0cwait_seconds\x18\x03 \x01(\x05R\x0bwaitSecondsB\t\xbaH\x06\x1a\x04\x18<(\x00\x12\x1f\n\x06runner\x18\x04 \x01(\tR\x06runnerB\x07\xbaH\x04r\x02\x18?\x12&\n\tmax_works\x18\x05 \x01(\x05R\x08maxWorksB\t\xbaH\x06\x1a\x04\x18d(\x00"\xb6\x02\n\x10PollWorkResponse\x12M\n\x06answer\x18\x01 \x01(\x0e25.ameide_core_proto.transformation.work.v1.ClaimAnswerR\x06answer\x12\x18\n\x07attempt\x18\x02 \x01(\x05R\x07attempt\x12#\n\rlease_seconds\x18\x03 \x01(\x05R\x0cleaseSeconds\x12I\n\x04work\x18\x04 \x01(\x0b25.ameide_core_proto.transformation.work.v1.WorkRequestR\x04work\x12I\n\x04more\x18\x05 \x03(\x0b25.ameide_core_proto.transformation.work.v1.ClaimedWorkR\x04more"\x97\x01\n\x0bClaimedWork\x12\x18\n\x07attempt\x18\x01 \x01(\x05R\x07attempt\x12#\n\rlease_seconds\x18\x02 \x01(\x05R\x0cleaseSeconds\x12I\n\x04work\x18\x03 \x01(\x0b25.ameide_core_proto.transformation.work.v1.WorkRequestR\x04work"\xce\x01\n\x18RecordWorkStartedRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x121\n\x0fwork_request_id\x18\x02 \x01(\tR\rworkRequestIdB\t\xbaH\x06r\x04\x10\x01\x18?\x12$\n\x08claim_id\x18\x03 \x01(\tR\x07claimIdB\t\xbaH\x06r\x04\x10\x10\x18?\x12\x1f\n\x06runner\x18\x04 \x01(\tR\x06runnerB\x07\xbaH\x04r\x02\x18?"\xf4\x01\n\x19RecordWorkStartedResponse\x12M\n\x06answer\x18\x01 \x01(\x0e25.ameide_core_proto.transformation.work.v1.ClaimAnswerR\x06answer\x12\x18\n\x07attempt\x18\x02 \x01(\x05R\x07attempt\x12#\n\rlease_seconds\x18\x03 \x01(\x05R\x0cleaseSeconds\x12I\n\x04work\x18\x04 \x01(\x0b25.ameide_core_proto.transformation.work.v1.WorkRequestR\x04work"\xbe\x02\n\x1aRecordWorkHeartbeatRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x121\n\x0fwork_request_id\x18\x02 \x01(\tR\rworkRequestIdB\t\xbaH\x06r\x04\x10\x01\x18?\x12!\n\x07attempt\x18\x03 \x01(\x05R\x07attemptB\x07\xbaH\x04\x1a\x02(\x01\x12$\n\x08claim_id\x18\x04 \x01(\tR\x07claimIdB\t\xbaH\x06r\x04\x10\x10\x18?\x12E\n\x05usage\x18\x05 \x01(\x0b2/.ameide_core_proto.transformation.work.v1.UsageR\x05usage\x12#\n\x08log_tail\x18\x06 \x01(\tR\x07logTailB\x08\xbaH\x05r\x03\x18\x80 "m\n\x1bRecordWorkHeartbeatResponse\x12)\n\x10cancel_requested\x18\x01 \x01(\x08R\x0fcancelRequested\x12#\n\rlease_seconds\x18\x02 \x01(\x05R\x0cleaseSeconds"\xe1\x03\n\x18RecordWorkOutcomeRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x121\n\x0fwork_request_id\x18\x02 \x01(\tR\rworkRequestIdB\t\xbaH\x06r\x04\x10\x01\x18?\x12!\n\x07attempt\x18\x03 \x01(\x05R\x07attemptB\x07\xbaH\x04\x1a\x02(\x01\x12$\n\x08claim_id\x18\x04 \x01(\tR\x07claimIdB\t\xbaH\x06r\x04\x10\x10\x18?\x12[\n\x07outcome\x18\x05 \x01(\x0e25.ameide_core_proto.transformation.work.v1.WorkOutcomeR\x07outcomeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12T\n\x06result\x18\x06 \x01(\x0b24.ameide_core_proto.transformation.work.v1.WorkResultR\x06resultB\x06\xbaH\x03\xc8\x01\x01\x12\\\n\x08evidence\x18\x07 \x01(\x0b28.ameide_core_proto.transformation.work.v1.EvidenceBundleR\x08evidenceB\x06\xbaH\x03\xc8\x01\x01"\x93\x01\n\x19RecordWorkOutcomeResponse\x12I\n\x04work\x18\x01 \x01(\x0b25.ameide_core_proto.transformation.work.v1.WorkRequestR\x04work\x12+\n\x11idempotent_replay\x18\x02 \x01(\x08R\x10idempotentReplay"\xc1\x01\n\x19RecordWorkOutcomesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12j\n\x08outcomes\x18\x02 \x03(\x0b2B.ameide_core_proto.transformation.work.v1.RecordWorkOutcomeRequestR\x08outcomesB\n\xbaH\x07\x92\x01\x04\x08\x01\x10d"o\n\x1aRecordWorkOutcomesResponse\x12Q\n\x07answers\x18\x01 \x03(\x0b27.ameide_core_proto.transformation.work.v1.OutcomeAnswerR\x07answers"\x96\x01\n\rOutcomeAnswer\x12&\n\x0fwork_request_id\x18\x01 \x01(\tR\rworkRequestId\x12+\n\x11idempotent_replay\x18\x02 \x01(\x08R\x10idempotentReplay\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\x12\x18\n\x07message\x18\x04 \x01(\tR\x07message"\xec\x01\n\x12ReleaseWorkRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x121\n\x0fwork_request_id\x18\x02 \x01(\tR\rworkRequestIdB\t\xbaH\x06r\x04\x10\x01\x18?\x12!\n\x07attempt\x18\x03 \x01(\x05R\x07attemptB\x07\xbaH\x04\x1a\x02(\x01\x12$\n\x08claim_id\x18\x04 \x01(\tR\x07claimIdB\t\xbaH\x06r\x04\x10\x10\x18?\x12 \n\x06reason\x18\x05 \x01(\tR\x06reasonB\x08\xbaH\x05r\x03\x18\x80\x04"`\n\x13ReleaseWorkResponse\x12I\n\x04work\x18\x01 \x01(\x0b25.ameide_core_proto.transformation.work.v1.WorkRequestR\x04work"\xd1\x01\n\x19OpenEvidenceUploadRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x121\n\x0fwork_request_id\x18\x02 \x01(\tR\rworkRequestIdB\t\xbaH\x06r\x04\x10\x01\x18?\x12!\n\x07attempt\x18\x03 \x01(\x05R\x07attemptB\x07\xbaH\x04\x1a\x02(\x01\x12$\n\x08claim_id\x18\x04 \x01(\tR\x07claimIdB\t\xbaH\x06r\x04\x10\x10\x18?"\xb9\x01\n\x1aOpenEvidenceUploadResponse\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12\x1d\n\nuri_prefix\x18\x02 \x01(\tR\turiPrefix\x12\x1b\n\tmax_bytes\x18\x03 \x01(\x03R\x08maxBytes\x12&\n\x0fmax_total_bytes\x18\x04 \x01(\x03R\rmaxTotalBytes\x12#\n\rmax_artifacts\x18\x05 \x01(\x05R\x0cmaxArtifacts*\xcd\x01\n\x0bClaimAnswer\x12\x1c\n\x18CLAIM_ANSWER_UNSPECIFIED\x10\x00\x12\x14\n\x10CLAIM_ANSWER_RUN\x10\x01\x12"\n\x1eCLAIM_ANSWER_DECLINED_FINISHED\x10\x02\x12"\n\x1eCLAIM_ANSWER_DECLINED_CANCELED\x10\x03\x12+\n\'CLAIM_ANSWER_DECLINED_RUNNING_ELSEWHERE\x10\x04\x12\x15\n\x11CLAIM_ANSWER_NONE\x10\x05*z\n\x0bWorkOutcome\x12\x1c\n\x18WORK_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14WORK_OUTCOME_SUCCESS\x10\x01\x12\x18\n\x14WORK_OUTCOME_FAILURE\x10\x02\x12\x19\n\x15WORK_OUTCOME_CANCELED\x10\x032\xe3\n\n\x12WorkCommandService\x12\x8a\x01\n\x0bRequestWork\x12<.ameide_core_proto.transformation.work.v1.RequestWorkRequest\x1a=.ameide_core_proto.transformation.work.v1.RequestWorkResponse\x12\x87\x01\n\nCancelWork\x12;.ameide_core_proto.transformation.work.v1.CancelWorkRequest\x1a<.ameide_core_proto.transformation.work.v1.CancelWorkResponse\x12\x81\x01\n\x08PollWork\x129.ameide_core_proto.transformation.work.v1.PollWorkRequest\x1a:.ameide_core_proto.transformation.work.v1.PollWorkResponse\x12\x9c\x01\n\x11RecordWorkStarted\x12B.ameide_core_proto.transformation.work.v1.RecordWorkStartedRequest\x1aC.ameide_core_proto.transformation.work.v1.RecordWorkStartedResponse\x12\xa2\x01\n\x13RecordWorkHeartbeat\x12D.ameide_core_proto.transformation.work.v1.RecordWorkHeartbeatRequest\x1aE.ameide_core_proto.transformation.work.v1.RecordWorkHeartbeatResponse\x12\x9c\x01\n\x11RecordWorkOutcome\x12B.ameide_core_proto.transformation.work.v1.RecordWorkOutcomeRequest\x1aC.ameide_core_proto.transformation.work.v1.RecordWorkOutcomeResponse\x12\x9f\x01\n\x12RecordWorkOutcomes\x12C.ameide_core_proto.transformation.work.v1.RecordWorkOutcomesRequest\x1aD.ameide_core_proto.transformation.work.v1.RecordWorkOutcomesResponse\x12\x8a\x01\n\x0bReleaseWork\x12<.ameide_core_proto.transformation.work.v1.ReleaseWorkRequest\x1a=.ameide_core_proto.transformation.work.v1.ReleaseWorkResponse\x12\x9f\x01\n\x12OpenEvidenceUpload\x12C.ameide_core_proto.transformation.work.v1.OpenEvidenceUploadRequest\x1aD.ameide_core_proto.transformation.work.v1.OpenEvidenceUploadResponseb\x06proto3',
     [
         metadata_pb.desc(),
         work_pb.desc(),
@@ -1012,6 +1121,8 @@ _DESC = file_desc(
         "OutcomeAnswer": OutcomeAnswer,
         "ReleaseWorkRequest": ReleaseWorkRequest,
         "ReleaseWorkResponse": ReleaseWorkResponse,
+        "OpenEvidenceUploadRequest": OpenEvidenceUploadRequest,
+        "OpenEvidenceUploadResponse": OpenEvidenceUploadResponse,
         "ClaimAnswer": ClaimAnswer,
         "WorkOutcome": WorkOutcome,
     },
