@@ -20,6 +20,8 @@ from ameide.config import DATABASE_ROLES as ROLES
 from ameide.engine.engine import Engine, Running
 from ameide.engine.postgres import PostgresAddress
 from ameide.storage.migrate import ensure_roles, migrate
+from tests.engines.kafka import broker_in
+from tests.engines.kafka.broker import KafkaBroker
 
 _ROOM = 6 << 30  # bytes: the engines of two workers, with their logs
 
@@ -74,6 +76,15 @@ def postgres_server(session_engine: Engine) -> PostgresAddress:
 def engine(session_engine: Engine) -> Running:
     """A running PostgreSQL and Temporal."""
     return session_engine.start()
+
+
+@pytest.fixture(scope="session")
+def kafka(cache_dir: Path) -> Iterator[KafkaBroker]:
+    """A running Kafka, with TLS and SASL too. A test that stops it starts it again."""
+    folder = _passable_folder(_memory())
+    with broker_in(folder, cache_dir, secure=True) as running:
+        yield running
+    shutil.rmtree(folder)
 
 
 class Databases:

@@ -52,6 +52,7 @@ def test_the_rules_are_kept(copy: Path) -> None:
         ("infra/executor.py", "import ameide.storage.db", "SQL has its homes"),
         ("domain/decisions/gate.py", "import ameide.storage.db", "decisions and contracts are pure"),
         ("cli/__init__.py", "import temporalio", "temporalio lives in process and engine"),
+        ("events/consumer.py", "import confluent_kafka", "confluent_kafka lives in its backend"),
     ],
 )
 def test_a_forbidden_import_fails(copy: Path, module: str, line: str, rule: str) -> None:

@@ -13,7 +13,7 @@ from ameide.engine.errors import InstallError
 SetUp = Callable[[Path, Callable[[str], None]], None]
 """Puts an engine into the cache folder unless it is there, and says what it does; raises ``InstallError``."""
 
-_NO_ENGINES = ("__main__", "go_programs")
+_NO_ENGINES = ("__main__", "certificates", "go_programs")
 
 
 def main(names: Sequence[str]) -> int:
