@@ -14,9 +14,15 @@ from ameide import config
 from ameide.cli.output import clock
 from ameide.cli.root import root
 from ameide.cli.session import Session
-from ameide.cli.stuck import Line, Verbs, duration, lines_of
+from ameide.cli.stuck import Line, Verbs, duration, lines_of, paused_lines
+from ameide.contracts.topics import QUEUES
 from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind
-from ameide_core_proto.transformation.governance.v1.query_service_pb import GetStatusResponse, Stuck, StuckKind
+from ameide_core_proto.transformation.governance.v1.query_service_pb import (
+    GetStatusResponse,
+    QueueState,
+    Stuck,
+    StuckKind,
+)
 
 from .conftest import CommandLine, Script, open_gate
 
@@ -106,6 +112,34 @@ def test_what_and_how_to_move_it(stuck: Stuck, what: str, verb: str) -> None:
         command = root.get_command(context, words[0])
         assert command is not None
         command.make_context(words[0], words[1:], parent=context, resilient_parsing=True)
+
+
+def test_a_paused_queue_is_said_to_be_paused_and_not_to_be_missed() -> None:
+    session = Session(replace(config.read({}), state_dir=config.read({}).state_dir / "none"))
+    waits = item(StuckKind.QUEUE, VERIFY, waiting=3, last_seen=AT)
+    found = GetStatusResponse(stuck=[waits], queues=[QueueState(queue=VERIFY, ready=3)])
+    verbs = Verbs(session, local=True, all_run=True, paused=frozenset({VERIFY}))
+    assert lines_of(found, verbs) == []
+    [said] = paused_lines(found, verbs)
+    assert (said.what, said.verb) == (
+        "paused here: verify; 3 works wait there",
+        "ameide executor resume --queue verify",
+    )
+    assert said.for_people
+    [unknown] = paused_lines(None, replace(verbs, paused=frozenset(QUEUES)))
+    assert unknown.verb == "ameide executor resume"
+    assert ";" not in unknown.what
+
+
+def test_without_an_executor_here_a_queue_is_missed_when_works_wait() -> None:
+    session = Session(replace(config.read({}), state_dir=config.read({}).state_dir / "none"))
+    verbs = Verbs(session, local=True, all_run=True, no_executor=True)
+    idle = GetStatusResponse(stuck=[item(StuckKind.QUEUE, VERIFY, last_seen=AT)])
+    assert lines_of(idle, verbs) == []
+    [waits] = lines_of(GetStatusResponse(stuck=[item(StuckKind.QUEUE, VERIFY, waiting=1)]), verbs)
+    assert waits.verb == "ameide up"
+    [silent] = lines_of(GetStatusResponse(stuck=[item(StuckKind.RELAY, "relay")]), replace(verbs, all_run=False))
+    assert silent.verb == "ameide up --no-executor"
 
 
 def test_a_gate_names_who_is_waited_for() -> None:

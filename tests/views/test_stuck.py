@@ -7,6 +7,7 @@ import asyncio
 from protobuf import Oneof
 
 from ameide.contracts import topics
+from ameide.events.presence import QueuePresence
 from ameide.views.stuck import standing_roles
 from ameide_core_proto.process.transformation.v1 import facts_pb as process
 from ameide_core_proto.process.transformation.v1.facts_pb import TransformationProcessFact
@@ -109,6 +110,17 @@ async def test_a_queue_is_served_by_who_polls_it_and_by_who_is_busy(story: Story
     queue = (await stuck(readers))[0]
     assert (queue.kind, queue.waiting) == (StuckKind.QUEUE, 0)
     assert queue.age_seconds >= 3600
+
+
+async def test_nobody_misses_an_executor_that_takes_one_work_and_leaves(story: Story):
+    readers, world = story.readers, story.readers.world
+    presence = QueuePresence(world.service.database)
+    all_at_work(readers)
+    for comes_back, found in ((False, [StuckKind.GATE]), (True, [StuckKind.QUEUE, StuckKind.GATE])):
+        presence.note("default", "verifier", [topics.QUEUE_VERIFY], 0, comes_back=comes_back)
+        await asyncio.gather(*presence._writing)  # pyright: ignore[reportPrivateUsage]
+        world.sql("UPDATE ameide.queue_served SET served_until = now() - interval '1 h'")
+        assert [item.kind for item in await stuck(readers)] == found
 
 
 async def test_what_the_sweeper_left_and_who_does_not_answer_a_cancel(story: Story):

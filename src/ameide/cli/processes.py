@@ -23,13 +23,14 @@ from ameide.infra.settings import OPERATOR_VARIABLES, STORE_VARIABLES
 BASE_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME", "TMPDIR")
 """What every process may have of our environment."""
 
+EXECUTOR = "executor"
 _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "control": ("serve", "domain", "relay", "sweeper", "ingress", "projector", "notifier"),
     "worker": ("serve", "worker"),
-    "executor": ("executor", "pool"),
+    EXECUTOR: ("executor", "pool"),
 }
 # What a process may have besides the base: the operator's ways to package indexes are for those that run tools.
-_PASSED = {"executor": (*OPERATOR_VARIABLES, *STORE_VARIABLES)}
+_PASSED = {EXECUTOR: (*OPERATOR_VARIABLES, *STORE_VARIABLES)}
 NAMES: tuple[str, ...] = tuple(_ARGUMENTS)
 _READY_WITHIN = 120.0
 _INTERVAL = 0.01
@@ -69,7 +70,7 @@ class Managed:
 
     def _keys(self) -> dict[str, str]:
         """The secrets in our environment that its settings name: credentials of repositories, and Codex's keys."""
-        if self.name != "executor":
+        if self.name != EXECUTOR:
             return {}
         settings = config.read({}, file=self.state.settings_of(self.name))
         return config.passed_through((*settings.credential_variables, *codex_variables(settings)))
@@ -140,6 +141,11 @@ class Managed:
             f"the {self.name} process ended while it started. The end of {self.log}:\n{tail(self.log)}",
             remedy="Remove the cause, then run `ameide up` again",
         )
+
+
+def wanted(state: StateFolder) -> tuple[str, ...]:
+    """The processes that `ameide up` keeps running in this state folder, as it was last told."""
+    return tuple(name for name in NAMES if name != EXECUTOR or not state.without_executor.exists())
 
 
 def wait_for(processes: Sequence[Managed], condition: Callable[[Managed], bool], slow: Callable[[str], None]) -> None:

@@ -36,6 +36,11 @@ class StateFolder:
         return self.root / "secrets.json"
 
     @property
+    def without_executor(self) -> Path:
+        """There when `ameide up` was last told to leave the executor out."""
+        return self.run / "without-executor"
+
+    @property
     def restoring(self) -> Path:
         """There while a backup is restored; left there by a restore that was interrupted."""
         return self.root / "restoring"

@@ -13,9 +13,9 @@ import psutil
 from ameide.cli.engines import engine_of
 from ameide.cli.failure import DONE, FAILED, exit_code_of
 from ameide.cli.output import facts, heading, say, table
-from ameide.cli.processes import NAMES, Managed
+from ameide.cli.processes import NAMES, Managed, wanted
 from ameide.cli.session import Session, pass_session
-from ameide.cli.stuck import Line, lines_of, print_lines
+from ameide.cli.stuck import Line, lines_of, paused_lines, print_lines
 from ameide.cli.stuck_here import resting_worker, stopped_here, verbs_of
 from ameide.errors import AmeideError
 from ameide_core_proto.transformation.governance.v1.query_service_pb import GetStatusRequest, GetStatusResponse
@@ -47,6 +47,7 @@ def status(session: Session, as_json: bool) -> None:
         error = caught
     if not any(line.subject in ("temporal", "worker") for line in lines):
         lines += resting_worker(session, verbs)
+    lines += paused_lines(found, verbs)
     if as_json:
         click.echo(json.dumps(_as_json(rows, found, lines, error), indent=2, ensure_ascii=False))
     else:
@@ -84,7 +85,8 @@ def _rows(session: Session) -> list[Row]:
     for name in NAMES:
         managed = Managed(name, session.state)
         process = managed.process()
-        stopped = "gone (stale pid file)" if managed.left_behind() else "stopped"
+        left_out = name not in wanted(session.state)
+        stopped = "gone (stale pid file)" if managed.left_behind() else "left out" if left_out else "stopped"
         state = "ready" if managed.ready() else "starting" if process else stopped
         where = session.state.address() if name == "control" else str(managed.log)
         rows.append((name, state, str(process.pid) if process else "", _since(process.pid if process else None), where))

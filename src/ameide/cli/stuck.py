@@ -12,10 +12,12 @@ import click
 from ameide.cli.gate_view import decider, verb_for
 from ameide.cli.output import brief, clock, heading, word
 from ameide.cli.session import Session
+from ameide.contracts.topics import QUEUES, short_name
 from ameide_core_proto.transformation.governance.v1.governance_pb import Gate
 from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind
 from ameide_core_proto.transformation.governance.v1.query_service_pb import GetStatusResponse, Stuck, StuckKind
 
+EXECUTOR = "executor pool"
 _SHOWN = 10
 # These wait for people, which is as it should be.
 _PEOPLES = frozenset({StuckKind.GATE, StuckKind.PROMOTION})
@@ -67,12 +69,18 @@ class Verbs:
     """Whether the Domain is the one of this state folder."""
     all_run: bool = False
     """Whether `ameide up` would find nothing to start."""
+    no_executor: bool = False
+    """Whether `ameide up` was told to leave the executor out."""
+    paused: frozenset[str] = frozenset()
+    """The queues from which the pool of this state folder takes nothing for now."""
 
     def start(self, command: str) -> str:
         """What starts the part that `command` runs alone."""
         if not self.local:
             return f"ameide {command}"
-        up = self.ameide("up")
+        if self.no_executor and command == EXECUTOR:
+            return self.ameide("up")
+        up = self.ameide("up", *(("--no-executor",) if self.no_executor else ()))
         return f"{self.ameide('down')} && {up}" if self.all_run else up
 
     def ameide(self, *words: str, who: str = "") -> str:
@@ -85,16 +93,31 @@ class Verbs:
 
 def lines_of(found: GetStatusResponse, verbs: Verbs) -> list[Line]:
     """A line for everything that the Domain names; one for all queues in which nothing waits."""
-    idle = [item for item in found.stuck if item.kind is StuckKind.QUEUE and not item.waiting]
-    lines = [_line(item, verbs) for item in found.stuck if item not in idle]
-    return [*lines, _idle_queues(idle, verbs)] if idle else lines
+    here = [item for item in found.stuck if item.kind is not StuckKind.QUEUE or item.subject not in verbs.paused]
+    idle = [item for item in here if item.kind is StuckKind.QUEUE and not item.waiting]
+    lines = [_line(item, verbs) for item in here if item not in idle]
+    # Without an executor here, others come when something waits.
+    return [*lines, _idle_queues(idle, verbs)] if idle and not verbs.no_executor else lines
 
 
 def _idle_queues(idle: Sequence[Stuck], verbs: Verbs) -> Line:
     names = ", ".join(item.subject for item in idle)
     what = f"no executor serves {names}: nothing waits there yet; last polled {clock(idle[0].last_seen)}"
     since = idle[0].since.to_datetime().isoformat() if idle[0].since else ""
-    return Line("queue", names, what, verbs.start("executor pool"), since)
+    return Line("queue", names, what, verbs.start(EXECUTOR), since)
+
+
+def paused_lines(found: GetStatusResponse | None, verbs: Verbs) -> list[Line]:
+    """That queues are paused here, and how many works wait in them, as far as the Domain tells."""
+    if not verbs.paused:
+        return []
+    names = [short_name(queue) for queue in QUEUES if queue in verbs.paused]
+    what = f"paused here: {', '.join(names)}"
+    if found is not None:
+        waiting = sum(queue.ready for queue in found.queues if queue.queue in verbs.paused)
+        what += f"; {_many(waiting, 'work')} {'waits' if waiting == 1 else 'wait'} there"
+    said = [] if len(names) == len(QUEUES) else [word for name in names for word in ("--queue", name)]
+    return [Line("paused", ", ".join(names), what, verbs.ameide("executor", "resume", *said), for_people=True)]
 
 
 def print_lines(lines: Sequence[Line], open_gates: int) -> None:
@@ -131,7 +154,7 @@ def _said(item: Stuck, verbs: Verbs) -> tuple[str, str]:
             return _gate(item.gate, since), verb_for(item.gate, verbs.ameide)
         case StuckKind.QUEUE:
             seen = f"; last polled {clock(item.last_seen)}" if item.last_seen else "; it was never polled"
-            return f"no executor serves queue {item.subject}: {_works(item)}{seen}", verbs.start("executor pool")
+            return f"no executor serves queue {item.subject}: {_works(item)}{seen}", verbs.start(EXECUTOR)
         case StuckKind.RELAY | StuckKind.PROJECTOR | StuckKind.INGRESS | StuckKind.SWEEPER:
             return _role(item), verbs.start(f"serve {item.subject}")
         case StuckKind.PARKED:
@@ -151,7 +174,7 @@ def _said(item: Stuck, verbs: Verbs) -> tuple[str, str]:
             )
         case StuckKind.CANCEL:
             what = f"work {item.subject} is to be canceled, and executor {item.principal_id} is silent {since}"
-            return what, verbs.start("executor pool")
+            return what, verbs.start(EXECUTOR)
         case StuckKind.PROMOTION:
             what = f"promotion {item.subject} waits for somebody to merge its pull request {since}: {item.reason}"
             return what, verbs.ameide("promotion", "show", item.subject)

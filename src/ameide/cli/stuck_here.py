@@ -14,10 +14,11 @@ from protobuf.wkt import Timestamp
 from ameide import config
 from ameide.cli.engines import engine_of
 from ameide.cli.output import clock, say
-from ameide.cli.processes import NAMES, Managed
+from ameide.cli.processes import Managed, wanted
 from ameide.cli.session import Session
 from ameide.cli.stuck import Line, Verbs
 from ameide.errors import AmeideError
+from ameide.infra.pausing import Pauses
 
 _MISSED = {
     "postgres": "nothing is stored, nothing is answered",
@@ -33,7 +34,10 @@ _POLL = timedelta(seconds=75)
 def verbs_of(session: Session) -> Verbs:
     """How this person starts what does not run."""
     local = not session.settings.address and session.state.settings_of("control").exists()
-    return Verbs(session, local, local and all(Managed(name, session.state).ready() for name in NAMES))
+    state = session.state
+    all_run = local and all(Managed(name, state).ready() for name in wanted(state))
+    paused = Pauses.of(session.settings.state_dir).queues() if local else frozenset[str]()
+    return Verbs(session, local, all_run, local and state.without_executor.exists(), paused)
 
 
 def stopped_here(session: Session, verbs: Verbs) -> list[Line]:
@@ -45,7 +49,7 @@ def stopped_here(session: Session, verbs: Verbs) -> list[Line]:
     for engine in engine_of(settings, say).status():
         if engine.pid is None and not theirs[engine.name]:
             lines.append(_stopped(verbs, engine.name, "engine", _last_word(engine.log)))
-    for name in NAMES:
+    for name in wanted(session.state):
         managed = Managed(name, session.state)
         if managed.process() is None:
             how = "ended without `ameide down`; " if managed.left_behind() else ""

@@ -42,26 +42,39 @@ class QueuePresence:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._written: dict[tuple[str, str, frozenset[str]], tuple[float, float]] = {}
+        self._written: dict[tuple[str, str, frozenset[str], bool], tuple[float, float]] = {}
         self._writing: set[asyncio.Task[None]] = set()
 
-    def note(self, tenant_id: str, principal_id: str, queues: Sequence[str], seconds: float) -> None:
-        """A poll of these queues begins, and may wait so long. It is written beside the poll, which is not held up."""
-        now, key = time.monotonic(), (tenant_id, principal_id, frozenset(queues))
+    def note(
+        self, tenant_id: str, principal_id: str, queues: Sequence[str], seconds: float, *, comes_back: bool = True
+    ) -> None:
+        """A poll of these queues begins, and may wait so long. It is written beside the poll, which is not held up.
+
+        One that does not come back is not missed when it has left.
+        """
+        now, key = time.monotonic(), (tenant_id, principal_id, frozenset(queues), comes_back)
         at, until = self._written.get(key, (-BEAT_SECONDS, 0.0))
         if now < at + BEAT_SECONDS and now + seconds <= until + BEAT_SECONDS:
             return
         self._written[key] = (now, now + seconds)
-        task = asyncio.create_task(self._write(tenant_id, principal_id, list(queues), seconds))
+        task = asyncio.create_task(self._write(*key, seconds))
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
 
-    async def _write(self, tenant_id: str, principal_id: str, queues: list[str], seconds: float) -> None:
+    async def _write(
+        self, tenant_id: str, principal_id: str, queues: frozenset[str], comes_back: bool, seconds: float
+    ) -> None:
         try:
             async with self._db.transaction(tenant_id) as tx:
                 await tx.execute(
                     _SQL["queues"],
-                    {"tenant": tenant_id, "principal": principal_id, "queues": queues, "seconds": seconds},
+                    {
+                        "tenant": tenant_id,
+                        "principal": principal_id,
+                        "queues": sorted(queues),
+                        "seconds": seconds,
+                        "comes_back": comes_back,
+                    },
                 )
         except Unreachable as error:
             log.debug("who polls was not noted", extra={"error": str(error)})

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TypeVar
 
 from ameide import config, faults, logs
 from ameide.config import Settings
+from ameide.contracts.runners import one_shot
 from ameide.infra.attempt import Steps
 from ameide.infra.claiming import Source
 from ameide.infra.coding import coding
@@ -46,11 +47,11 @@ async def executing(
     role: Role,
     operator: Mapping[str, str],
     *,
-    queues: Sequence[str] = (),
+    queue: str = "",
     invited: Sources = none_invited,
     pauses: Pauses | None = None,
 ) -> AsyncGenerator[Executor]:
-    """An executor of a role, with the token of `settings.token`, for `queues` or all that the role has.
+    """An executor of a role, with the token of `settings.token`, for all queues of it or for one work of `queue` alone.
 
     `operator` holds the operator's variables that the settings name. Raises `ToolchainUnavailable` when its children
     could execute no Python.
@@ -75,8 +76,8 @@ async def executing(
         if own.user is not None:
             apart = _USERS_APART * (root.number - 1)
             own = replace(own, user=UnprivilegedUser(own.user.uid + apart, own.user.gid + apart))
-        if queues:
-            own = replace(own, queues=tuple(queues))
+        if queue:
+            own = replace(own, queues=(queue,), name=one_shot(own.name))
         hidden = (*own.secrets(), *config.secret_values(settings))
         logs.configure(settings.log_level, Redactor(hidden).text)
         steps = Steps(STEPS, coding(regenerate_if_needed))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from weakref import WeakValueDictionary
 
+from ameide.contracts.runners import comes_back
 from ameide.domain.commands import claims
 from ameide.domain.decisions.work_claim import need_queue
 from ameide.domain.service import Service
@@ -65,7 +66,13 @@ class Gateway:
         arrived = loop.time()
         # An executor counts its lease from when it sent the call: what it waited here must stay a small part of it.
         deadline = arrived + min(request.wait_seconds, self._lease_seconds / 2)
-        self._presence.note(caller.tenant_id, caller.principal_id, request.queues, deadline - arrived)
+        self._presence.note(
+            caller.tenant_id,
+            caller.principal_id,
+            request.queues,
+            deadline - arrived,
+            comes_back=comes_back(request.runner),
+        )
         waiting = self._waiting.setdefault((caller.tenant_id, *request.queues), _Waiting())
         rung = False
         with self._wakeups.bell("queue") as bell:

@@ -28,12 +28,13 @@ FROM (
     SELECT count(*), min(due_at) FROM ameide.aggregate WHERE kind = 'gate' AND due_at < clock_timestamp()) late
 
 -- name: unserved
--- Queues that nobody polls, though works wait or somebody did within the last day. An executor that is busy with a claim
--- serves its queues: it polls again afterwards.
+-- Queues that nobody polls, though works wait, or somebody who comes back did within the last day. An executor that is busy
+-- with a claim serves its queues: it polls again afterwards.
 WITH waiting AS (
     SELECT queue, count(*) AS waiting, min(enqueued_at) AS since FROM ameide.queue_item GROUP BY queue
 ), served AS (
-    SELECT s.queue, max(s.seen_at) AS last_seen, max(s.served_until) AS until, bool_or(EXISTS (
+    SELECT s.queue, max(s.seen_at) AS last_seen, max(s.served_until) AS until,
+        max(s.served_until) FILTER (WHERE s.comes_back) AS missed, bool_or(EXISTS (
         SELECT FROM ameide.attempt a
         WHERE a.principal_id = s.principal_id AND a.ended_at IS NULL AND a.lease_until > clock_timestamp())) AS busy
     FROM ameide.queue_served s GROUP BY s.queue
@@ -42,7 +43,7 @@ SELECT queue, coalesce(waiting, 0) AS waiting, coalesce(since, until) AS since, 
     extract(epoch FROM clock_timestamp() - coalesce(since, until))::float8 AS age
 FROM waiting FULL JOIN served USING (queue)
 WHERE NOT coalesce(busy OR until > clock_timestamp() - make_interval(secs => %(grace)s), false)
-    AND (waiting > 0 OR until > clock_timestamp() - interval '1 day')
+    AND (waiting > 0 OR missed > clock_timestamp() - interval '1 day')
 ORDER BY 3
 
 -- name: gates
