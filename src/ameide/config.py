@@ -59,7 +59,10 @@ class Settings:
         "", "URL of the Domain's door, e.g. `http://127.0.0.1:8480`. Default: the one that `ameide up` chose."
     )
     token: str = _setting(
-        "", "Bearer token of the caller. Default: the token that `ameide up` made for `principal`.", secret=True
+        "",
+        "Bearer token of the caller. Default: the token that `ameide up` made for `principal`. An executor may have "
+        "several with spaces between them, one a tenant.",
+        secret=True,
     )
     principal: str = _setting("owner", "Whose token file in the state folder is used; `ameide --as NAME` says it too.")
     listen_host: str = _setting("127.0.0.1", "Address on which the control process listens.")
@@ -83,7 +86,8 @@ class Settings:
     verifier_token: str = _setting("", "Token of the executor that serves the verify and publish queues.", secret=True)
     object_store: str = _setting(
         "",
-        "Evidence and builds: `file:///folder` or `s3://bucket/prefix`. Default: `objects` in the state folder.",
+        "Evidence and builds: `file:///folder` or `s3://bucket/prefix`. Default: `objects` in the state folder. For an "
+        "executor also `gateway:`, through the Domain's door, as `ameide runner` does.",
     )
     registry_root: Path = _setting(Path(), "Folder of OCI image layouts. Default: `registry` in the state folder.")
     forge_root: Path = _setting(Path(), "Folder of local git remotes. Default: `remotes` in the state folder.")
@@ -389,7 +393,10 @@ def _completed(found: Settings) -> Settings:
 
 def secret_values(settings: Settings) -> tuple[str, ...]:
     """What the settings hold that must be shown nowhere."""
-    return tuple(value for entry in TABLE if entry.secret and (value := str(getattr(settings, entry.name))))
+    values = [(entry, value) for entry in TABLE if entry.secret and (value := str(getattr(settings, entry.name)))]
+    # An executor may have several tokens, one a tenant.
+    words = [value.split() if entry.name.endswith("token") else [value] for entry, value in values]
+    return tuple(word for several in words for word in several)
 
 
 def to_toml(values: Mapping[str, Path | str | int | tuple[str, ...]]) -> str:

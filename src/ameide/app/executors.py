@@ -6,13 +6,14 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from ameide import config, logs
 from ameide.config import Settings
 from ameide.infra.pausing import Pauses
 from ameide.infra.redaction import Redactor
 from ameide.infra.roles import Role, codex_variables
+from ameide.infra.runners.external import run_outside
 from ameide.infra.runners.once import run_once as run_one
 from ameide.infra.runners.pool import run_pool
 from ameide.infra.serving import executing, until_stopped
@@ -36,6 +37,12 @@ def run_once(settings: Settings, queue: str, wait: float, on_answer: Callable[[]
     """Take one work of a queue and do it; see `ameide.infra.runners.once`."""
     logs.configure(settings.log_level, Redactor(config.secret_values(settings)).text)
     return asyncio.run(run_one(settings, queue, _operator(settings), wait, on_answer))
+
+
+def runner(settings: Settings, queues: Sequence[str], on_ready: Callable[[], None]) -> None:
+    """Serve the gateway from outside until SIGTERM or SIGINT; see `ameide.infra.runners.external`."""
+    logs.configure(settings.log_level, Redactor(config.secret_values(settings)).text)
+    asyncio.run(run_outside(settings, queues, _operator(settings), on_ready))
 
 
 def _operator(settings: Settings) -> dict[str, str]:

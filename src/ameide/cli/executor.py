@@ -75,6 +75,28 @@ def run_once(session: Session, queue: str, wait: int | None, ready_file: Path | 
             )
 
 
+@click.command()
+@click.option(
+    "--queue", "queues", metavar="QUEUE", multiple=True, required=True, help="Full or short name; say it for each."
+)
+@click.option("--slots", type=click.IntRange(min=1), default=1, show_default=True, help="Works at a time.")
+@ready_file_option
+@pass_session
+def runner(session: Session, queues: Sequence[str], slots: int, ready_file: Path | None) -> None:
+    """Run work outside, on a machine that reaches nothing of ameide but the Domain's door.
+
+    Needs AMEIDE_ADDRESS and AMEIDE_TOKEN (or AMEIDE_TOKEN_FILE), made by `ameide token create --only-execute`; several
+    tokens, one a tenant, with spaces between them. Evidence goes through the door. HTTPS_PROXY, NO_PROXY and
+    SSL_CERT_FILE are honoured. It waits for ever for a door that doesn't answer; SIGTERM gives its work back.
+    """
+    from ameide.app import executors
+
+    topics = [queue_named(queue, "--queue") for queue in dict.fromkeys(queues)]
+    settings = _of_executor(session, topics[0])
+    settings = replace(settings, author_slots=slots, verifier_slots=slots)
+    executors.runner(settings, topics, lambda: tell_ready(ready_file))
+
+
 @executor.command()
 @_some_queues
 @pass_session

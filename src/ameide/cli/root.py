@@ -42,6 +42,7 @@ _COMMANDS = {
     "principal": "ameide.cli.access:principal",
     "token": "ameide.cli.access:token",
     "executor": "ameide.cli.executor:executor",
+    "runner": "ameide.cli.executor:runner",
     "serve": "ameide.cli.roles:serve",
     "db": "ameide.cli.roles:db",
     "scaffold": "ameide.cli.target:scaffold",

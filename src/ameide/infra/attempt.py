@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 
 from ameide.errors import Fenced
+from ameide.events.ports import Objects
 from ameide.faults import reach
 from ameide.infra import work_in_progress
 from ameide.infra import workspace as workspaces
@@ -24,7 +25,6 @@ from ameide.infra.evidence import EvidenceWriter
 from ameide.infra.git import Git
 from ameide.infra.isolation.telling import keep, name_what_it_did
 from ameide.infra.live_log import LiveLog
-from ameide.infra.object_store import ObjectStore
 from ameide.infra.outcome import Conclusion, concluded
 from ameide.infra.redaction import Redactor
 from ameide.infra.report import report
@@ -70,7 +70,7 @@ class Attempt:
     """Runs one claim. `stop` is set when the executor is to leave; `root` holds the workspace."""
 
     def __init__(
-        self, claim: Claim, steps: Steps, settings: ExecutorSettings, store: ObjectStore, stop: asyncio.Event
+        self, claim: Claim, steps: Steps, settings: ExecutorSettings, store: Objects, stop: asyncio.Event
     ) -> None:
         self._claim, self._steps, self._settings, self._store, self._stop = claim, steps, settings, store, stop
         self._redactor = Redactor(settings.secrets())

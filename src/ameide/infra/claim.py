@@ -34,7 +34,7 @@ class Claim:
     """The pair (attempt, claim_id) on one work, with its lease."""
 
     def __init__(self, clients: Clients, work: WorkRequest, attempt: int, claim_id: str, lease: Lease) -> None:
-        self._clients = clients
+        self.clients = clients
         self.work, self.attempt, self.claim_id, self.lease = work, attempt, claim_id, lease
         self.cancel_requested = asyncio.Event()
         self._usage = Usage()
@@ -57,7 +57,7 @@ class Claim:
         )
         within = max(0.2, min(10.0, self.lease.remaining))
         reach("executor.heartbeat.before")
-        answer = await self._clients.work.record_work_heartbeat(request, timeout_ms=int(within * 1000))
+        answer = await self.clients.work.record_work_heartbeat(request, timeout_ms=int(within * 1000))
         reach("executor.heartbeat.after")
         self.lease.extend(sent, answer.lease_seconds)
         if answer.cancel_requested:
@@ -99,7 +99,7 @@ class Claim:
             self.lease.check()
             try:
                 within = max(0.2, min(10.0, self.lease.remaining))
-                await self._clients.work.record_work_outcome(request, timeout_ms=int(within * 1000))
+                await self.clients.work.record_work_outcome(request, timeout_ms=int(within * 1000))
                 tracing.note({"ameide.outcome": outcome.name.lower()})
                 if outcome is WorkOutcome.FAILURE:
                     tracing.fail(FailureCode(result.failure_code).name)
@@ -125,7 +125,7 @@ class Claim:
         try:
             self.lease.check()
             reach("executor.release.before")
-            await self._clients.work.release_work(request)
+            await self.clients.work.release_work(request)
             reach("executor.release.after")
         except Fenced:
             return

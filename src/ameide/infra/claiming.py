@@ -37,6 +37,8 @@ _PATIENCE = 60.0
 # A broker that does not answer must not cost a claim its lease.
 _ACKNOWLEDGED_WITHIN = 5.0
 _FIRST_PAUSE, _LAST_PAUSE = 0.2, 5.0
+# How long one of several tenants is waited for while the others may have work.
+_TURN = 2.0
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,37 @@ class Polling:
         if answer.answer is ClaimAnswer.RUN:
             reach("executor.claim.after")
         return answer
+
+
+class Turns:
+    """Several sources that one slot asks in turn, such as those of several tenants."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._sources, self._next = sources, 0
+
+    async def claim(self, queues: Sequence[str], wait: float, bell: asyncio.Event) -> Answered:
+        """See `Source.claim`. What one of them raises keeps the others from nothing; it is raised when all of them do.
+
+        Each remembers for itself which claim may exist.
+        """
+        deadline = now() + wait
+        while True:
+            failed = 0
+            for _ in self._sources:
+                source = self._sources[self._next % len(self._sources)]
+                self._next += 1
+                try:
+                    answered = await source.claim(queues, min(_TURN, max(0.0, deadline - now())), bell)
+                except AmeideError as error:
+                    failed += 1
+                    if failed == len(self._sources):
+                        raise
+                    logger.warning("no work taken of one tenant", extra={"error": str(error)})
+                    continue
+                if answered.answer is not ClaimAnswer.NONE or bell.is_set():
+                    return answered
+            if now() >= deadline:
+                return NOTHING
 
 
 class Invited:

@@ -15,7 +15,8 @@ from protobuf.wkt import Timestamp
 
 from ameide.contracts.ids import new_id
 from ameide.errors import NotFound
-from ameide.infra.object_store import SCHEME, ObjectStore
+from ameide.events.ports import Objects
+from ameide.infra.object_store import SCHEME
 from ameide.infra.redaction import Redactor
 from ameide_core_proto.transformation.work.v1.work_pb import CheckResult, EvidenceArtifact, EvidenceBundle, WorkRequest
 
@@ -119,7 +120,7 @@ class EvidenceWriter:
         shown = self._redactor.presentable
         self._tool = (shown(tool_name, 128), shown(tool_version, 128), called, exit_code)
 
-    async def store(self, store: ObjectStore, guard: Callable[[], None]) -> None:
+    async def store(self, store: Objects, guard: Callable[[], None]) -> None:
         """Store every artifact.
 
         `guard` raises when the claim is gone. Raises `Unreachable` and what the store refuses.
@@ -168,7 +169,7 @@ class EvidenceWriter:
         return list(self._artifacts)[:_ARTIFACTS]
 
 
-async def verify_bundle(bundle: EvidenceBundle, store: ObjectStore) -> list[str]:
+async def verify_bundle(bundle: EvidenceBundle, store: Objects) -> list[str]:
     """Read every artifact again and hash it.
 
     What does not match, each line naming the object. Empty: all is as recorded.

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ameide.errors import AmeideError
+from ameide.events.ports import Objects
 from ameide.infra.attempt import Attempt, Steps
 from ameide.infra.claim import Claim
-from ameide.infra.claiming import NOTHING, Answered, Polling, Source
+from ameide.infra.claiming import NOTHING, Answered, Polling, Source, Turns
 from ameide.infra.clock import now
-from ameide.infra.object_store import ObjectStore
+from ameide.infra.gateway_store import GatewayStore
 from ameide.infra.pausing import Pauses
 from ameide.infra.settings import ExecutorSettings, UnprivilegedUser
 from ameide.logs import bound
@@ -39,9 +40,10 @@ class Slot:
 class Executor:
     """Serves the queues of `settings` until `stop` is called.
 
-    Knows the Domain's address and the object store, nothing else. `invited` makes the sources of queues whose
-    invitations a broker brings, for one slot each; the gateway serves all others. `pauses` tells from which queues to
-    take nothing for now.
+    Knows the Domain's address and the object store, nothing else; without a store, what belongs there goes through the
+    Domain's door. `others` are the clients of further tenants, asked in turn with the first. `invited` makes the
+    sources of queues whose invitations a broker brings, for one slot each; the gateway serves all others. `pauses`
+    tells from which queues to take nothing for now.
     """
 
     def __init__(
@@ -49,12 +51,14 @@ class Executor:
         settings: ExecutorSettings,
         steps: Steps,
         clients: Clients,
-        store: ObjectStore,
+        store: Objects | None,
         *,
+        others: Sequence[Clients] = (),
         invited: Mapping[str, Callable[[], Source]] | None = None,
         pauses: Pauses | None = None,
     ) -> None:
-        self._settings, self._steps, self._clients, self._store = settings, steps, clients, store
+        self._settings, self._steps, self._store = settings, steps, store
+        self._clients = (clients, *others)
         self._invited, self._pauses = invited or {}, pauses
         self._paused: frozenset[str] = frozenset()
         self._stop = asyncio.Event()
@@ -116,7 +120,8 @@ class Executor:
                 return ClaimAnswer.NONE
 
     def _polling(self) -> Source:
-        return Polling(self._clients, self._settings.name)
+        polls = [Polling(clients, self._settings.name) for clients in self._clients]
+        return polls[0] if len(polls) == 1 else Turns(polls)
 
     def _ring(self) -> None:
         self._bell.set()
@@ -179,7 +184,8 @@ class Executor:
                     "claimed", extra={"attempt": claim.attempt, "action": work.action_kind.name, "queue": work.queue}
                 )
                 with tracing.span(f"process {work.queue}", "consumer", parent=trace, attributes=_about(claim, taken)):
-                    await Attempt(claim, self._steps, settings, self._store, self._stop).run()
+                    store = self._store or GatewayStore(claim)
+                    await Attempt(claim, self._steps, settings, store, self._stop).run()
 
 
 def _about(claim: Claim, taken: Answered) -> tracing.Attributes:

@@ -7,10 +7,10 @@ import logging
 from typing import Protocol
 
 from ameide.errors import AmeideError, Conflict, Fenced, InvalidArgument, Refused
+from ameide.events.ports import Objects
 from ameide.faults import reach
 from ameide.infra.claim import Claim
 from ameide.infra.evidence import EvidenceWriter
-from ameide.infra.object_store import ObjectStore
 from ameide.infra.outcome import Conclusion, presentable
 from ameide.infra.redaction import Redactor
 from ameide_core_proto.transformation.work.v1.work_pb import EvidenceBundle, FailureCode, Usage
@@ -27,7 +27,7 @@ class _Bundled(Protocol):
 
 
 async def report(
-    claim: Claim, conclusion: Conclusion, evidence: EvidenceWriter, store: ObjectStore, redactor: Redactor, usage: Usage
+    claim: Claim, conclusion: Conclusion, evidence: EvidenceWriter, store: Objects, redactor: Redactor, usage: Usage
 ) -> None:
     """Store the evidence and record the outcome. Raises `Fenced`.
 
@@ -60,7 +60,7 @@ async def report(
         await claim.release(redactor.presentable(f"the Domain takes no outcome: {error}", 512))
 
 
-async def _store(claim: Claim, evidence: EvidenceWriter, store: ObjectStore) -> None:
+async def _store(claim: Claim, evidence: EvidenceWriter, store: Objects) -> None:
     while True:
         try:
             reach("executor.evidence.before")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import TypeVar
 
@@ -20,7 +20,7 @@ from ameide.infra.object_store import ObjectStore
 from ameide.infra.pausing import Pauses
 from ameide.infra.redaction import Redactor
 from ameide.infra.roles import Role, codex_variables, executor_settings
-from ameide.infra.settings import OPERATOR_VARIABLES, STORE_VARIABLES, UnprivilegedUser
+from ameide.infra.settings import GATEWAY, OPERATOR_VARIABLES, STORE_VARIABLES, UnprivilegedUser, tokens_of
 from ameide.infra.tools import STEPS, regenerate_if_needed
 from ameide.infra.work_root import occupy, reachable
 from ameide.rpc.clients import Clients
@@ -28,15 +28,15 @@ from ameide.stopping import Stop
 from ameide.telemetry import tracing
 
 T = TypeVar("T")
-Sources = Callable[[Clients], Mapping[str, Callable[[], Source]]]
-"""Makes the sources of the queues that a broker carries, with the clients of the token's tenant."""
+Sources = Callable[[Mapping[str, Clients]], Mapping[str, Callable[[], Source]]]
+"""Makes the sources of the queues that a broker carries, with the clients of each tenant that there is a token for."""
 logger = logging.getLogger(__name__)
 
 # More than slots of one executor, so that executors on one machine share no user.
 _USERS_APART = 64
 
 
-def none_invited(_clients: Clients) -> Mapping[str, Callable[[], Source]]:
+def none_invited(_clients: Mapping[str, Clients]) -> Mapping[str, Callable[[], Source]]:
     """All queues are the gateway's."""
     return {}
 
@@ -47,13 +47,14 @@ async def executing(
     role: Role,
     operator: Mapping[str, str],
     *,
-    queue: str = "",
+    queues: Sequence[str] = (),
+    once: bool = False,
     invited: Sources = none_invited,
     pauses: Pauses | None = None,
 ) -> AsyncGenerator[Executor]:
-    """An executor of a role, with the token of `settings.token`, for all queues of it or for one work of `queue` alone.
+    """An executor of a role, with the tokens in `settings.token`, one a tenant, for `queues` or all that the role has.
 
-    `operator` holds the operator's variables that the settings name. Raises `ToolchainUnavailable` when its children
+    With `once` its name says that it takes one work. `operator` holds the operator's variables that the settings name. Raises `ToolchainUnavailable` when its children
     could execute no Python.
     """
     faults.arm(settings.crash_at)
@@ -76,14 +77,21 @@ async def executing(
         if own.user is not None:
             apart = _USERS_APART * (root.number - 1)
             own = replace(own, user=UnprivilegedUser(own.user.uid + apart, own.user.gid + apart))
-        if queue:
-            own = replace(own, queues=(queue,), name=one_shot(own.name))
+        if queues:
+            own = replace(own, queues=tuple(queues))
+        if once:
+            own = replace(own, name=one_shot(own.name))
         hidden = (*own.secrets(), *config.secret_values(settings))
         logs.configure(settings.log_level, Redactor(hidden).text)
         steps = Steps(STEPS, coding(regenerate_if_needed))
-        async with Clients(own.address, own.token) as clients:
-            store = ObjectStore(own.object_store, own.store_options)
-            yield Executor(own, steps, clients, store, invited=invited(clients), pauses=pauses)
+        store = None if own.object_store == GATEWAY else ObjectStore(own.object_store, own.store_options)
+        async with AsyncExitStack() as stack:
+            clients = {
+                tenant: await stack.enter_async_context(Clients(own.address, token))
+                for tenant, token in tokens_of(own.token).items()
+            }
+            first, *others = clients.values()
+            yield Executor(own, steps, first, store, others=others, invited=invited(clients), pauses=pauses)
     finally:
         root.close()
         await asyncio.to_thread(tracing.shutdown)

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ameide.contracts import topics
+from ameide.errors import InvalidArgument
 from ameide.infra.credentials import Credentials
 
 AUTHOR_QUEUES = (topics.QUEUE_CODER, topics.QUEUE_GENERATE)
@@ -63,6 +64,32 @@ STORE_VARIABLES = (
 _STORE_SECRETS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 
 
+GATEWAY = "gateway:"
+"""In place of an object store: what belongs there goes through the Domain's door."""
+_TOKEN_OF_TENANT = re.compile(r"ameide_([a-z0-9][a-z0-9-]*)_tok-")
+
+
+def tokens_of(text: str) -> dict[str, str]:
+    """The tokens of an executor by their tenants: words, one a tenant. A single one may be of any form.
+
+    Raises `InvalidArgument` for two of one tenant, and for one that names none.
+    """
+    words = text.split()
+    if len(words) <= 1:
+        match = _TOKEN_OF_TENANT.match(text)
+        return {match[1] if match else "": "".join(words)}
+    found: dict[str, str] = {}
+    for place, word in enumerate(words, 1):
+        match = _TOKEN_OF_TENANT.match(word)
+        if match is None or match[1] in found:
+            what = "is no token" if match is None else f"is a second one of tenant {match[1]}"
+            raise InvalidArgument(
+                f"word {place} {what}", field="AMEIDE_TOKEN", remedy="Give one token a tenant, with spaces between them"
+            )
+        found[match[1]] = word
+    return found
+
+
 @dataclass(frozen=True)
 class UnprivilegedUser:
     """Numeric ids that children run as when the executor is root; no passwd entry is needed."""
@@ -114,10 +141,10 @@ class CodexSettings:
 class ExecutorSettings:
     """How one executor runs.
 
-    `credentials` are found by the references of repositories; `object_store` is ``file:///folder`` or
-    ``s3://bucket/prefix``; `registry` is the folder of OCI layouts, `forge` the folder of local remotes. `git_lfs` is
-    the program of that name, None to look for it in the system's folders. `python` and
-    `search_path` name programs that the children can execute (see `ameide.infra.toolchain`).
+    `token` holds one or several (see `tokens_of`). `credentials` are found by the references of repositories.
+    `object_store` is ``file:///folder``, ``s3://bucket/prefix`` or `GATEWAY`; `registry` is the folder of OCI layouts,
+    `forge` the folder of local remotes. `git_lfs` is the program of that name, None to look for it in the system's
+    folders. `python` and `search_path` name programs that the children can execute (see `ameide.infra.toolchain`).
     `slots` works run at a time, and as many more of a queue as `queue_slots` gives it for itself.
     `prices` is a file (see `ameide.infra.prices`); `repeats` bounds how often an agent does the same, 0 does not.
     """
@@ -156,7 +183,7 @@ class ExecutorSettings:
         store = [value for name, value in self.store_options.items() if name in _STORE_SECRETS]
         words = [word for value in self.operator_environment.values() for word in re.split(r"[\s,|]+", value)]
         operator = [_password(word) for word in words]
-        values = [self.token, *self.credentials.secrets(), *store, *operator, *collector]
+        values = [*self.token.split(), *self.credentials.secrets(), *store, *operator, *collector]
         # Of ``user:password`` the user is no secret.
         parts = [part for value in values for part in (value, value.rpartition(":")[2]) if len(part) >= 8]
         return tuple(dict.fromkeys(parts))

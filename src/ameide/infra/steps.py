@@ -24,9 +24,9 @@ from ameide_core_proto.transformation.work.v1.work_pb import (
 )
 
 if TYPE_CHECKING:
+    from ameide.events.ports import Objects
     from ameide.infra.evidence import EvidenceWriter
     from ameide.infra.git import Git
-    from ameide.infra.object_store import ObjectStore
     from ameide.infra.redaction import Redactor
     from ameide.infra.settings import ExecutorSettings
     from ameide.infra.workspace import Workspace
@@ -139,7 +139,7 @@ class StepContext:
     log: Callable[[str], None]
     settings: ExecutorSettings
     git: Git
-    store: ObjectStore
+    store: Objects
     spend: Callable[[Usage], None]
     redactor: Redactor
     # The git of each submodule that the last checkout filled in.

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self, TypeVar
+from urllib.parse import urlencode, urlsplit
 
 from connectrpc.errors import ConnectError
 from connectrpc.request import RequestContext
-from pyqwest import Client, HTTPTransport
+from pyqwest import Client, HTTPTransport, Proxy
 
 from ameide.errors import Unreachable
-from ameide.rpc.mapping import from_connect
+from ameide.rpc.mapping import from_answer, from_connect
 from ameide.rpc.traces import attributes_of, is_traced
 from ameide.telemetry import tracing
 from ameide_core_proto.process.transformation.v1.process_fact_service_connect import ProcessFactServiceClient
@@ -25,6 +26,18 @@ from ameide_core_proto.transformation.work.v1.query_service_connect import WorkQ
 
 REQ = TypeVar("REQ")
 RES = TypeVar("RES")
+
+
+# Besides what the bytes take at the slowest line, in bytes a second.
+_EXCHANGE_SECONDS, _SLOWEST = 30.0, 100_000
+# An explicit one replaces those that the environment names; this one is for no host.
+_NO_PROXY = Proxy("http://127.0.0.1:9", no_proxy="*")
+
+
+def is_here(address: str) -> bool:
+    """Whether the address is this machine's own: no proxy gets there, and none is to see the token."""
+    host = urlsplit(address).hostname or ""
+    return host == "localhost" or host == "::1" or host.startswith("127.")
 
 
 class _Caller:
@@ -90,8 +103,10 @@ class Clients:
     """
 
     def __init__(self, address: str, token: str, *, timeout: float = 10.0) -> None:
-        self._transport = HTTPTransport(tls_include_system_certs=True, follow_redirects=False)
-        self._address, self._http = address, Client(self._transport)
+        self._transport = HTTPTransport(
+            tls_include_system_certs=True, follow_redirects=False, proxy=_NO_PROXY if is_here(address) else None
+        )
+        self._address, self._http, self._token = address, Client(self._transport), token
         client = self._http
         ms = int(timeout * 1000)
         door = (_Caller(token),)
@@ -117,6 +132,32 @@ class Clients:
             await self._http.get(f"{self._address}/healthz")
         except (OSError, TimeoutError) as error:
             raise Unreachable("does not answer", remedy="Start it with `ameide up`") from error
+
+    async def put_evidence(self, path: str, data: bytes) -> str:
+        """Put an artifact at a path of the door that OpenEvidenceUpload answered; what the door says of it, in JSON.
+
+        Raises the errors of `ameide.errors`.
+        """
+        return (await self._exchange(path, len(data), content=data)).decode()
+
+    async def get_evidence(self, path: str, uri: str) -> bytes:
+        """An input of the work at the path that OpenEvidenceUpload answered. Raises the errors of `ameide.errors`."""
+        return await self._exchange(f"{path}?{urlencode({'uri': uri})}", 0)
+
+    async def _exchange(self, path: str, size: int, content: bytes | None = None) -> bytes:
+        headers = {"authorization": f"Bearer {self._token}"}
+        if tracing.traced(tracing.current()):
+            headers |= tracing.current().headers
+        url = f"{self._address}{path}"
+        call = self._http.get(url, headers) if content is None else self._http.put(url, headers, content)
+        try:
+            async with asyncio.timeout(_EXCHANGE_SECONDS + size / _SLOWEST):
+                response = await call
+        except (OSError, TimeoutError) as error:
+            raise Unreachable("the service does not answer", remedy="Start it with `ameide up`") from error
+        if response.status == 200:
+            return bytes(response.content)
+        raise from_answer(response.status, bytes(response.content))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError, ErrorDetail
 
@@ -27,6 +29,7 @@ _TYPES: dict[Code, type[errors.AmeideError]] = {code: kind for kind, code in _CO
     Code.UNIMPLEMENTED: errors.InvalidArgument,
     Code.OUT_OF_RANGE: errors.InvalidArgument,
 }
+_KINDS: dict[str, type[errors.AmeideError]] = {kind.code: kind for kind in _CODES}
 
 
 def to_connect(error: errors.AmeideError, violations: list[FieldViolation] | None = None) -> ConnectError:
@@ -49,3 +52,15 @@ def from_connect(error: ConnectError) -> errors.AmeideError:
             text = (error.message or kind.__name__).removesuffix(f". {found.remedy}") if found.remedy else error.message
             return kind(text or kind.__name__, remedy=found.remedy, reason=found.reason)
     return kind(error.message or error.code.value)
+
+
+def from_answer(status: int, body: bytes) -> errors.AmeideError:
+    """Ours for an answer of `ameide.rpc.asgi.answer_error`. Whatever a proxy says instead is Unreachable."""
+    try:
+        told = json.loads(body)
+        kind = _KINDS[told["code"]]
+        field, remedy, reason = (str(told.get(name) or "") for name in ("field", "remedy", "reason"))
+        text = str(told["message"]).removeprefix(f"{field}: ").removesuffix(f". {remedy}" if remedy else "")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return errors.Unreachable(f"something between here and the service answered {status}", remedy="Try again later")
+    return kind(text, field=field, remedy=remedy, reason=reason)

@@ -28,6 +28,6 @@ async def run_once(
     """
     stop = Stop()
     stop.on_signals()
-    async with executing(settings, Role.of(queue), operator, queue=queue, invited=invited) as executor:
+    async with executing(settings, Role.of(queue), operator, queues=(queue,), once=True, invited=invited) as executor:
         doing = executor.run_once(wait, on_answer)
         return await until_stopped(executor, doing, stop, settings.drain_seconds) or ClaimAnswer.NONE
