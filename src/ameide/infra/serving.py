@@ -54,8 +54,8 @@ async def executing(
 ) -> AsyncGenerator[Executor]:
     """An executor of a role, with the tokens in `settings.token`, one a tenant, for `queues` or all that the role has.
 
-    With `once` its name says that it takes one work. `operator` holds the operator's variables that the settings name. Raises `ToolchainUnavailable` when its children
-    could execute no Python.
+    With `once` its name says that it takes one work. `operator` holds the operator's variables that the settings name.
+    Raises `ToolchainUnavailable` when its children could execute no Python.
     """
     faults.arm(settings.crash_at)
     tracing.configure(settings.otlp_endpoint, settings.otlp_headers, "ameide-executor")

@@ -30,8 +30,8 @@ RES = TypeVar("RES")
 
 # Besides what the bytes take at the slowest line, in bytes a second.
 _EXCHANGE_SECONDS, _SLOWEST = 30.0, 100_000
-# An explicit one replaces those that the environment names; this one is for no host.
-_NO_PROXY = Proxy("http://127.0.0.1:9", no_proxy="*")
+# An explicit proxy replaces those that the environment names; this one is for none of this machine's own names.
+_NO_PROXY = Proxy("http://127.0.0.1:9", no_proxy="127.0.0.0/8,::1,localhost")
 
 
 def is_here(address: str) -> bool:
