@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from ameide.config import DATABASE_ROLES as ROLES
+from ameide.config import DATABASE_ROLES, SCALER_ROLE
 from ameide.engine.engine import Engine, Running
 from ameide.engine.postgres import PostgresAddress
 from ameide.storage.migrate import ensure_roles, migrate
@@ -168,7 +168,7 @@ def _prepare_spine(template: PostgresAddress) -> None:
 
 def role_passwords() -> dict[str, str]:
     """The password of each role that may log in."""
-    return {role: _role_password(role) for role in ROLES}
+    return {role: _role_password(role) for role in (*DATABASE_ROLES, SCALER_ROLE)}
 
 
 def _role_password(role: str) -> str:

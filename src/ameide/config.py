@@ -25,7 +25,9 @@ CODEX_SECRET = Path("/codex-secret")
 """Where a cluster mounts the secret with Codex's credentials."""
 SANDBOXES = ("bubblewrap", "none")
 DATABASE_ROLES = ("ameide_app", "ameide_relay", "ameide_sweeper", "ameide_ingress", "ameide_projector")
-"""The roles that log in to the database; each has a setting `database_url_<name without ameide_>`."""
+"""The roles of this program that log in to the database; each has a setting `database_url_<name without ameide_>`."""
+SCALER_ROLE = "ameide_keda"
+"""The role of a scaler of executors, which may ask how many works of a queue wait. It has such a setting, too."""
 
 
 def _setting(default: T, doc: str, *, variable: str = "", secret: bool = False) -> T:
@@ -77,6 +79,11 @@ class Settings:
     database_url_sweeper: str = _setting("", "Connection of the sweeper as role ameide_sweeper.", secret=True)
     database_url_ingress: str = _setting("", "Connection of the ingress as role ameide_ingress.", secret=True)
     database_url_projector: str = _setting("", "Connection of the projector as role ameide_projector.", secret=True)
+    database_url_keda: str = _setting(
+        "",
+        "Connection of a scaler of executors such as KEDA as role ameide_keda; `ameide db migrate` sets its password.",
+        secret=True,
+    )
     temporal_address: str = _setting(
         "", "host:port of a Temporal server. Default: the embedded one.", variable="TEMPORAL_ADDRESS"
     )

@@ -18,7 +18,7 @@ async def migrate(settings: Settings) -> list[str]:
     Returns the names of the migrations applied. Raises Refused for a database that is newer than this program.
     """
     passwords: dict[str, str] = {}
-    for role in config.DATABASE_ROLES:
+    for role in (*config.DATABASE_ROLES, config.SCALER_ROLE):
         if password := password_of(database_url(settings, role)):
             passwords[role] = password
     admin = needed(settings, "database_url_admin")

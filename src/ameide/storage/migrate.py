@@ -10,11 +10,12 @@ from typing import LiteralString, cast
 import psycopg
 from psycopg import sql
 
-from ameide.config import DATABASE_ROLES as ROLES
+from ameide.config import DATABASE_ROLES, SCALER_ROLE
 from ameide.errors import Refused
 
 GATEWAY_ROLE = "ameide_gateway"
 OWNER_ROLE = "ameide_owner"
+_LOGINS = (*DATABASE_ROLES, SCALER_ROLE)
 _LOCK = 5272_0001
 
 
@@ -48,7 +49,7 @@ async def ensure_roles(admin_dsn: str, passwords: Mapping[str, str]) -> None:
         for role in (OWNER_ROLE, GATEWAY_ROLE):
             if role not in known:
                 await connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN NOBYPASSRLS").format(sql.Identifier(role)))
-        for role in ROLES:
+        for role in _LOGINS:
             if role not in known:
                 await connection.execute(
                     sql.SQL("CREATE ROLE {} LOGIN NOBYPASSRLS NOCREATEDB NOCREATEROLE").format(sql.Identifier(role))
@@ -69,7 +70,7 @@ async def migrate(admin_dsn: str) -> list[str]:
     async with await psycopg.AsyncConnection.connect(admin_dsn, autocommit=True) as connection:
         await connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         database = sql.Identifier(connection.info.dbname)
-        logins = sql.SQL(", ").join(map(sql.Identifier, ROLES))
+        logins = sql.SQL(", ").join(map(sql.Identifier, _LOGINS))
         await connection.execute(
             sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, sql.Identifier(OWNER_ROLE))
         )
