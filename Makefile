@@ -30,7 +30,7 @@ $(READY): requirements/dev.txt pyproject.toml
 
 engines: $(READY)
 	@$(BIN)/python -m ameide.engine "$(AMEIDE_CACHE_DIR)"
-	@$(BIN)/python -m tests.engines kafka
+	@$(BIN)/python -m tests.engines kafka helm kubeconform
 
 # What make cluster-test needs besides; not part of make test, since it takes ten minutes to build.
 cluster-engines: $(READY)
