@@ -64,6 +64,12 @@ def line(stuck: Stuck, *, local: bool = True, all_run: bool = False) -> Line:
         ),
         (item(StuckKind.RELAY, "relay"), "the relay does not run: never seen", "ameide serve relay"),
         (
+            item(StuckKind.FORWARDER, "forwarder", waiting=2, last_seen=AT, reason="no broker answers"),
+            "the forwarder is 40 s behind: 2 messages not yet given to Kafka; last seen AT: no broker answers",
+            "ameide doctor",
+        ),
+        (item(StuckKind.FORWARDER, "forwarder"), "the forwarder does not run: never seen", "ameide serve forwarder"),
+        (
             item(StuckKind.PROJECTOR, "projector", 150, waiting=1),
             "the projector is 2 min behind: 1 message not yet in the views; never seen",
             "ameide serve projector",

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from ameide.contracts import topics
-from ameide.errors import PermissionDenied
+from ameide.domain.commands.gateway import Gateway
+from ameide.errors import PermissionDenied, Refused
 from ameide_core_proto.transformation.work.v1.command_service_pb import ClaimAnswer, PollWorkRequest
 from tests.domain_work.world import World, caller, key, verify
 
@@ -89,3 +90,13 @@ async def test_tenants_and_queues_stay_apart(world: World) -> None:
     other = await world.gateway.poll(author, PollWorkRequest(queues=[topics.QUEUE_CODER], claim_id=key()))
     assert other.answer == ClaimAnswer.NONE
     assert (await world.poll(QUEUE, key())).answer == ClaimAnswer.RUN
+
+
+async def test_a_queue_of_kafka_is_not_polled_here(world: World) -> None:
+    executor = caller("verifier", "executor", queues=(QUEUE, topics.QUEUE_CODER))
+    gateway = Gateway(world.service, world.wakeups, elsewhere=(topics.QUEUE_CODER,))
+    with pytest.raises(Refused, match=r"KAFKA_BROKERS and AMEIDE_QUEUE_TRANSPORT=coder=kafka") as refused:
+        await gateway.poll(executor, PollWorkRequest(queues=[QUEUE, topics.QUEUE_CODER], claim_id=key()))
+    assert refused.value.reason == "QUEUE_ON_KAFKA"
+    answer = await gateway.poll(executor, PollWorkRequest(queues=[QUEUE], claim_id=key()))
+    assert answer.answer == ClaimAnswer.NONE

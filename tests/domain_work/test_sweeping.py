@@ -4,9 +4,12 @@ import asyncio
 
 import pytest
 
+from ameide.contracts import topics
 from ameide.domain.decisions.default_policy import default_policy
 from ameide.domain.sweeper import Sweeper
 from ameide.errors import Fenced
+from ameide.events.carriage import carry
+from ameide.events.relay import Relay
 from ameide.storage.db import Database
 from ameide_core_proto.transformation.governance.v1.facts_pb import GateExpired
 from ameide_core_proto.transformation.governance.v1.governance_pb import GateStatus
@@ -151,3 +154,27 @@ async def test_a_gate_that_nobody_decides_expires(world: World) -> None:
     assert isinstance(fact, GateExpired)
     assert fact.gate is not None
     assert (fact.gate.gate_id, fact.gate.status) == (gate.gate_id, GateStatus.EXPIRED)
+
+
+async def test_works_of_a_queue_that_changed_its_carrier_are_announced_at_once(world: World) -> None:
+    pool = Database(world.spine.dsn("ameide_relay"), max_size=2)
+    await pool.open()
+    run = await world.open_run()
+    work = await world.requested(verify(run))
+    await world.relayed()
+    queue = (topics.QUEUE_VERIFY,)
+    await carry(pool, queue)
+    assert await world.sweeper.sweep() == 2
+    relay = Relay(pool, world.wakeups, elsewhere=queue)
+    while await relay.move():
+        pass
+    # Its invitation in the queue has gone, and the new one waits for the forwarder.
+    assert world.sql("SELECT 1 FROM ameide.queue_item") == []
+    assert world.stated(work.work_request_id, "intent") == ["WorkExecutionRequested"] * 2
+    assert await world.sweeper.sweep() == 0
+    await carry(pool, ())
+    assert await world.sweeper.sweep() == 2
+    await world.relayed()
+    [invitation] = world.sql("SELECT dispatch FROM ameide.queue_item")
+    assert invitation["dispatch"] == 3
+    await pool.close()

@@ -60,6 +60,57 @@ async def test_an_open_gate_waits_with_everything_to_decide_it(story: Story):
     assert await stuck(story.readers, "rival") == []
 
 
+async def test_a_forwarder_is_named_where_one_is_needed_with_what_hinders_it(story: Story):
+    readers = story.readers
+    all_at_work(readers)
+    readers.world.sql("INSERT INTO ameide.role_seen VALUES ('forwarder', now() - interval '1 min')")
+    assert [item.kind for item in await stuck(readers)] == [StuckKind.GATE]
+    readers.world.sql("SELECT ameide.carry('{transformation.work.domain.facts.v1}')")
+    forwarder = (await stuck(readers))[0]
+    assert (forwarder.kind, forwarder.subject, forwarder.waiting) == (StuckKind.FORWARDER, "forwarder", 0)
+    readers.world.sql("UPDATE ameide.role_seen SET seen_at = now(), trouble = 'no broker' WHERE role = 'forwarder'")
+    assert [item.kind for item in await stuck(readers)] == [StuckKind.GATE]
+    readers.world.sql("UPDATE ameide.cursor SET position = position - 3 WHERE name = 'forwarder'")
+    readers.world.sql("UPDATE ameide.log SET occurred_at = now() - interval '40 s'")
+    forwarder = (await stuck(readers))[0]
+    assert (forwarder.waiting, forwarder.reason) == (3, "no broker")
+    assert 40 <= forwarder.age_seconds < 60
+
+
+async def test_a_queue_of_kafka_is_unserved_when_nobody_claims_for_a_minute(story: Story):
+    readers, world = story.readers, story.readers.world
+    for _ in range(2):
+        await world.requested(verify(story.run))
+    await readers.caught_up()
+    world.sql("SELECT ameide.carry(%s)", [topics.QUEUE_VERIFY])
+    await world.sweeper.sweep()
+    await readers.caught_up()
+    all_at_work(readers)
+    readers.world.sql("INSERT INTO ameide.role_seen VALUES ('forwarder', now())")
+    assert [item.kind for item in await stuck(readers)] == [StuckKind.GATE]
+    world.sql("UPDATE ameide.view_fact SET occurred_at = now() - interval '70 s' WHERE work_request_id <> ''")
+    queue = (await stuck(readers))[0]
+    assert (queue.kind, queue.subject, queue.waiting) == (StuckKind.QUEUE, topics.QUEUE_VERIFY, 2)
+    assert 70 <= queue.age_seconds < 90
+    client = await readers.reader("default")
+    [state] = (await client.queries.get_status(q.GetStatusRequest())).queues
+    assert (state.queue, state.ready) == (topics.QUEUE_VERIFY, 2)
+    assert 70 <= state.oldest_age_seconds < 90
+    # Whoever claims one of them serves the queue, the others wait for it.
+    work = world.sql("SELECT work_request_id FROM ameide.work WHERE status = 'requested' LIMIT 1")[0]
+    await world.claim(
+        str(work["work_request_id"]), caller("verifier", "executor", queues=(topics.QUEUE_VERIFY,)), key()
+    )
+    world.sql(
+        "INSERT INTO ameide.queue_served VALUES ('default', %s, 'verifier', now(), now() - interval '1 h')",
+        topics.QUEUE_VERIFY,
+    )
+    await readers.caught_up()
+    all_at_work(readers)
+    world.sql("UPDATE ameide.view_fact SET occurred_at = now() - interval '70 s' WHERE work_request_id <> ''")
+    assert [item.kind for item in await stuck(readers)] == [StuckKind.GATE]
+
+
 async def test_what_the_relay_has_not_moved_is_counted(story: Story):
     readers = story.readers
     all_at_work(readers)

@@ -28,6 +28,7 @@ _ALL_OF = {
 }
 _WAITING = {
     "relay": "{n} in the outbox",
+    "forwarder": "{n} not yet given to Kafka",
     "projector": "{n} not yet in the views",
     "ingress": "{n} not yet told to their runs",
     "sweeper": "{n} overdue",
@@ -155,7 +156,9 @@ def _said(item: Stuck, verbs: Verbs) -> tuple[str, str]:
         case StuckKind.QUEUE:
             seen = f"; last polled {clock(item.last_seen)}" if item.last_seen else "; it was never polled"
             return f"no executor serves queue {item.subject}: {_works(item)}{seen}", verbs.start(EXECUTOR)
-        case StuckKind.RELAY | StuckKind.PROJECTOR | StuckKind.INGRESS | StuckKind.SWEEPER:
+        case StuckKind.FORWARDER if item.reason:
+            return f"{_role(item)}: {brief(item.reason)}", verbs.ameide("doctor")
+        case StuckKind.RELAY | StuckKind.FORWARDER | StuckKind.PROJECTOR | StuckKind.INGRESS | StuckKind.SWEEPER:
             return _role(item), verbs.start(f"serve {item.subject}")
         case StuckKind.PARKED:
             what = f"{_many(item.waiting, 'message')} of {item.subject} parked by the {item.consumer} {since}"

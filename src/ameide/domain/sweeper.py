@@ -27,6 +27,7 @@ PRINCIPAL = "sweeper"
 INTERVAL_SECONDS = 1.0
 RETRY_SECONDS = 2.0
 _SQL = sql.load("work")
+_CARRIAGE = sql.load("carriage")
 log = logging.getLogger(__name__)
 
 
@@ -57,6 +58,7 @@ class Sweeper:
         done = 0
         for name, step in (
             ("lost_claim", self._lost_claim),
+            ("moved_queue", self._moved_queue),
             ("waiting_work", self._waiting_work),
             ("due_gate", self._due_gate),
         ):
@@ -82,6 +84,9 @@ class Sweeper:
         work_rows.end_claim(unit, work, "lease_lost", usage)
         _settle(unit, work_lapse.lose_claim(work, usage, now), None)
         return True
+
+    async def _moved_queue(self, tx: Transaction, _now: datetime) -> bool:
+        return await tx.execute(_CARRIAGE["announce_moved"]) > 0
 
     async def _waiting_work(self, tx: Transaction, now: datetime) -> bool:
         row = await tx.fetch_one(_SQL["next_waiting"])

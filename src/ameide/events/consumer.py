@@ -92,6 +92,10 @@ class Consumer:
         """What held up the key had its effect: its messages are delivered again, in order, before anything newer."""
         await redrive(self._db, self._name, key)
 
+    def hindered(self, trouble: str) -> None:
+        """What keeps this consumer from getting on, for people; empty when nothing does."""
+        self._presence.hindered(trouble)
+
     async def wait(self, seconds: float) -> None:
         """Return when there may be more, or after about `seconds`."""
         await self._stream.wait(seconds)

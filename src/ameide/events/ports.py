@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from ameide.errors import AmeideError
 from ameide.events.messages import LoggedMessage
 
 
@@ -34,6 +35,37 @@ class FactStream(Protocol):
 
     async def release(self) -> None:
         """Let others be active, keeping what was acknowledged."""
+        ...
+
+
+class Publisher(Protocol):
+    """Says messages to whoever has subscribed to their topics, those of one key in order."""
+
+    async def publish(self, messages: Sequence[LoggedMessage]) -> Sequence[AmeideError | None]:
+        """An answer for each message once it is known: None when it is durable with the broker.
+
+        Unreachable when that is not known; the message and all later ones of its key must be sent again. Anything else
+        when the broker will never take it.
+        """
+        ...
+
+
+Place = tuple[str, int]
+"""A topic's name, and the number of one of its partitions."""
+
+
+class GroupProgress(Protocol):
+    """How far the consumer group of some topics has come."""
+
+    async def ends(self) -> Mapping[Place, int]:
+        """The offset that the next message of each partition will have. Raises Unreachable."""
+        ...
+
+    async def committed(self) -> Mapping[Place, int]:
+        """The offset up to which the group has acknowledged; a partition of which it never did is left out.
+
+        Raises Unreachable.
+        """
         ...
 
 

@@ -26,15 +26,22 @@ class RolePresence:
         self._db = db
         self._role = role
         self._next = 0.0
+        self._trouble = ""
+        self._told = ""
+
+    def hindered(self, trouble: str) -> None:
+        """What keeps the role from getting on, in a sentence; empty when nothing does. Left with the next beat."""
+        self._trouble = trouble
 
     async def beat(self) -> None:
         """The loop takes a turn. Raises Unreachable."""
         now = time.monotonic()
-        if now < self._next:
+        if now < self._next and self._trouble == self._told:
             return
+        trouble = self._trouble
         async with self._db.transaction(None) as tx:
-            await tx.execute(_SQL["role"], (self._role,))
-        self._next = now + BEAT_SECONDS
+            await tx.execute(_SQL["role"], (self._role, trouble))
+        self._next, self._told = now + BEAT_SECONDS, trouble
 
 
 class QueuePresence:

@@ -19,11 +19,14 @@ SILENT_SECONDS = 3 * BEAT_SECONDS
 BEHIND_SECONDS = 5.0
 # Between two polls of a living executor.
 GRACE_SECONDS = 2 * BEAT_SECONDS
+# Until an executor that is started for an invitation of Kafka has claimed the work.
+START_SECONDS = 60.0
 # Between two words of a run that goes on.
 QUIET_SECONDS = 20.0
 LIMIT = 100
 _ROLES = {
     "relay": StuckKind.RELAY,
+    "forwarder": StuckKind.FORWARDER,
     "projector": StuckKind.PROJECTOR,
     "ingress": StuckKind.INGRESS,
     "sweeper": StuckKind.SWEEPER,
@@ -39,7 +42,8 @@ async def stuck(reading: Reading) -> list[Stuck]:
     late = {row["name"]: row for row in await fetch(_SQL["behind"])}
     late["relay"] = (await fetch(_SQL["outbox"]))[0]
     late["sweeper"] = (await fetch(_SQL["overdue"]))[0]
-    roles = list(standing_roles(seen, late))
+    forwards = bool(await fetch(_SQL["forwards"]))
+    roles = list(standing_roles(seen, late, forwards=forwards))
     found = roles + [
         _of(StuckKind.QUEUE, row, row["queue"]) for row in await fetch(_SQL["unserved"], _GRACE) if _due(row)
     ]
@@ -57,9 +61,11 @@ async def stuck(reading: Reading) -> list[Stuck]:
 _GRACE = {"grace": GRACE_SECONDS}
 
 
-def standing_roles(seen: Mapping[str, Row], late: Mapping[str, Row]) -> Iterable[Stuck]:
-    """The roles that are silent, or whose oldest task waits for longer than a moment."""
+def standing_roles(seen: Mapping[str, Row], late: Mapping[str, Row], *, forwards: bool = False) -> Iterable[Stuck]:
+    """The roles that are silent, or whose oldest task waits for longer than a moment; a forwarder if one is needed."""
     for role, kind in _ROLES.items():
+        if role == "forwarder" and not forwards:
+            continue
         word, waits = seen.get(role), late.get(role)
         silent = word is None or word["silent"] > SILENT_SECONDS
         behind = waits is not None and (waits["age"] or 0.0) > BEHIND_SECONDS
@@ -69,6 +75,7 @@ def standing_roles(seen: Mapping[str, Row], late: Mapping[str, Row]) -> Iterable
         if word is not None:
             answer.last_seen = answer.since = Timestamp.from_datetime(word["seen_at"])
             answer.age_seconds = word["silent"]
+            answer.reason = word["trouble"]
         if waits is not None and behind:
             answer.since, answer.age_seconds = Timestamp.from_datetime(waits["since"]), waits["age"]
             answer.waiting = int(waits["waiting"])
@@ -76,7 +83,7 @@ def standing_roles(seen: Mapping[str, Row], late: Mapping[str, Row]) -> Iterable
 
 
 def _due(queue: Row) -> bool:
-    return queue["waiting"] == 0 or queue["age"] > BEHIND_SECONDS
+    return queue["waiting"] == 0 or queue["age"] > (START_SECONDS if queue["by_kafka"] else BEHIND_SECONDS)
 
 
 def _of(kind: StuckKind, row: Row, subject: str) -> Stuck:

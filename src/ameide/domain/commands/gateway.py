@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from weakref import WeakValueDictionary
 
 from ameide.contracts.runners import comes_back
+from ameide.contracts.topics import short_name
 from ameide.domain.commands import claims
 from ameide.domain.decisions.work_claim import need_queue
 from ameide.domain.service import Service
 from ameide.domain.unit import Unit
+from ameide.errors import Refused
 from ameide.events.presence import QueuePresence
 from ameide.events.wakeups import Wakeups
 from ameide.rpc.interceptors import Caller
@@ -45,23 +48,35 @@ class _Waiting:
 
 
 class Gateway:
-    """Long polls: an invitation is taken and its work claimed in one transaction, or neither."""
+    """Long polls: an invitation is taken and its work claimed in one transaction, or neither.
 
-    def __init__(self, service: Service, wakeups: Wakeups, *, lease_seconds: float = claims.LEASE_SECONDS) -> None:
+    The invitations of the queues `elsewhere` are handed out by Kafka; a poll of one of these is refused.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        wakeups: Wakeups,
+        *,
+        lease_seconds: float = claims.LEASE_SECONDS,
+        elsewhere: Collection[str] = (),
+    ) -> None:
         self._service = service
         self._wakeups = wakeups
         self._lease_seconds = lease_seconds
+        self._elsewhere = frozenset(elsewhere)
         self._presence = QueuePresence(service.database)
         self._waiting: WeakValueDictionary[tuple[str, ...], _Waiting] = WeakValueDictionary()
 
     async def poll(self, caller: Caller, request: PollWorkRequest) -> PollWorkResponse:
         """The claim's RUN if it is current, else the oldest invitation of these queues, claimed; NONE after the wait.
 
-        Raises PermissionDenied when the token doesn't serve one of the queues.
+        Raises PermissionDenied when the token doesn't serve one of the queues, Refused when Kafka carries one.
         """
         caller.need(claims.EXECUTOR)
         for queue in request.queues:
             need_queue(queue, caller.queues)
+            self._need_here(queue)
         loop = asyncio.get_running_loop()
         arrived = loop.time()
         # An executor counts its lease from when it sent the call: what it waited here must stay a small part of it.
@@ -92,6 +107,21 @@ class Gateway:
                 if left <= 0 or self._wakeups.closing:
                     return PollWorkResponse(answer=ClaimAnswer.NONE)
                 rung = await bell.wait(min(pause, left))
+
+    def note_claim(self, caller: Caller, queue: str) -> None:
+        """Who claims what Kafka invited it to serves that queue, though it polls nobody here."""
+        if queue in self._elsewhere:
+            self._presence.note(caller.tenant_id, caller.principal_id, [queue], 0.0, comes_back=False)
+
+    def _need_here(self, queue: str) -> None:
+        if queue in self._elsewhere:
+            raise Refused(
+                f"Kafka hands out the invitations of {queue}",
+                field="queues",
+                remedy=f"Give the executor KAFKA_BROKERS and AMEIDE_QUEUE_TRANSPORT={short_name(queue)}=kafka, as the "
+                "Domain has them; or take the queue back to PostgreSQL in the settings of all processes",
+                reason="QUEUE_ON_KAFKA",
+            )
 
     async def _in_turn(
         self, waiting: _Waiting, caller: Caller, request: PollWorkRequest

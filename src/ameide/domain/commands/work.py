@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TypeVar
 
 from connectrpc.request import RequestContext
@@ -22,7 +23,10 @@ Claimed = TypeVar("Claimed", pb.PollWorkResponse, pb.RecordWorkStartedResponse)
 
 
 class WorkCommands(WorkCommandService):
-    """`lease_seconds` is how long a claim holds without a heartbeat, `bounds` how much an attempt may upload."""
+    """`lease_seconds` is how long a claim holds without a heartbeat, `bounds` how much an attempt may upload.
+
+    Kafka carries the queues `elsewhere`.
+    """
 
     def __init__(
         self,
@@ -31,11 +35,12 @@ class WorkCommands(WorkCommandService):
         *,
         lease_seconds: float = claims.LEASE_SECONDS,
         bounds: Bounds = FALLBACK_BOUNDS,
+        elsewhere: Collection[str] = (),
     ) -> None:
         self._service = service
         self._lease_seconds = lease_seconds
         self._bounds = bounds
-        self._gateway = Gateway(service, wakeups, lease_seconds=lease_seconds)
+        self._gateway = Gateway(service, wakeups, lease_seconds=lease_seconds, elsewhere=elsewhere)
 
     async def request_work(
         self, request: pb.RequestWorkRequest, _ctx: RequestContext[pb.RequestWorkRequest, pb.RequestWorkResponse]
@@ -68,7 +73,11 @@ class WorkCommands(WorkCommandService):
                 unit, request.work_request_id, request.claim_id, self._lease_seconds, request.runner
             )
 
-        return _counted(await self._service.perform(current_caller(), "RecordWorkStarted", request.scope, handler))
+        caller = current_caller()
+        answer = _counted(await self._service.perform(caller, "RecordWorkStarted", request.scope, handler))
+        if answer.work is not None:
+            self._gateway.note_claim(caller, answer.work.queue)
+        return answer
 
     async def record_work_heartbeat(
         self,

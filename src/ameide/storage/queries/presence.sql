@@ -1,7 +1,7 @@
 -- name: role
 -- One row a role, however many replicas: the last one that took a turn speaks for all.
-INSERT INTO ameide.role_seen (role, seen_at) VALUES (%s, clock_timestamp())
-ON CONFLICT (role) DO UPDATE SET seen_at = excluded.seen_at
+INSERT INTO ameide.role_seen (role, seen_at, trouble) VALUES (%s, clock_timestamp(), %s)
+ON CONFLICT (role) DO UPDATE SET seen_at = excluded.seen_at, trouble = excluded.trouble
 
 -- name: queues
 -- Once each and sorted, so that two polls can't deadlock. A shorter poll does not hide that a longer one still waits.

@@ -1,6 +1,10 @@
 -- name: roles
 -- When each role of the control plane last took a turn.
-SELECT role, seen_at, extract(epoch FROM clock_timestamp() - seen_at)::float8 AS silent FROM ameide.role_seen
+SELECT role, seen_at, trouble, extract(epoch FROM clock_timestamp() - seen_at)::float8 AS silent FROM ameide.role_seen
+
+-- name: forwards
+-- Whether a forwarder is needed: it has a place in the log while something goes by Kafka.
+SELECT FROM ameide.cursor WHERE name = 'forwarder'
 
 -- name: outbox
 -- What the relay has not moved yet. Row-level security narrows it to the tenant.
@@ -29,9 +33,18 @@ FROM (
 
 -- name: unserved
 -- Queues that nobody polls, though works wait, or somebody who comes back did within the last day. An executor that is busy
--- with a claim serves its queues: it polls again afterwards.
-WITH waiting AS (
-    SELECT queue, count(*) AS waiting, min(enqueued_at) AS since FROM ameide.queue_item GROUP BY queue
+-- with a claim serves its queues: it polls again afterwards. Who is invited by Kafka is seen when it claims; until then only the works
+-- that wait tell that nobody does.
+WITH on_kafka AS (
+    SELECT topic FROM ameide.carriage WHERE by_kafka
+), waiting AS (
+    SELECT queue, count(*) AS waiting, min(enqueued_at) AS since FROM ameide.queue_item
+    WHERE queue NOT IN (SELECT topic FROM on_kafka) GROUP BY queue
+    UNION ALL
+    SELECT w.queue, count(*), min(greatest(
+        (SELECT max(f.occurred_at) FROM ameide.view_fact f WHERE f.tenant_id = w.tenant_id AND f.work_request_id = w.work_request_id),
+        (SELECT max(a.ended_at) FROM ameide.attempt a WHERE a.tenant_id = w.tenant_id AND a.work_request_id = w.work_request_id)))
+    FROM ameide.work w WHERE w.status = 'requested' AND w.queue IN (SELECT topic FROM on_kafka) GROUP BY w.queue
 ), served AS (
     SELECT s.queue, max(s.seen_at) AS last_seen, max(s.served_until) AS until,
         max(s.served_until) FILTER (WHERE s.comes_back) AS missed, bool_or(EXISTS (
@@ -39,11 +52,12 @@ WITH waiting AS (
         WHERE a.principal_id = s.principal_id AND a.ended_at IS NULL AND a.lease_until > clock_timestamp())) AS busy
     FROM ameide.queue_served s GROUP BY s.queue
 )
-SELECT queue, coalesce(waiting, 0) AS waiting, coalesce(since, until) AS since, last_seen,
-    extract(epoch FROM clock_timestamp() - coalesce(since, until))::float8 AS age
+SELECT queue, coalesce(waiting, 0) AS waiting, coalesce(since, until, clock_timestamp()) AS since, last_seen,
+    coalesce(extract(epoch FROM clock_timestamp() - coalesce(since, until)), 0)::float8 AS age,
+    queue IN (SELECT topic FROM on_kafka) AS by_kafka
 FROM waiting FULL JOIN served USING (queue)
 WHERE NOT coalesce(busy OR until > clock_timestamp() - make_interval(secs => %(grace)s), false)
-    AND (waiting > 0 OR missed > clock_timestamp() - interval '1 day')
+    AND (waiting > 0 OR (missed > clock_timestamp() - interval '1 day' AND queue NOT IN (SELECT topic FROM on_kafka)))
 ORDER BY 3
 
 -- name: gates

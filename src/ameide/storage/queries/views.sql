@@ -147,9 +147,15 @@ SELECT (SELECT position FROM ameide.log_head) AS head,
     (SELECT count(*) FROM ameide.parked) AS parked
 
 -- name: queues
--- Invitations that nobody has answered yet.
+-- Works that nobody has claimed yet: by the queue's rows, and by the works themselves where Kafka has the invitations.
+WITH on_kafka AS (SELECT topic FROM ameide.carriage WHERE by_kafka)
 SELECT queue, count(*) AS ready, extract(epoch FROM clock_timestamp() - min(enqueued_at))::float8 AS oldest
-FROM ameide.queue_item GROUP BY queue ORDER BY queue
+FROM ameide.queue_item WHERE queue NOT IN (SELECT topic FROM on_kafka) GROUP BY queue
+UNION ALL
+SELECT w.queue, count(*), coalesce(extract(epoch FROM clock_timestamp() - min((
+    SELECT max(f.occurred_at) FROM ameide.view_fact f WHERE f.tenant_id = w.tenant_id AND f.work_request_id = w.work_request_id))), 0)::float8
+FROM ameide.work w WHERE w.status = 'requested' AND w.queue IN (SELECT topic FROM on_kafka) GROUP BY w.queue
+ORDER BY queue
 
 -- name: consumers
 -- How far those who read the log are. The sweeper's row is only its lock.
