@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from ameide.contracts import topics
-from ameide.errors import AmeideError, InvalidArgument, Unreachable
+from ameide.errors import AmeideError, Refused, Unreachable
 from ameide.events.backends.postgres import PostgresFactStream
 from ameide.events.carriage import FORWARDER, carry
 from ameide.events.consumer import Consumer
@@ -112,7 +112,7 @@ async def test_a_report_that_does_not_come_holds_the_place(line: Line) -> None:
 async def test_what_is_too_large_waits_aside_with_its_key_and_comes_in_order_when_released(line: Line) -> None:
     def limited(messages: Sequence[LoggedMessage]) -> list[AmeideError | None]:
         assert len(messages) == 1 or all(len(one.payload) < LARGE for one in messages)
-        return [InvalidArgument("too large") if one.payload == TOO_LARGE else None for one in messages]
+        return [Refused("too large") if one.payload == TOO_LARGE else None for one in messages]
 
     line.broker.answer = limited
     await line.say(fact("w1"), fact("w1", 2, TOO_LARGE), fact("w2"), fact("w1", 3))
@@ -135,13 +135,12 @@ async def test_what_is_too_large_waits_aside_with_its_key_and_comes_in_order_whe
     assert await line.parked() == []
 
 
-async def test_one_that_makes_the_broker_refuse_all_it_came_with_is_found(line: Line) -> None:
-    def whole_batches(messages: Sequence[LoggedMessage]) -> list[AmeideError | None]:
-        bad = any(one.payload == b"bad" for one in messages)
-        return [InvalidArgument("not this") if bad else None] * len(messages)
+async def test_what_is_refused_beside_others_is_set_aside_with_what_was_refused_behind_it(line: Line) -> None:
+    def not_w2(messages: Sequence[LoggedMessage]) -> list[AmeideError | None]:
+        return [Refused("not this") if one.aggregate_id == "w2" else None for one in messages]
 
-    line.broker.answer = whole_batches
-    await line.say(fact("w1"), fact("w2", 1, b"bad"), fact("w2", 2), fact("w1", 2))
+    line.broker.answer = not_w2
+    await line.say(fact("w1"), fact("w2"), fact("w2", 2), fact("w1", 2))
     await line.forwarder().step()
     assert (line.broker.versions("w1"), line.broker.versions("w2")) == ([1, 2], [])
     assert [one.position for one in await line.parked()] == [2, 3]

@@ -110,8 +110,12 @@ class Forwarder:
             if len(message.payload) < LARGE and not self._source.is_parked(message.key):
                 together.append(message)
                 continue
-            missing = await self._send(together, done) or await self._send_alone(message, done)
-            together = []
+            missing, together = await self._send(together, done), []
+            if missing is None and self._source.is_parked(message.key):
+                await self._park(message, "behind an earlier one")
+                done.add(message.position)
+            elif missing is None:
+                missing = await self._send([message], done)
             if missing is not None:
                 return done, missing
         return done, await self._send(together, done)
@@ -119,35 +123,23 @@ class Forwarder:
     async def _send(self, messages: Sequence[LoggedMessage], done: set[int]) -> AmeideError | None:
         if not messages:
             return None
-        refused: list[LoggedMessage] = []
         missing: AmeideError | None = None
         for message, error in zip(messages, await self._publish(messages), strict=True):
-            if error is None:
-                done.add(message.position)
-                _count("forwarded")
-            elif isinstance(error, Unreachable):
+            if isinstance(error, Unreachable):
                 missing = missing or error
+                continue
+            if error is None:
+                _count("forwarded")
             else:
-                refused.append(message)
-        if missing is None:
-            # The broker refuses what travelled together as a whole; each of them by itself shows which is the one.
-            for message in refused:
-                missing = missing or await self._send_alone(message, done)
+                await self._park(message, str(error))
+            done.add(message.position)
         return missing
 
-    async def _send_alone(self, message: LoggedMessage, done: set[int]) -> AmeideError | None:
-        if self._source.is_parked(message.key):
-            await self._source.park(message, message.key, "behind an earlier one")
-        else:
-            [error] = await self._publish([message])
-            if isinstance(error, Unreachable):
-                return error
-            if error is not None:
-                log.error("parked %s of %s: %s", message.name, message.key, error)
-                await self._source.park(message, message.key, str(error))
-        done.add(message.position)
-        _count("parked" if self._source.is_parked(message.key) else "forwarded")
-        return None
+    async def _park(self, message: LoggedMessage, error: str) -> None:
+        if not self._source.is_parked(message.key):
+            log.error("parked %s of %s: %s", message.name, message.key, error, extra={"position": message.position})
+        await self._source.park(message, message.key, error)
+        _count("parked")
 
     async def _publish(self, messages: Sequence[LoggedMessage]) -> Sequence[AmeideError | None]:
         reach("forwarder.publish.before")

@@ -44,8 +44,8 @@ class Publisher(Protocol):
     async def publish(self, messages: Sequence[LoggedMessage]) -> Sequence[AmeideError | None]:
         """An answer for each message once it is known: None when it is durable with the broker.
 
-        Unreachable when that is not known; the message and all later ones of its key must be sent again. Anything else
-        when the broker will never take it.
+        Unreachable when that is not known; the message and all later ones of its key must be sent again. Refused when
+        the broker will never take it; then all later ones of its key are refused as well, however good they are.
         """
         ...
 

@@ -26,8 +26,8 @@ class RolePresence:
         self._db = db
         self._role = role
         self._next = 0.0
-        self._trouble = ""
-        self._told = ""
+        self._trouble: str = ""
+        self._told: str = ""
 
     def hindered(self, trouble: str) -> None:
         """What keeps the role from getting on, in a sentence; empty when nothing does. Left with the next beat."""
