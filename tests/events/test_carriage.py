@@ -82,6 +82,9 @@ class Group:
         self.looks += 1
         return dict(self.done)
 
+    async def lag(self) -> int:
+        return sum(end - self.done.get(place, 0) for place, end in self.end.items())
+
 
 async def test_the_ingress_has_passed_what_its_group_has(pools: Pools) -> None:
     app, relay, ingress = [await pools.role(name) for name in ("ameide_app", "ameide_relay", "ameide_ingress")]

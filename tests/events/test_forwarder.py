@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +21,7 @@ from ameide.events.wakeups import Wakeups
 from ameide.storage.db import Database
 from tests.events.conftest import Pools
 from tests.events.messages import fact, intent, relay_of, say
+from tests.faults.served import until
 
 BY_KAFKA = frozenset((topics.WORK_FACTS, topics.QUEUE_CODER))
 TOO_LARGE = b"x" * LARGE
@@ -33,6 +35,13 @@ class Broker:
     batches: list[list[LoggedMessage]] = field(default_factory=list[list[LoggedMessage]])
     taken: list[LoggedMessage] = field(default_factory=list[LoggedMessage])
     answer: Answer = lambda messages: [None] * len(messages)
+    reachable: bool = True
+    prepared: int = 0
+
+    async def prepare(self) -> None:
+        if not self.reachable:
+            raise Unreachable("no broker")
+        self.prepared += 1
 
     async def publish(self, messages: Sequence[LoggedMessage]) -> list[AmeideError | None]:
         self.batches.append(list(messages))
@@ -57,11 +66,11 @@ class Line:
     async def say(self, *messages: OutboxMessage) -> None:
         await say(self.app, relay_of(self.relay, BY_KAFKA), *messages)
 
-    def forwarder(self, by_kafka: frozenset[str] = BY_KAFKA, batch: int = 1000) -> Forwarder:
+    def forwarder(self, by_kafka: frozenset[str] = BY_KAFKA, wakeups: Wakeups | None = None) -> Forwarder:
         """A new replica."""
-        wakeups = Wakeups()
+        wakeups = wakeups or Wakeups()
         source = Consumer(PostgresFactStream(self.own, FORWARDER, wakeups), self.own, FORWARDER)
-        return Forwarder(source, self.own, self.broker, by_kafka, wakeups, batch=batch)
+        return Forwarder(source, self.own, self.broker, by_kafka, wakeups, prepare=self.broker.prepare)
 
     async def place(self, name: str = FORWARDER) -> int:
         async with self.own.transaction(None) as tx:
@@ -162,3 +171,41 @@ async def test_one_with_older_settings_stands_by(line: Line) -> None:
     assert await line.forwarder(frozenset((topics.QUEUE_CODER,))).step() == 0
     assert await line.place() == 0
     assert await line.forwarder().step() == 1
+
+
+async def test_topics_are_made_once_and_nothing_is_given_before(line: Line) -> None:
+    line.broker.reachable = False
+    await line.say(fact("w1"))
+    forwarder = line.forwarder()
+    with pytest.raises(Unreachable):
+        await forwarder.step()
+    assert (line.broker.taken, await line.place()) == ([], 0)
+    line.broker.reachable = True
+    assert (await forwarder.step(), await forwarder.step()) == (1, 0)
+    assert line.broker.prepared == 1
+
+
+async def test_what_hinders_it_is_told_until_it_goes_on(line: Line) -> None:
+    line.broker.reachable = False
+    await line.say(fact("w1"))
+    wakeups = Wakeups()
+    forwarder = line.forwarder(wakeups=wakeups)
+
+    async def trouble() -> str:
+        async with line.own.transaction(None) as tx:
+            row = await tx.fetch_one("SELECT trouble FROM ameide.role_seen WHERE role = 'forwarder'")
+        return str(row["trouble"]) if row else ""
+
+    running = asyncio.create_task(forwarder.run())
+
+    async def hindered() -> bool:
+        return "no broker" in await trouble()
+
+    async def goes_on() -> bool:
+        return not await trouble() and await line.place() == 1
+
+    await until(hindered, "its trouble to be told")
+    line.broker.reachable = True
+    await until(goes_on, "it to go on")
+    wakeups.close()
+    await running

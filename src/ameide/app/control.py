@@ -14,6 +14,7 @@ from connectrpc.server import ConnectASGIApplication
 from ameide import config, faults, logs
 from ameide.app.store import LazyObjects
 from ameide.config import Settings
+from ameide.contracts.transports import Transports
 from ameide.delivery.notify import notifier
 from ameide.delivery.notify.command import CommandSender
 from ameide.delivery.notify.notice import Sender
@@ -34,8 +35,10 @@ from ameide.errors import AmeideError, InvalidArgument
 from ameide.events import gauges
 from ameide.events.archived import ArchivedLog
 from ameide.events.backends.postgres import PostgresFactStream
+from ameide.events.carriage import adopt, carry, topics_of
 from ameide.events.consumer import Consumer
 from ameide.events.log import keep_place
+from ameide.events.ports import FactStream
 from ameide.events.relay import Relay
 from ameide.events.wakeups import Wakeups
 from ameide.infra.redaction import Redactor
@@ -64,7 +67,7 @@ from ameide_core_proto.transformation.work.v1.command_service_connect import Wor
 from ameide_core_proto.transformation.work.v1.query_service_connect import WorkQueryServiceASGIApplication
 
 _need = config.needed
-ROLES = ("domain", "relay", "sweeper", "ingress", "projector", "notifier", "worker")
+ROLES = ("domain", "relay", "forwarder", "sweeper", "ingress", "projector", "notifier", "worker")
 _TO_A_COMMAND = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
 log = logging.getLogger(__name__)
 
@@ -98,6 +101,15 @@ def serve(roles: Sequence[str], settings: Settings, on_ready: Callable[[], None]
 
 async def _serve(roles: frozenset[str], settings: Settings, on_ready: Callable[[], None]) -> None:
     stop, wakeups, probes = Stop(), Wakeups(), Probes()
+    transports = Transports.of(settings.facts_transport, settings.queue_transport)
+    if transports.any_kafka:
+        _need(settings, "kafka_brokers")
+    elif roles == {"forwarder"}:
+        raise InvalidArgument(
+            "nothing goes by Kafka, so nothing is forwarded",
+            field="ROLE",
+            remedy="Set AMEIDE_FACTS_TRANSPORT=kafka or AMEIDE_QUEUE_TRANSPORT, and KAFKA_BROKERS",
+        )
     stop.on_signals()
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
         # What calls the door ends before the door does; what only serves the others goes on until all have ended.
@@ -107,9 +119,7 @@ async def _serve(roles: frozenset[str], settings: Settings, on_ready: Callable[[
         started: list[Coroutine[Any, Any, object]] = []
         door: Listener | None = None
 
-        async def database(name: str) -> Database:
-            # Ingress holds its place in the log while it signals, however long Temporal takes.
-            idle = 0 if name == "ingress" else IDLE_SECONDS
+        async def database(name: str, idle: float = IDLE_SECONDS) -> Database:
             opened = Database(_need(settings, f"database_url_{name}"), idle=idle)
             await opened.open()
             stack.push_async_callback(opened.close)
@@ -136,8 +146,18 @@ async def _serve(roles: frozenset[str], settings: Settings, on_ready: Callable[[
             started.append(door.listening())
         if "relay" in roles:
             relay = await database("relay")
-            probes.gauges.add(partial(gauges.of_relay, relay))
-            loops.append(tasks.create_task(Relay(relay, wakeups, partition=settings.log_partition_messages).run()))
+            await carry(relay, topics_of(transports))
+            probes.gauges.add(partial(gauges.of_relay, relay, transports.kafka_queues))
+            moving = Relay(relay, wakeups, elsewhere=transports.kafka_queues, partition=settings.log_partition_messages)
+            loops.append(tasks.create_task(moving.run()))
+        if "forwarder" in roles and transports.any_kafka:
+            # Loaded only by who needs Kafka, here and for the ingress.
+            from ameide.app import kafka
+
+            log_reader = await database("ingress", kafka.IDLE_SECONDS)
+            await carry(log_reader, topics_of(transports))
+            for loop in await kafka.forwarding(stack, settings, transports, log_reader, wakeups, probes):
+                loops.append(tasks.create_task(loop))
         if "sweeper" in roles:
             loops.append(tasks.create_task(Sweeper(await database("sweeper"), wakeups).run()))
         if "projector" in roles:
@@ -145,7 +165,7 @@ async def _serve(roles: frozenset[str], settings: Settings, on_ready: Callable[[
             probes.gauges.add(partial(gauges.of_consumer, projector, "projector"))
             loops.append(tasks.create_task(Projector(projector, wakeups).run()))
         if "notifier" in roles:
-            place = await database("ingress")
+            place = await database("ingress", 0)
             senders = _senders(settings)
             await keep_place(place, notifier.CONSUMER, wanted=bool(senders))
             if senders:
@@ -155,7 +175,7 @@ async def _serve(roles: frozenset[str], settings: Settings, on_ready: Callable[[
                 reader = Consumer(PostgresFactStream(place, notifier.CONSUMER, wakeups), place, notifier.CONSUMER)
                 probes.gauges.add(partial(gauges.of_consumer, place, notifier.CONSUMER))
                 loops.append(tasks.create_task(notifier.Notifier(reader, senders, asked, wakeups).run()))
-        if roles & {"relay", "domain", "ingress", "projector", "sweeper", "notifier"}:
+        if roles & {"relay", "domain", "forwarder", "ingress", "projector", "sweeper", "notifier"}:
             background.append(tasks.create_task(wakeups.connect(_need(settings, "database_url_app"))))
         if roles & {"ingress", "worker"}:
             clients = await stack.enter_async_context(
@@ -163,9 +183,11 @@ async def _serve(roles: frozenset[str], settings: Settings, on_ready: Callable[[
             )
             probes.need("the Domain", clients.check)
             if "ingress" in roles:
-                store = await database("ingress")
+                # It holds its place in the log while it signals, however long Temporal takes.
+                store = await database("ingress", 0)
+                await carry(store, topics_of(transports))
                 probes.gauges.add(partial(gauges.of_consumer, store, "ingress"))
-                consumer = Consumer(PostgresFactStream(store, "ingress", wakeups), store, "ingress")
+                consumer = Consumer(await _facts(store, wakeups, settings, transports), store, "ingress")
                 callers.append(Ingress(consumer, clients, settings.temporal_address, settings.temporal_namespace))
             if "worker" in roles:
                 worker = ProcessWorker(
@@ -196,6 +218,16 @@ async def _serve(roles: frozenset[str], settings: Settings, on_ready: Callable[[
             log.warning("ending at once what has not ended", extra={"drain_seconds": settings.drain_seconds})
         for task in (*calling, *loops, *background):
             task.cancel()
+
+
+async def _facts(store: Database, wakeups: Wakeups, settings: Settings, transports: Transports) -> FactStream:
+    """Where the ingress gets its facts from; `store` is its database."""
+    if transports.facts_on_kafka:
+        from ameide.app import kafka
+
+        return kafka.facts_for_ingress(settings)
+    await adopt(store)
+    return PostgresFactStream(store, "ingress", wakeups)
 
 
 def _senders(settings: Settings) -> list[Sender]:
@@ -232,7 +264,14 @@ def _server(database: Database, wakeups: Wakeups, settings: Settings, probes: Pr
         GovernanceCommandServiceASGIApplication(GovernanceCommands(service), interceptors=door),
         KnowledgeCommandServiceASGIApplication(KnowledgeCommands(service), interceptors=door),
         WorkCommandServiceASGIApplication(
-            WorkCommands(service, wakeups, lease_seconds=settings.lease_seconds, bounds=bounds), interceptors=door
+            WorkCommands(
+                service,
+                wakeups,
+                lease_seconds=settings.lease_seconds,
+                bounds=bounds,
+                elsewhere=Transports.of(settings.facts_transport, settings.queue_transport).kafka_queues,
+            ),
+            interceptors=door,
         ),
         ProcessFactServiceASGIApplication(ProcessFacts(service), interceptors=door),
         AccessServiceASGIApplication(access.Access(service, tokens.forget), interceptors=door),

@@ -25,7 +25,7 @@ BASE_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME", "TM
 
 EXECUTOR = "executor"
 _ARGUMENTS: dict[str, tuple[str, ...]] = {
-    "control": ("serve", "domain", "relay", "sweeper", "ingress", "projector", "notifier"),
+    "control": ("serve", "domain", "relay", "forwarder", "sweeper", "ingress", "projector", "notifier"),
     "worker": ("serve", "worker"),
     EXECUTOR: ("executor", "pool"),
 }

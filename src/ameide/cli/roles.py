@@ -20,7 +20,10 @@ from ameide.cli.session import Session, pass_session
 @ready_file_option
 @pass_session
 def serve(session: Session, roles: tuple[str, ...], ready_file: Path | None) -> None:
-    """Run roles in this process until it is told to stop: domain relay sweeper ingress projector notifier worker."""
+    """Run roles in this process until it is told to stop.
+
+    Roles are domain, relay, forwarder, sweeper, ingress, projector, notifier and worker.
+    """
     # Imported here, as below: the composition loads every part of the program, which `ameide --help` need not wait for.
     from ameide.app import control
 

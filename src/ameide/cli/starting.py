@@ -21,6 +21,11 @@ from ameide.engine.ports import is_free
 Written = dict[str, Path | str | int | tuple[str, ...]]
 _PORTS_TRIED = 200
 _OF_EACH = ("listen_host", "drain_seconds", "otlp_endpoint", "otlp_headers", "log_level")
+_OF_KAFKA = (
+    "facts_transport",
+    "queue_transport",
+    *(name for name in (row.name for row in config.TABLE) if name.startswith("kafka_")),
+)
 _OF_CONTROL = (
     "state_dir",
     "tenant",
@@ -35,6 +40,7 @@ _OF_CONTROL = (
     "notify_webhook_secret",
     "lease_seconds",
     "log_partition_messages",
+    *_OF_KAFKA,
     *_OF_EACH,
 )
 _OF_WORKER = ("state_dir", "tenant", "address", "temporal_address", "temporal_namespace", *_OF_EACH)

@@ -12,6 +12,8 @@ from ameide.storage.sql import load
 FORWARDER = "forwarder"
 FOR_INGRESS = (topics.WORK_FACTS, topics.KNOWLEDGE_FACTS, topics.GOVERNANCE_FACTS)
 """The facts that move runs. Process facts are said by the Process itself."""
+INGRESS_GROUP = "ameide-ingress"
+"""The consumer group of the ingress. It reads several topics, and so bears the name of none."""
 _SQL = load("carriage")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from itertools import takewhile
 
 from ameide.errors import AmeideError, Internal, Unreachable
@@ -34,7 +34,7 @@ class Forwarder:
     """Any number may run; the one that gets the place in the log forwards. `db` is the role's of the consumer.
 
     `topics` are those that go by Kafka. While the database names others, this one stands by: it was started with
-    settings that are not the newest.
+    settings that are not the newest. `prepare` makes the topics; it is called until it succeeds.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Forwarder:
         topics: Collection[str],
         wakeups: Wakeups,
         *,
+        prepare: Callable[[], Awaitable[object]],
         batch: int = BATCH,
     ) -> None:
         self._source = source
@@ -52,6 +53,8 @@ class Forwarder:
         self._publisher = publisher
         self._topics = frozenset(topics)
         self._wakeups = wakeups
+        self._prepare = prepare
+        self._prepared = False
         self._batch = batch
 
     async def run(self) -> None:
@@ -71,10 +74,13 @@ class Forwarder:
         Raises Unreachable when a report did not come: what lies before that message is done.
         """
         batch = await self._source.next_batch(self._batch)
-        if not batch:
-            self._source.hindered("")
-            return 0
         try:
+            if not self._prepared:
+                await self._prepare()
+                self._prepared = True
+            if not batch:
+                self._source.hindered("")
+                return 0
             if not await self._is_current():
                 return 0
             begun = time.perf_counter()

@@ -68,6 +68,10 @@ class GroupProgress(Protocol):
         """
         ...
 
+    async def lag(self) -> int:
+        """How many messages are there that the group has not acknowledged. Raises Unreachable."""
+        ...
+
 
 class Objects(Protocol):
     """A store of objects that are written once, named `store:<key>`."""

@@ -46,7 +46,7 @@ EVENTS_PROCESSED = Counter(
 )
 EVENT_PROCESSING = Histogram(
     "event_processing_duration_seconds",
-    "How long a consumer took: ingress for each message, the projector for each batch.",
+    "How long a consumer took: ingress for each message, projector and forwarder for each batch.",
     ("consumer",),
     registry=REGISTRY,
 )
@@ -63,6 +63,7 @@ WORK_DURATION = Histogram(
 _GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "outbox_oldest_age_seconds": ("Age of the oldest message that is not in the log yet; 0 when there is none.", ()),
     "consumer_lag_seconds": ("Age of the oldest message that a consumer has not passed; 0 at the end.", ("consumer",)),
+    "kafka_group_lag": ("Messages in Kafka that a consumer group has not acknowledged.", ("group",)),
     "parked_messages": ("Messages that a consumer has set aside.", ("consumer",)),
     "queue_ready": ("Invitations that wait in a queue for an executor.", ("queue",)),
     "executor_up": ("Whether an executor process of this pool runs and serves.", ("executor",)),
