@@ -48,7 +48,7 @@ def test_every_command_and_every_activity_has_its_rows() -> None:
 
 
 async def test_a_process_killed_at_a_point_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    rows = [row for row in ROWS if row.point in HANDFUL]
+    rows = [row for row in ROWS if row.point in HANDFUL and not row.by_kafka]
     assert len(rows) == len(HANDFUL)
     async with rig(tmp_path, say) as installation:
         await installation.start_all()

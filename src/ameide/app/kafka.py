@@ -7,8 +7,6 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
-from ameide.events.backends.kafka.facts import KafkaFactStream
-
 from ameide.config import Settings
 from ameide.contracts import topics
 from ameide.contracts.transports import Transports
@@ -18,11 +16,10 @@ from ameide.events.backends.kafka.progress import Group
 from ameide.events.backends.kafka.publisher import Publisher
 from ameide.events.backends.kafka.topics import KafkaTopics, TopicSettings
 from ameide.events.backends.postgres import PostgresFactStream
-from ameide.events.carriage import FOR_INGRESS, FORWARDER, INGRESS_GROUP, topics_of
+from ameide.events.carriage import FORWARDER, topics_of
 from ameide.events.consumer import Consumer
 from ameide.events.forwarder import Forwarder
 from ameide.events.wakeups import Wakeups
-from ameide.events.watermark import Watermark
 from ameide.rpc.probes import Probes
 from ameide.storage.db import Database
 
@@ -30,7 +27,6 @@ from ameide.storage.db import Database
 IDLE_SECONDS = 30.0
 # What an operator who asks for metrics waits for.
 _GAUGE_SECONDS = 1.5
-INGRESS = "ingress"
 
 
 async def forwarding(
@@ -50,17 +46,4 @@ async def forwarding(
     for queue in sorted(transports.kafka_queues):
         asked = Group(connection, topics.consumer_group(queue), [queue], patience=_GAUGE_SECONDS)
         probes.gauges.add(partial(gauges.of_group, asked, topics.consumer_group(queue), queue))
-    loops = [forwarder.run()]
-    if transports.facts_on_kafka:
-        probes.gauges.add(partial(gauges.of_group, _ingress(connection, _GAUGE_SECONDS), INGRESS_GROUP))
-        loops.append(Watermark(db, _ingress(connection), INGRESS, wakeups).run())
-    return loops
-
-
-def facts_for_ingress(settings: Settings) -> KafkaFactStream:
-    """The facts that move runs, as a member of the group of all ingresses."""
-    return KafkaFactStream(KafkaConnection.of(settings), INGRESS_GROUP, FOR_INGRESS)
-
-
-def _ingress(connection: KafkaConnection, patience: float = 5.0) -> Group:
-    return Group(connection, INGRESS_GROUP, FOR_INGRESS, patience=patience)
+    return [forwarder.run()]

@@ -9,6 +9,7 @@ from temporalio.client import Client
 from tests.faults.oracle.database import Snapshot, snapshot
 from tests.faults.oracle.domain_checks import check_domain
 from tests.faults.oracle.folder import Rig, read_acknowledged, read_effects, read_rig
+from tests.faults.oracle.kafka_checks import check_topics
 from tests.faults.oracle.log_checks import check_log
 from tests.faults.oracle.run_checks import check_heard, check_process_facts
 from tests.faults.oracle.settle import PATIENCE_SECONDS, settle
@@ -24,6 +25,8 @@ async def examine(folder: Path, patience: float = PATIENCE_SECONDS) -> Verdict:
     unquiet = await settle(rig.database_url_admin, client, patience)
     async with snapshot(rig.database_url_admin) as base:
         verdict = await judge(base, folder, client)
+        if rig.kafka_brokers:
+            await check_topics(base, rig.kafka_brokers, verdict)
     verdict.unquiet = unquiet
     return verdict
 

@@ -15,13 +15,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Rig:
-    """`database_url_admin` is the superuser's; without a `temporal_address` no run is looked at."""
+    """`database_url_admin` is the superuser's; without a `temporal_address` no run is looked at.
+
+    With `kafka_brokers` all facts have gone by Kafka from the first one on.
+    """
 
     database_url_admin: str
     temporal_address: str = ""
     temporal_namespace: str = ""
     address: str = ""
     tenant: str = "default"
+    kafka_brokers: str = ""
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ async def unrest(base: Snapshot) -> list[str]:
     head, waiting = await _head(base)
     if waiting:
         found.append(f"{waiting} messages wait in the outbox")
-    for row in await base.rows("SELECT name, position FROM ameide.cursor WHERE name IN ('ingress', 'projector')"):
+    for row in await base.rows("SELECT name, position FROM ameide.cursor WHERE name <> 'sweeper'"):
         if row["position"] != head:
             found.append(f"{row['name']} has read up to {row['position']}, the head is {head}")
     open_works = "SELECT work_request_id, status FROM ameide.work WHERE status IN ('requested', 'started') ORDER BY 1"

@@ -1,4 +1,7 @@
-"""An installation for fault tests: engines of its own, one process a role, two test-only executors."""
+"""An installation for fault tests: engines of its own, one process a role, two test-only executors.
+
+With brokers there is a forwarder as well, and what goes by Kafka can be changed while everything runs.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,10 @@ from ameide.cli.engines import database_urls
 from ameide.cli.starting import with_schema_and_principals, write_settings
 from ameide.cli.state import StateFolder
 from ameide.config import Settings
+from ameide.contracts.transports import KAFKA, Transports
 from ameide.engine.engine import Engine
 from ameide.engine.ports import is_free
+from tests.engines.kafka.broker import KafkaBroker
 from tests.faults.rig import executor_double
 from tests.faults.rig.folder import RunFolder
 from tests.faults.rig.processes import Child, Nursery, nursery
@@ -32,15 +37,30 @@ EXECUTORS = ("author", "verifier")
 LEASE_SECONDS = 3
 # Of a loaded machine; nothing waits for it when the condition holds.
 PATIENCE = 90.0
+_CARRIERS = (
+    "facts_transport",
+    "queue_transport",
+    "kafka_brokers",
+    "kafka_partitions",
+    "kafka_session_seconds",
+)
 _OF_ROLE = {
-    "domain": ("address", "listen_host", "listen_port", "database_url_app", "lease_seconds"),
-    "relay": ("database_url_app", "database_url_relay"),
+    "domain": ("address", "listen_host", "listen_port", "database_url_app", "lease_seconds", *_CARRIERS),
+    "relay": ("database_url_app", "database_url_relay", *_CARRIERS),
+    "forwarder": ("database_url_app", "database_url_ingress", *_CARRIERS),
     "sweeper": ("database_url_app", "database_url_sweeper"),
-    "ingress": ("database_url_app", "database_url_ingress", "address", "temporal_address", "temporal_namespace"),
+    "ingress": (
+        "database_url_app",
+        "database_url_ingress",
+        "address",
+        "temporal_address",
+        "temporal_namespace",
+        *_CARRIERS,
+    ),
     "projector": ("database_url_app", "database_url_projector"),
     "worker": ("address", "temporal_address", "temporal_namespace"),
-    "author": ("address", "object_store", "work_dir"),
-    "verifier": ("address", "object_store", "work_dir"),
+    "author": ("address", "object_store", "work_dir", *_CARRIERS),
+    "verifier": ("address", "object_store", "work_dir", *_CARRIERS),
 }
 _FOR_ALL = ("state_dir", "tenant", "log_level")
 _PORTS = range(12_000, 20_000)
@@ -112,17 +132,42 @@ class Rig:
     async def start_all(self) -> None:
         """Every role and both executors, the Domain first."""
         await self.start("domain")
-        await asyncio.gather(*(self.start(role) for role in (*ROLES[1:], *EXECUTORS)))
+        await asyncio.gather(*(self.start(role) for role in (*self.roles[1:], *EXECUTORS)))
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles that are needed."""
+        carriers = Transports.of(self.settings.facts_transport, self.settings.queue_transport)
+        return (*ROLES, "forwarder") if carriers.any_kafka else ROLES
+
+    async def carry(self, facts: str, queues: tuple[str, ...]) -> None:
+        """Change what goes by Kafka: every process that has to know is stopped, in no order, and started again."""
+        concerned = ("domain", "relay", "forwarder", "ingress", *EXECUTORS)
+        self.settings = replace(self.settings, facts_transport=facts, queue_transport=queues)
+        _write_settings(self.settings)
+        running = [role for role in concerned if role in self.members and self.members[role].alive]
+        await asyncio.gather(*(self.stop(role) for role in running))
+        await self.start("domain")
+        await asyncio.gather(*(self.start(role) for role in (*self.roles, *EXECUTORS) if role in concerned[1:]))
+
+
+def by_kafka(broker: KafkaBroker) -> dict[str, Any]:
+    """The settings of an installation in which all goes by Kafka that can."""
+    return {"kafka_brokers": broker.brokers, "facts_transport": KAFKA, "kafka_partitions": 3}
 
 
 @asynccontextmanager
-async def rig(folder: Path, say: Say) -> AsyncGenerator[Rig]:
-    """A running installation that notes what happens in `folder`; leaving it ends and deletes everything but that."""
+async def rig(folder: Path, say: Say, **carriers: Any) -> AsyncGenerator[Rig]:
+    """A running installation that notes what happens in `folder`; leaving it ends and deletes everything but that.
+
+    `carriers` are the settings of Kafka, if any.
+    """
     state_dir = _fresh(folder)
     cache = config.read().cache_dir
     engine = Engine(state_dir, cache, say)
     try:
-        settings = await asyncio.to_thread(_prepare, state_dir, engine, say)
+        settings = replace(await asyncio.to_thread(_prepare, state_dir, engine, say), **carriers)
+        _write_settings(settings)
         notes = RunFolder(folder)
         notes.describe(
             database_url_admin=settings.database_url_admin,
@@ -130,6 +175,7 @@ async def rig(folder: Path, say: Say) -> AsyncGenerator[Rig]:
             temporal_namespace=settings.temporal_namespace,
             address=settings.address,
             tenant=settings.tenant,
+            kafka_brokers=settings.kafka_brokers if settings.facts_transport == KAFKA else "",
         )
         async with nursery(state_dir / "logs") as children:
             yield Rig(settings, engine, children, notes)
@@ -158,14 +204,17 @@ def _prepare(state_dir: Path, engine: Engine, say: Say) -> Settings:
     )
     with_schema_and_principals(settings, say)
     port = next(port for port in random.sample(_PORTS, len(_PORTS)) if is_free(port))
-    settings = replace(settings, listen_port=port, address=f"http://127.0.0.1:{port}")
+    return replace(settings, listen_port=port, address=f"http://127.0.0.1:{port}")
+
+
+def _write_settings(settings: Settings) -> None:
+    state = StateFolder(settings.state_dir)
     known = {row.name: getattr(settings, row.name) for row in fields(settings)}
     for role, names in _OF_ROLE.items():
         said = {name: known[name] for name in (*_FOR_ALL, *names)}
         if role in ("ingress", "worker"):
             said["process_token_file"] = state.tokens / "process"
         write_settings(state.settings_of(role), config.to_toml(said))
-    return settings
 
 
 def _remove(engine: Engine, state_dir: Path) -> None:

@@ -19,6 +19,8 @@ class Row:
     role: str
     point: str
     load: Load
+    by_kafka: bool = False
+    """Whether it takes an installation whose facts and invitations go by Kafka."""
 
 
 _PLAIN, _RELEASING, _GATED, _MOVING = (run_of(name) for name in (PLAIN, RELEASING, GATED, MOVING))
@@ -117,9 +119,24 @@ _TABLE: tuple[tuple[str, tuple[str, str], dict[str, Load]], ...] = (
     ),
 )
 
+_BY_KAFKA: tuple[tuple[str, tuple[str, str], dict[str, Load]], ...] = (
+    ("forwarder", _EFFECT, {"forwarder.publish": _PLAIN}),
+    (
+        "forwarder",
+        _COMMIT,
+        {
+            "forwarder.position": _PLAIN,
+            "forwarder.watermark": _PLAIN,
+            "forwarder.park": surgery.refused_by_the_broker,
+            "forwarder.unpark": surgery.refused_by_the_broker,
+        },
+    ),
+)
+
 ROWS = tuple(
-    Row(role, f"{point}.{where}", load)
-    for role, places, points in _TABLE
+    Row(role, f"{point}.{where}", load, table is _BY_KAFKA)
+    for table in (_TABLE, _BY_KAFKA)
+    for role, places, points in table
     for point, load in points.items()
     for where in places
 )

@@ -12,7 +12,7 @@ from tests.faults.rig.patience import pause
 _UNDER_WAY: dict[str, LiteralString] = {
     "facts not relayed": "SELECT count(*) FROM ameide.outbox",
     "facts not consumed": "SELECT count(*) FROM ameide.cursor c, ameide.log_head h"
-    " WHERE c.name IN ('ingress', 'projector') AND c.position < h.position",
+    " WHERE c.name IN ('ingress', 'projector', 'forwarder') AND c.position < h.position",
     "runs open": "SELECT count(*) FROM ameide.aggregate WHERE kind = 'run' AND status = 'OPEN'",
     "works open": "SELECT count(*) FROM ameide.work WHERE status IN ('requested', 'started')",
     "claims held": "SELECT count(*) FROM ameide.attempt WHERE ended_at IS NULL",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 
 from ameide.app import upkeep
 from ameide.process.temporal import connect
@@ -13,8 +14,10 @@ from tests.faults.rig.patience import pause, until
 from tests.faults.rig.policies import PLAIN
 from tests.faults.rig.steps import SLOW
 
-_CONSUMERS = ("ingress", "projector")
 _SPOILT = b"\xff\xff\xff"
+# A field that nobody knows (1999, with this length): more than a topic of ours takes.
+_LARGE = 1_200_000
+_FIELD = bytes([0xFA, 0x7C, 0x80, 0x9F, 0x49]) + bytes(_LARGE)
 
 
 async def released_by_its_executor(client: RigClient) -> None:
@@ -41,6 +44,15 @@ async def ended_in_temporal(client: RigClient) -> None:
 
 async def parked(client: RigClient) -> None:
     """A fact of a run that nobody can read, until an operator mends it and has it delivered again."""
+    await _spoil(client, lambda _: _SPOILT, ("ingress", "projector"))
+
+
+async def refused_by_the_broker(client: RigClient) -> None:
+    """A fact of a run that is larger than what Kafka takes, until an operator makes it smaller."""
+    await _spoil(client, lambda payload: payload + _FIELD, ("forwarder",))
+
+
+async def _spoil(client: RigClient, spoil: Callable[[bytes], bytes], consumers: tuple[str, ...]) -> None:
     sql = client.rig.sql
     relay = client.rig.members["relay"]
     relay.send(signal.SIGSTOP)
@@ -50,11 +62,11 @@ async def parked(client: RigClient) -> None:
             "SELECT message_id, payload FROM ameide.outbox WHERE name = 'RunRequested' AND correlation_id = %s",
             change_id,
         )
-        await sql("UPDATE ameide.outbox SET payload = %s WHERE message_id = %s", _SPOILT, message_id)
+        await sql("UPDATE ameide.outbox SET payload = %s WHERE message_id = %s", spoil(payload), message_id)
     finally:
         relay.send(signal.SIGCONT)
     find = "SELECT consumer, key FROM ameide.parked WHERE message_id = %s ORDER BY consumer"
-    while len(waiting := await sql(find, message_id)) < len(_CONSUMERS):
+    while len(waiting := await sql(find, message_id)) < len(consumers):
         await pause()
     await sql("UPDATE ameide.log SET payload = %s WHERE message_id = %s", payload, message_id)
     await sql("UPDATE ameide.parked SET payload = %s WHERE message_id = %s", payload, message_id)
