@@ -111,6 +111,14 @@ def stored(tmp_path: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
+async def test_a_file_with_nothing_in_it_is_taken(world: World, address: str, tmp_path: Path):
+    held = await claimed(world)
+    async with Clients(address, "verifier") as clients:
+        said = EvidenceArtifact.from_json(await clients.put_evidence(path_of(held) + "work.log", b""))
+    assert (said.bytes, said.sha256) == (0, hashlib.sha256(b"").hexdigest())
+    assert len(stored(tmp_path)) == 1
+
+
 async def test_what_was_put_is_an_artifact_of_the_outcome(
     world: World, address: str, objects: ObjectStore, tmp_path: Path
 ) -> None:

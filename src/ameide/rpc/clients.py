@@ -148,6 +148,9 @@ class Clients:
         headers = {"authorization": f"Bearer {self._token}"}
         if tracing.traced(tracing.current()):
             headers |= tracing.current().headers
+        if content is not None:
+            # Of an empty body the library says no length by itself.
+            headers["content-length"] = str(len(content))
         url = f"{self._address}{path}"
         call = self._http.get(url, headers) if content is None else self._http.put(url, headers, content)
         try:
