@@ -42,6 +42,9 @@ class Brought:
             await asyncio.sleep(0)
         yield _Brought(self, Invitation(queues[0], self.tenant, self.works[0], 1)) if self.works else None
 
+    async def close(self) -> None:
+        """It keeps nothing."""
+
 
 @dataclass(frozen=True)
 class _Brought:

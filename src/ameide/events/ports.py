@@ -12,7 +12,8 @@ from ameide.events.messages import LoggedMessage
 
 
 class FactStream(Protocol):
-    """One consumer's place in the log's order. Of several streams of one consumer at most one is active at a time."""
+    """One consumer's place in the log's order. Of several streams of one consumer at most one at a time has a key: with
+    PostgreSQL one is active for all keys, with Kafka each for those of its partitions."""
 
     async def activate(self) -> bool:
         """Become the active one, giving up what was fetched and not acknowledged; False while another one is active.
@@ -34,7 +35,11 @@ class FactStream(Protocol):
         ...
 
     async def release(self) -> None:
-        """Let others be active, keeping what was acknowledged."""
+        """Let others be active, keeping what was acknowledged. In Kafka they are already, for their partitions."""
+        ...
+
+    async def close(self) -> None:
+        """Be no member any more: others take over at once, also the partitions of this one."""
         ...
 
 
@@ -110,5 +115,12 @@ class IntentQueue(Protocol):
     """Point-to-point queues of execution intents, competed for by any number of consumers."""
 
     def receive(self, queues: Sequence[str]) -> AbstractAsyncContextManager[Delivery | None]:
-        """The oldest free invitation of these queues, or None. Left without acknowledging, it is delivered again."""
+        """The oldest free invitation of these queues, or None. Left without acknowledging, it is delivered again.
+
+        Of Kafka's invitations one can be seen that lies at the front of a partition of this consumer's own.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Receive no more: what was kept for this consumer goes to others at once."""
         ...

@@ -61,6 +61,10 @@ class PostgresFactStream:
             await advance_cursor(tx, self._consumer, self._position)
         await self._held.aclose()
 
+    async def close(self) -> None:
+        """See `FactStream.close`."""
+        await self.release()
+
     @asynccontextmanager
     async def _active(self) -> AsyncGenerator[Transaction]:
         if self._tx is None:
@@ -102,6 +106,9 @@ class PostgresIntentQueue:
             await tx.execute(_SQL["as_gateway"])
             invitation = await take(tx, queues)
             yield None if invitation is None else _QueueRow(tx, invitation)
+
+    async def close(self) -> None:
+        """See `IntentQueue.close`. Nothing is kept for anyone."""
 
 
 async def take(tx: Transaction, queues: Sequence[str]) -> Invitation | None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -13,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ameide.errors import AmeideError, Refused, Unreachable
 from ameide.events.backends.kafka.connection import KafkaConnection, made, unreachable
+from ameide.events.backends.kafka.own_thread import OwnThread
 from ameide.events.backends.kafka.records import headers
 from ameide.events.messages import LoggedMessage
 
@@ -36,19 +35,19 @@ class Publisher:
         self._connection = connection
         self._patience = patience
         self._producer: Producer | None = None
-        # The library is asked by one thread alone, which is not the event loop's.
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-publisher")
+        self._thread = OwnThread("kafka-publisher")
         self._last_error: KafkaError | None = None
 
     async def publish(self, messages: Sequence[LoggedMessage]) -> list[AmeideError | None]:
         """One answer for each message: None once it is there, Refused when the brokers will never take it, Unreachable
         to be tried again. What follows a refused message of its key in the same call is not sent and Refused too."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._publish, list(messages))
+        return await self._thread.run(lambda: self._publish(list(messages)))
 
     async def close(self) -> None:
         """Give the connections up. What was not answered for may arrive or not."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._forget)
-        self._thread.shutdown(wait=False)
+        forgotten = self._thread.run(self._forget)
+        self._thread.end()
+        await forgotten
 
     async def __aenter__(self) -> Self:
         return self
