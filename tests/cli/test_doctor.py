@@ -17,6 +17,7 @@ import pytest
 
 from ameide.config import DATABASE_ROLES
 from tests.conftest import SpineDatabase
+from tests.engines.kafka.broker import KafkaBroker
 
 from .conftest import CommandLine
 
@@ -184,3 +185,19 @@ def test_a_database_that_does_not_answer(doctor: Doctor, monkeypatch: pytest.Mon
         variable = f"AMEIDE_DATABASE_URL_{role.removeprefix('ameide_').upper()}"
         monkeypatch.setenv(variable, "host=127.0.0.1 port=9 user=x")
     assert "ameide up" in doctor()["database roles"]["remedy"]
+
+
+def test_a_broker_that_does_not_answer(
+    doctor: Doctor, ameide: CommandLine, kafka: KafkaBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMEIDE_QUEUE_TRANSPORT", "coder=kafka")
+    assert doctor()["Kafka answers"]["remedy"] == "Name brokers as host:port, separated by commas"
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    monkeypatch.setenv("KAFKA_BROKERS", f"127.0.0.1:{port}")
+    assert "Do the brokers of KAFKA_BROKERS run" in doctor()["Kafka answers"]["remedy"]
+    monkeypatch.setenv("KAFKA_BROKERS", kafka.brokers)
+    assert doctor() == {}
+    said = {check["name"]: check["said"] for check in json.loads(ameide("doctor", "--json").out)["checks"]}
+    assert said["Kafka answers"] == kafka.brokers
+    assert said["topics of Kafka"] in ("all are there", "1 are made when the forwarder starts")

@@ -101,9 +101,7 @@ def serve(roles: Sequence[str], settings: Settings, on_ready: Callable[[], None]
 async def _serve(roles: frozenset[str], settings: Settings, on_ready: Callable[[], None]) -> None:
     stop, wakeups, probes = Stop(), Wakeups(), Probes()
     transports = Transports.of(settings.facts_transport, settings.queue_transport)
-    if transports.any_kafka:
-        _need(settings, "kafka_brokers")
-    elif not roles - {"forwarder"}:
+    if not (transports.any_kafka or roles - {"forwarder"}):
         raise InvalidArgument(
             "nothing goes by Kafka, so nothing is forwarded",
             field="ROLE",

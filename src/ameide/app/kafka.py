@@ -47,3 +47,8 @@ async def forwarding(
         asked = Group(connection, topics.consumer_group(queue), [queue], patience=_GAUGE_SECONDS)
         probes.gauges.add(partial(gauges.of_group, asked, topics.consumer_group(queue), queue))
     return [forwarder.run()]
+
+
+async def missing_topics(settings: Settings, transports: Transports) -> list[str]:
+    """The topics that should be there and are not. Raises Unreachable, InvalidArgument."""
+    return await KafkaTopics(KafkaConnection.of(settings)).missing(sorted(topics_of(transports)))

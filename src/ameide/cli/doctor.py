@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 import click
 
 from ameide.cli.doctor_codex import codex
+from ameide.cli.doctor_kafka import kafka
 from ameide.cli.doctor_machine import MACHINE, Check
 from ameide.cli.doctor_services import SERVICES
 from ameide.cli.output import table
@@ -24,7 +25,7 @@ def doctor(session: Session, as_json: bool) -> None:
     What `ameide up` has still to start or to make is not missing.
     """
     checks = [check(session.settings) for check in MACHINE]
-    checks += [check for service in (codex, *SERVICES) for check in service(session)]
+    checks += [check for service in (codex, *SERVICES, kafka) for check in service(session)]
     if as_json:
         click.echo(json.dumps({"checks": [_as_json(check) for check in checks]}, indent=2, ensure_ascii=False))
     else:
