@@ -38,6 +38,7 @@ from ameide.events.backends.postgres import PostgresFactStream
 from ameide.events.carriage import adopt, carry, topics_of
 from ameide.events.consumer import Consumer
 from ameide.events.log import keep_place
+from ameide.events.ports import FactStream
 from ameide.events.relay import Relay
 from ameide.events.wakeups import Wakeups
 from ameide.infra.redaction import Redactor
@@ -183,9 +184,10 @@ async def _serve(roles: frozenset[str], settings: Settings, on_ready: Callable[[
                 # It holds its place in the log while it signals, however long Temporal takes.
                 store = await database("ingress", 0)
                 await carry(store, topics_of(transports))
-                await adopt(store)
                 probes.gauges.add(partial(gauges.of_consumer, store, "ingress"))
-                consumer = Consumer(PostgresFactStream(store, "ingress", wakeups), store, "ingress")
+                stream = await _facts(store, wakeups, settings, transports)
+                stack.push_async_callback(stream.close)
+                consumer = Consumer(stream, store, "ingress")
                 callers.append(Ingress(consumer, clients, settings.temporal_address, settings.temporal_namespace))
             if "worker" in roles:
                 worker = ProcessWorker(
@@ -216,6 +218,16 @@ async def _serve(roles: frozenset[str], settings: Settings, on_ready: Callable[[
             log.warning("ending at once what has not ended", extra={"drain_seconds": settings.drain_seconds})
         for task in (*calling, *loops, *background):
             task.cancel()
+
+
+async def _facts(store: Database, wakeups: Wakeups, settings: Settings, transports: Transports) -> FactStream:
+    """Where the ingress gets its facts from; `store` is its database."""
+    if transports.facts_on_kafka:
+        from ameide.app import kafka
+
+        return kafka.facts_for_ingress(settings)
+    await adopt(store)
+    return PostgresFactStream(store, "ingress", wakeups)
 
 
 def _senders(settings: Settings) -> list[Sender]:

@@ -12,14 +12,16 @@ from ameide.contracts import topics
 from ameide.contracts.transports import Transports
 from ameide.events import gauges
 from ameide.events.backends.kafka.connection import KafkaConnection
+from ameide.events.backends.kafka.facts import KafkaFactStream
 from ameide.events.backends.kafka.progress import Group
 from ameide.events.backends.kafka.publisher import Publisher
 from ameide.events.backends.kafka.topics import KafkaTopics, TopicSettings
 from ameide.events.backends.postgres import PostgresFactStream
-from ameide.events.carriage import FORWARDER, topics_of
+from ameide.events.carriage import FOR_INGRESS, FORWARDER, INGRESS_GROUP, topics_of
 from ameide.events.consumer import Consumer
 from ameide.events.forwarder import Forwarder
 from ameide.events.wakeups import Wakeups
+from ameide.events.watermark import Watermark
 from ameide.rpc.probes import Probes
 from ameide.storage.db import Database
 
@@ -27,6 +29,7 @@ from ameide.storage.db import Database
 IDLE_SECONDS = 30.0
 # What an operator who asks for metrics waits for.
 _GAUGE_SECONDS = 1.5
+INGRESS = "ingress"
 
 
 async def forwarding(
@@ -46,7 +49,19 @@ async def forwarding(
     for queue in sorted(transports.kafka_queues):
         asked = Group(connection, topics.consumer_group(queue), [queue], patience=_GAUGE_SECONDS)
         probes.gauges.add(partial(gauges.of_group, asked, topics.consumer_group(queue), queue))
-    return [forwarder.run()]
+    loops = [forwarder.run()]
+    if transports.facts_on_kafka:
+        group = partial(Group, connection, INGRESS_GROUP, FOR_INGRESS)
+        probes.gauges.add(partial(gauges.of_group, group(patience=_GAUGE_SECONDS), INGRESS_GROUP))
+        loops.append(Watermark(db, group(), INGRESS, wakeups).run())
+    return loops
+
+
+def facts_for_ingress(settings: Settings) -> KafkaFactStream:
+    """The facts that move runs, as a member of the group of all ingresses. Raises InvalidArgument."""
+    return KafkaFactStream(
+        KafkaConnection.of(settings), INGRESS_GROUP, FOR_INGRESS, session_seconds=settings.kafka_session_seconds
+    )
 
 
 async def missing_topics(settings: Settings, transports: Transports) -> list[str]:
