@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes docs/reference from what the program itself says: its commands, settings, topics, schema, errors, services.
+"""Writes docs/reference from what the program itself says: commands, settings, topics, schema, errors, services, chart.
 
 `make reference` runs it; with --check it only tells whether the pages are up to date (exit code 1 when they are not).
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from chart_page import chart
 
 from ameide import config, errors
 from ameide.cli import failure
@@ -42,6 +43,7 @@ def pages() -> dict[str, str]:
         "ameide-yaml.md": ameide_yaml(),
         "errors.md": error_page(),
         "services.md": services(),
+        "chart.md": chart(),
     }
     return {name: f"{NOTE}{text.rstrip()}\n" for name, text in made.items()}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ class Helm:
 
     program: Path
     home: Path
+    rendered: dict[str, Rendered] = field(default_factory=dict[str, "Rendered"])
 
     def template(self, values: Values, *files: str) -> subprocess.CompletedProcess[str]:
         """Render the chart with values files of its folder `ci`, and these values over them."""
@@ -74,9 +75,13 @@ class Helm:
 
     def render(self, values: Values | None = None, *files: str) -> Rendered:
         """The objects; by default with the least values that do."""
-        done = self.template(values or {}, *(files or ("minimal",)))
-        assert done.returncode == 0, done.stderr
-        return Rendered(done.stdout, tuple(one for one in yaml.safe_load_all(done.stdout) if one))
+        asked = json.dumps([values or {}, files])
+        if asked not in self.rendered:
+            done = self.template(values or {}, *(files or ("minimal",)))
+            assert done.returncode == 0, done.stderr
+            objects = yaml.load_all(done.stdout, yaml.CSafeLoader)
+            self.rendered[asked] = Rendered(done.stdout, tuple(one for one in objects if one))
+        return self.rendered[asked]
 
     def refused(self, values: Values, *files: str) -> str:
         """Why the chart does not take the values."""

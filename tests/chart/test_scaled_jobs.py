@@ -30,6 +30,9 @@ def test_each_queue_of_the_contracts_can_have_one(helm: Helm) -> None:
             "metadata": {"query": f"SELECT ameide.queue_ready('{queue}', 'default')", "targetQueryValue": "1"},
             "authenticationRef": {"name": "ameide-queues"},
         }
+    query = helm.render({}, "full").one("ScaledJob", "delivery-coder")["spec"]["triggers"][0]["metadata"]["query"]
+    asked = f"ameide.queue_ready('{topics.QUEUE_CODER}'"
+    assert query == f"SELECT {asked}, 'acme') + {asked}, 'other')"
     assert helm.render({"queues": {"coder": {"runner": "none"}}}).names("ScaledJob") == [
         "ameide-generate",
         "ameide-publish",

@@ -3,7 +3,10 @@
 import asyncio
 import signal
 import socket
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 
 import psutil
 import psycopg
@@ -19,6 +22,7 @@ from ameide.engine.errors import StartError
 from ameide.engine.namespace import SEARCH_ATTRIBUTES
 from ameide.engine.registering import register
 from ameide.engine.temporal_settings import FRONTEND
+from ameide.process.temporal import need_search_attributes
 from tests.engine.conftest import Said
 
 CHANGE = SearchAttributeKey.for_keyword("AmeideChange")
@@ -148,3 +152,20 @@ async def test_a_server_that_somebody_else_runs_is_used(engine: Running, own_eng
     assert running.temporal_address == engine.temporal_address
     assert elsewhere.status()[1].pid is None
     assert said.mentions("Using the Temporal server at")
+
+
+async def test_an_operator_registers_a_namespace_by_a_command(engine: Running, tmp_path: Path) -> None:
+    way = {"TEMPORAL_ADDRESS": engine.temporal_address, "TEMPORAL_NAMESPACE": "by-command"}
+    for _ in range(2):
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "ameide", "temporal", "register"],
+            env={"AMEIDE_STATE_DIR": str(tmp_path), **way},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "Namespace by-command has the search attributes AmeideTenant" in done.stdout
+    client = await Client.connect(engine.temporal_address, namespace="by-command")
+    await need_search_attributes(client)

@@ -10,6 +10,7 @@ import click
 
 from ameide import schema
 from ameide.cli.engines import embedded_database
+from ameide.cli.founding import admit
 from ameide.cli.output import say
 from ameide.cli.ready import ready_file_option, tell_ready
 from ameide.cli.session import Session, pass_session
@@ -33,6 +34,9 @@ def serve(session: Session, roles: tuple[str, ...], ready_file: Path | None) -> 
 @click.group()
 def db() -> None:
     """The database."""
+
+
+db.add_command(admit)
 
 
 @db.command()

@@ -45,6 +45,7 @@ _COMMANDS = {
     "runner": "ameide.cli.executor:runner",
     "serve": "ameide.cli.roles:serve",
     "db": "ameide.cli.roles:db",
+    "temporal": "ameide.cli.founding:temporal",
     "scaffold": "ameide.cli.target:scaffold",
     "generate": "ameide.cli.target:generate",
     "verify": "ameide.cli.target:verify",

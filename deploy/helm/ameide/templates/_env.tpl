@@ -20,7 +20,9 @@ Sorted, and each name once, so that a server-side apply takes them.
 
 {{/* What every process is told. */}}
 {{- define "ameide.values.common" -}}
-AMEIDE_TENANT: {{ .Values.tenant | quote }}
+{{- with .Values.tenants }}
+AMEIDE_TENANT: {{ first . }}
+{{- end }}
 AMEIDE_STATE_DIR: /state
 AMEIDE_CACHE_DIR: /state/cache
 HOME: /state
@@ -44,7 +46,7 @@ NO_PROXY: {{ include "ameide.noProxy" . | quote }}
 {{- $hosts := list "localhost" "127.0.0.1" "::1" ".svc" ".cluster.local" -}}
 {{- $hosts = append $hosts (regexReplaceAll "^[a-z]+://([^/:]+).*$" (include "ameide.address" .) "${1}") -}}
 {{- with .Values.objectStore.endpoint }}{{ $hosts = append $hosts (regexReplaceAll "^[a-z]+://([^/:]+).*$" . "${1}") }}{{ end -}}
-{{- with .Values.proxy.no }}{{ $hosts = concat $hosts (splitList "," .) }}{{ end -}}
+{{- with .Values.proxy.noProxy }}{{ $hosts = concat $hosts (splitList "," .) }}{{ end -}}
 {{- join "," (uniq $hosts) -}}
 {{- end -}}
 

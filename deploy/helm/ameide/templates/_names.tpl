@@ -42,3 +42,11 @@ publish: {topic: transformation.work.queue.toolrun.publish.v1, short: publish, r
 {{- range .Values.queues }}{{ if eq .runner "pool" }}{{ $any = true }}{{ end }}{{ end -}}
 {{- if $any }}yes{{ end -}}
 {{- end -}}
+
+{{/* How many works of a queue wait, as a query. */}}
+{{- define "ameide.ready" -}}
+{{- $parts := list -}}
+{{- $topic := .topic -}}
+{{- range .tenants }}{{ $parts = append $parts (printf "ameide.queue_ready('%s', '%s')" $topic .) }}{{ end -}}
+SELECT {{ join " + " (default (list (printf "ameide.queue_ready('%s')" $topic)) $parts) }}
+{{- end -}}
