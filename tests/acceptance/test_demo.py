@@ -100,9 +100,10 @@ def wheel(folder: Path) -> Path:
 def installed(wheel: Path, empty: Path) -> Path:
     """The program `ameide` in a new environment with the wheel and the locked packages."""
     subprocess.run([sys.executable, "-m", "venv", empty], check=True)
-    locked = ["-r", ROOT / "requirements" / "runtime.txt"]
-    subprocess.run([empty / "bin" / "pip", "install", "-q", *locked], check=True, capture_output=True)
-    subprocess.run([empty / "bin" / "pip", "install", "-q", "--no-deps", wheel], check=True, capture_output=True)
+    # A tenth of the time that pip takes for the same.
+    install = [Path(sys.executable).with_name("uv"), "pip", "install", "-q", "--python", empty / "bin" / "python"]
+    subprocess.run([*install, "-r", ROOT / "requirements" / "runtime.txt"], check=True, capture_output=True)
+    subprocess.run([*install, "--no-deps", wheel], check=True, capture_output=True)
     return empty / "bin" / "ameide"
 
 
