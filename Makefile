@@ -51,6 +51,7 @@ bench: engines $(BENCH_READY)
 
 faults: engines
 	@$(BIN)/python -m tests.faults.rig $(POINTS)
+	@$(if $(POINTS),,$(BIN)/pytest -q tests/faults/run_once.py)
 
 chaos: engines
 	@$(BIN)/python -m tests.faults.chaos --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED))

@@ -50,13 +50,18 @@ class Hold:
             assert run.get("status", "RUN_STATUS_OPEN") == "RUN_STATUS_OPEN", f"the run ended before {self.path}: {run}"
             stuck = [gate for gate in installation.open_gates(change) if gate["kind"] in STUCK]
             assert not stuck, f"waits for people, not at {self.path}: {stuck}"
-            with suppress(OSError):
-                self._writing = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
-            return self._writing is not None
+            return self.taken()
 
         wait_for(held, f"{change} to reach {self.path.name}")
         [process] = self.waiting()
         return process
+
+    def taken(self) -> bool:
+        """Whether somebody is held here."""
+        if self._writing is None:
+            with suppress(OSError):
+                self._writing = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
+        return self._writing is not None
 
     def waiting(self) -> list[psutil.Process]:
         """The `cat`s that are held here now."""

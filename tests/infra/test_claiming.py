@@ -33,11 +33,14 @@ class Brought:
     works: list[str]
     tenant: str = "default"
     broken: bool = False
+    away: bool = False
     acknowledged: list[str] = field(default_factory=list[str])
 
     @asynccontextmanager
     async def receive(self, queues: Sequence[str]) -> AsyncGenerator[Delivery | None]:
         """The next one, or None after a moment."""
+        if self.away:
+            raise Unreachable("the brokers do not answer")
         if not self.works:
             await asyncio.sleep(0)
         yield _Brought(self, Invitation(queues[0], self.tenant, self.works[0], 1)) if self.works else None
@@ -188,6 +191,16 @@ async def test_a_claim_holds_though_the_broker_is_gone_when_it_is_acknowledged(
     queue = Brought(["wrk-1"], broken=True)
     taken = await Invited(queue, {"default": clients}, "verifier", "kafka").claim([QUEUE], 5, asyncio.Event())
     assert taken.answer is ClaimAnswer.RUN
+
+
+async def test_silence_after_brokers_were_away_is_not_taken_for_an_empty_queue(clients: Clients) -> None:
+    queue = Brought([], away=True)
+    source = Invited(queue, {"default": clients}, "verifier", "kafka")
+    with pytest.raises(Unreachable):
+        await source.claim([QUEUE], 1, asyncio.Event())
+    queue.away = False
+    with pytest.raises(Unreachable):
+        await source.claim([QUEUE], 0, asyncio.Event())
 
 
 async def test_an_invitation_is_left_to_others_when_the_executor_stops_without_an_answer(

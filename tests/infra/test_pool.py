@@ -11,7 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ameide import config
 from ameide.contracts import topics
+from ameide.infra.roles import Role
+from ameide.infra.runners.pool import child_environment
 from ameide_core_proto.common.v1.metadata_pb import Scope
 from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, FailureCode, WorkKind, WorkRequest
 from tests.infra.git_servers import bare_repository, http_git
@@ -90,6 +93,20 @@ async def test_each_executor_holds_its_own_credentials_and_no_others(
         assert ("CODEX_HOME" in own[role]) is (role == "author")
         remote = {connection.raddr.port for connection in found[role].net_connections() if connection.raddr}
         assert remote <= {int(own[role]["AMEIDE_ADDRESS"].rpartition(":")[2])}
+
+
+def test_only_who_serves_a_queue_on_kafka_is_told_of_the_brokers() -> None:
+    settings = config.read(
+        {
+            "AMEIDE_QUEUE_TRANSPORT": "coder=kafka",
+            "KAFKA_BROKERS": "broker-1:9092",
+            "AMEIDE_KAFKA_SASL_PASSWORD": "broker-secret",
+        }
+    )
+    author, verifier = (child_environment(settings, role) for role in (Role.AUTHOR, Role.VERIFIER))
+    told = ("AMEIDE_QUEUE_TRANSPORT", "KAFKA_BROKERS", "AMEIDE_KAFKA_SASL_PASSWORD")
+    assert [author[name] for name in told] == ["coder=kafka", "broker-1:9092", "broker-secret"]
+    assert not [name for name in verifier if "KAFKA" in name or name in told]
 
 
 async def test_a_credential_in_a_variable_reaches_the_git_of_an_executor_alone(

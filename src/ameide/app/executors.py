@@ -10,15 +10,20 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ameide import config, logs
 from ameide.config import Settings
+from ameide.contracts.runners import one_shot
+from ameide.contracts.transports import KAFKA, POSTGRES, Transports
+from ameide.errors import InvalidArgument
+from ameide.infra.claiming import Invited, Source
 from ameide.infra.pausing import Pauses
 from ameide.infra.redaction import Redactor
 from ameide.infra.roles import Role, codex_variables
 from ameide.infra.runners.external import run_outside
 from ameide.infra.runners.once import run_once as run_one
 from ameide.infra.runners.pool import run_pool
-from ameide.infra.serving import executing, until_stopped
+from ameide.infra.serving import Sources, executing, none_invited, until_stopped
 from ameide.infra.settings import OPERATOR_VARIABLES, STORE_VARIABLES
 from ameide.infra.supervisor import READY
+from ameide.rpc.clients import Clients
 from ameide.stopping import Stop
 from ameide_core_proto.transformation.work.v1.command_service_pb import ClaimAnswer
 
@@ -30,13 +35,24 @@ CHILD = (sys.executable, "-m", "ameide.app.executors")
 def pool(settings: Settings, on_ready: Callable[[], None]) -> None:
     """Run the worker pool, author and verifier, until SIGTERM or SIGINT."""
     logs.configure(settings.log_level, Redactor(config.secret_values(settings)).text)
+    invited(settings, "")
     asyncio.run(run_pool(settings, _operator(settings), CHILD, on_ready))
 
 
 def run_once(settings: Settings, queue: str, wait: float, on_answer: Callable[[], None]) -> ClaimAnswer:
-    """Take one work of a queue and do it; see `ameide.infra.runners.once`."""
+    """Take one work of a queue and do it; see `ameide.infra.runners.once`.
+
+    Raises InvalidArgument for a wait that is too short to be given what a killed member of the queue's group held.
+    """
     logs.configure(settings.log_level, Redactor(config.secret_values(settings)).text)
-    return asyncio.run(run_one(settings, queue, _operator(settings), wait, on_answer))
+    if queue in _kafka_queues(settings) and wait <= settings.kafka_session_seconds:
+        raise InvalidArgument(
+            f"{wait:g} s are no longer than the session of {settings.kafka_session_seconds} s",
+            field="--wait",
+            remedy="Wait longer, or lower AMEIDE_KAFKA_SESSION_SECONDS",
+        )
+    sources = invited(settings, one_shot(Role.of(queue).value))
+    return asyncio.run(run_one(settings, queue, _operator(settings), wait, on_answer, invited=sources))
 
 
 def runner(settings: Settings, queues: Sequence[str], on_ready: Callable[[], None]) -> None:
@@ -49,6 +65,30 @@ def _operator(settings: Settings) -> dict[str, str]:
     """The operator's variables that an executor may have for git, tools and coders."""
     named = (*settings.credential_variables, *codex_variables(settings))
     return config.passed_through((*OPERATOR_VARIABLES, *STORE_VARIABLES, *named))
+
+
+def _kafka_queues(settings: Settings) -> frozenset[str]:
+    return Transports.of(POSTGRES, settings.queue_transport).kafka_queues
+
+
+def invited(settings: Settings, name: str) -> Sources:
+    """The sources of the queues that go by Kafka, for an executor of that name. Raises InvalidArgument."""
+    queues = _kafka_queues(settings)
+    if not queues:
+        return none_invited
+    # Kafka's client is loaded where a queue goes by Kafka, and nowhere else.
+    from ameide.events.backends.kafka.connection import KafkaConnection
+    from ameide.events.backends.kafka.intents import KafkaIntentQueue
+
+    connection = KafkaConnection.of(settings)
+
+    def sources(clients: Mapping[str, Clients]) -> Mapping[str, Callable[[], Source]]:
+        def member() -> Source:
+            return Invited(KafkaIntentQueue(connection, settings.kafka_session_seconds), clients, name, KAFKA)
+
+        return dict.fromkeys(queues, member)
+
+    return sources
 
 
 async def _child(role: Role) -> None:
@@ -67,7 +107,8 @@ async def _child(role: Role) -> None:
 
     listening = asyncio.create_task(listen())
     try:
-        async with executing(settings, role, operator, pauses=Pauses.of(settings.state_dir)) as executor:
+        sources, pauses = invited(settings, role.value), Pauses.of(settings.state_dir)
+        async with executing(settings, role, operator, invited=sources, pauses=pauses) as executor:
             stop.on_signals()
             print(READY.decode(), flush=True)
             await until_stopped(executor, executor.serve(), stop, settings.drain_seconds)

@@ -14,6 +14,7 @@ from ameide.cli.forking import Nursery
 from ameide.cli.principals import PRINCIPALS, admissions
 from ameide.cli.state import StateFolder
 from ameide.config import Settings, to_toml
+from ameide.contracts.transports import Transports
 from ameide.engine.files import write_whole
 from ameide.engine.namespace import NAMESPACE
 from ameide.engine.ports import is_free
@@ -77,6 +78,7 @@ _OF_EXECUTOR = (
     "verifier_uid",
     "author_slots",
     "verifier_slots",
+    "queue_slots",
     "child_python",
     *_OF_EACH,
 )
@@ -154,8 +156,14 @@ def settings_files(settings: Settings) -> dict[str, str]:
     return {
         "control": to_toml(_pick(settings, _OF_CONTROL) | process),
         "worker": to_toml(_pick(settings, _OF_WORKER) | process | _admin(settings, 0)),
-        "executor": to_toml(_pick(settings, _OF_EXECUTOR) | executors | _admin(settings, 1)),
+        "executor": to_toml(_pick(settings, _OF_EXECUTOR) | _brokers(settings) | executors | _admin(settings, 1)),
     }
+
+
+def _brokers(settings: Settings) -> Written:
+    """What an executor needs when a queue goes by Kafka; nothing of a broker is for one whose queues do not."""
+    carried = Transports.of(settings.facts_transport, settings.queue_transport)
+    return _pick(settings, _OF_KAFKA) if carried.kafka_queues else {}
 
 
 def _admin(settings: Settings, place: int) -> Written:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ameide.contracts.topics import consumer_group
 from ameide.errors import AmeideError, NotFound, PermissionDenied
 from ameide.events.ports import IntentQueue, Invitation
 from ameide.faults import reach
@@ -21,6 +22,7 @@ from ameide.infra.clock import now
 from ameide.infra.lease import Lease
 from ameide.rpc.clients import Clients
 from ameide.stopping import unless
+from ameide.telemetry import metrics
 from ameide_core_proto.common.v1.metadata_pb import Scope
 from ameide_core_proto.transformation.work.v1.command_service_pb import (
     ClaimAnswer,
@@ -36,6 +38,8 @@ logger = logging.getLogger(__name__)
 _PATIENCE = 60.0
 # A broker that does not answer must not cost a claim its lease.
 _ACKNOWLEDGED_WITHIN = 5.0
+# For so long after brokers did not answer their silence means nothing.
+_DOUBT = 10.0
 _FIRST_PAUSE, _LAST_PAUSE = 0.2, 5.0
 # How long one of several tenants is waited for while the others may have work.
 _TURN = 2.0
@@ -67,6 +71,10 @@ class Source(Protocol):
         """
         ...
 
+    async def close(self) -> None:
+        """Take nothing more, so that others get at once what would come here."""
+        ...
+
 
 class Polling:
     """The gateway's long polls, for queues in PostgreSQL. `runner` is what the executor calls itself."""
@@ -96,6 +104,9 @@ class Polling:
             raise
         self._renew()
         return NOTHING if answer is None else Answered(ClaimAnswer(answer.answer), claim)
+
+    async def close(self) -> None:
+        """See `Source.close`."""
 
     def _renew(self) -> None:
         self._claim_id, self._first = uuid.uuid4().hex, True
@@ -155,6 +166,11 @@ class Turns:
             if now() >= deadline:
                 return NOTHING
 
+    async def close(self) -> None:
+        """See `Source.close`."""
+        for source in self._sources:
+            await source.close()
+
 
 class Invited:
     """Invitations of a broker: claimed, acknowledged once the Domain has answered, then worked on.
@@ -164,6 +180,12 @@ class Invited:
 
     def __init__(self, intents: IntentQueue, clients: Mapping[str, Clients], runner: str, system: str) -> None:
         self._intents, self._clients, self._runner, self._system = intents, clients, runner, system
+        self._trouble: AmeideError | None = None
+        self._troubled_at = 0.0
+
+    async def close(self) -> None:
+        """See `Source.close`."""
+        await self._intents.close()
 
     async def claim(self, queues: Sequence[str], wait: float, bell: asyncio.Event) -> Answered:
         """See `Source.claim`."""
@@ -178,12 +200,20 @@ class Invited:
                             await delivery.acknowledge()
             except (AmeideError, TimeoutError) as error:
                 if answered is None:
+                    if isinstance(error, AmeideError):
+                        self._trouble, self._troubled_at = error, now()
                     raise
                 # The claim holds all the same; whoever gets the invitation again is declined.
                 logger.warning("invitation not acknowledged", extra={"error": str(error)})
             if answered is not None:
+                self._trouble = None
                 return answered
-            if bell.is_set() or now() >= deadline:
+            if bell.is_set():
+                return NOTHING
+            if now() >= deadline:
+                if self._trouble is not None and now() - self._troubled_at < _DOUBT:
+                    # That nothing came in this moment does not say that the brokers are back.
+                    raise self._trouble
                 return NOTHING
 
     async def _answer(self, invitation: Invitation, bell: asyncio.Event) -> Answered:
@@ -224,6 +254,7 @@ class Invited:
 
     def _not_ours(self, invitation: Invitation, why: str) -> Answered:
         # The sweeper announces the work again; who consumes this queue needs a token of each tenant in it.
+        metrics.EVENTS_PROCESSED.labels(consumer_group(invitation.queue), "not_ours").inc()
         logger.error(
             "an invitation that this executor may not take",
             extra={"tenant_id": invitation.tenant_id, "work_request_id": invitation.work_request_id, "error": why},

@@ -83,6 +83,7 @@ class Executor:
         finally:
             if watching is not None:
                 watching.cancel()
+            await asyncio.gather(*(slot.source.close() for slot in slots))
 
     def slots(self) -> list[Slot]:
         """The shared slots, then those that serve one queue alone: a broker's, and those that the settings name."""
@@ -102,22 +103,34 @@ class Executor:
         stopped before there was one. Raises `AmeideError` when it could not be found out.
         """
         [slot, *_] = self.slots()
+        try:
+            taken = await self._first(slot, wait)
+        except BaseException:
+            await slot.source.close()
+            raise
+        # Beside the work: neither it nor the claim's lease waits for a broker that is slow to say good-bye.
+        leaving = asyncio.create_task(slot.source.close())
+        if taken.answer is not ClaimAnswer.NONE:
+            answered()
+            await self._work_on(self._settings, taken)
+        await leaving
+        return taken.answer
+
+    async def _first(self, slot: Slot, wait: float) -> Answered:
         deadline, pause, longest = now() + wait, _FIRST_PAUSE, self._settings.poll_seconds
         while True:
             try:
                 taken = await self._take(slot, min(longest, max(1.0, deadline - now())) if wait else longest)
             except AmeideError as error:
-                if not error.retry or self._stop.is_set() or now() >= deadline:
+                if self._stop.is_set():
+                    return NOTHING
+                if not error.retry or now() >= deadline:
                     raise
                 logger.warning("no work taken", extra={"error": str(error)})
                 pause = await self._pause_for(pause)
                 continue
-            if taken.answer is not ClaimAnswer.NONE:
-                answered()
-                await self._work_on(self._settings, taken)
-                return taken.answer
-            if self._stop.is_set() or now() >= deadline:
-                return ClaimAnswer.NONE
+            if taken.answer is not ClaimAnswer.NONE or self._stop.is_set() or now() >= deadline:
+                return taken
 
     def _polling(self) -> Source:
         polls = [Polling(clients, self._settings.name) for clients in self._clients]

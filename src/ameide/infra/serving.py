@@ -80,7 +80,7 @@ async def executing(
         if queues:
             own = replace(own, queues=tuple(queues))
         if once:
-            own = replace(own, name=one_shot(own.name))
+            own = replace(own, name=one_shot(own.name), slots=1, queue_slots={})
         hidden = (*own.secrets(), *config.secret_values(settings))
         logs.configure(settings.log_level, Redactor(hidden).text)
         steps = Steps(STEPS, coding(regenerate_if_needed))

@@ -1,9 +1,9 @@
 """The worker pool: a supervisor of two executor processes, author and verifier, each with an environment of its own.
 
 A child is told its settings by `AMEIDE_*` variables that are listed here one by one, so that nothing else of the
-pool's environment reaches it: no database, Temporal or broker credential, and not the other child's token. The
-operator's proxy, CA and package-index variables come as the first line of its standard input instead, since they are
-for git and verify alone.
+pool's environment reaches it: no database or Temporal credential, a broker's only for queues of its own, and not the
+other child's token. The operator's proxy, CA and package-index variables come as the first line of its standard input
+instead, since they are for git and verify alone.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from ameide.config import Settings
+from ameide.contracts.transports import POSTGRES, Transports
 from ameide.errors import InvalidArgument
 from ameide.infra.roles import Role, queue_slots
 from ameide.infra.settings import OPERATOR_VARIABLES, STORE_VARIABLES
@@ -78,7 +79,29 @@ def child_environment(settings: Settings, role: Role) -> dict[str, str]:
             said["AMEIDE_VERIFIER_UID"] = str(settings.verifier_uid)
             said["AMEIDE_VERIFIER_SLOTS"] = str(settings.verifier_slots)
             said["AMEIDE_VERIFY_HOSTS"] = shlex.join(settings.verify_hosts)
-    return {**_LANGUAGE, **{name: value for name, value in said.items() if value}}
+    return {**_LANGUAGE, **{name: value for name, value in (said | _brokers(settings, role)).items() if value}}
+
+
+def _brokers(settings: Settings, role: Role) -> dict[str, str]:
+    """How a role reaches the brokers that carry a queue of it."""
+    if Transports.of(POSTGRES, settings.queue_transport).kafka_queues.isdisjoint(role.queues):
+        return {}
+    files = {
+        "CA_FILE": settings.kafka_ca_file,
+        "CERTIFICATE_FILE": settings.kafka_certificate_file,
+        "KEY_FILE": settings.kafka_key_file,
+    }
+    return {
+        "AMEIDE_QUEUE_TRANSPORT": shlex.join(settings.queue_transport),
+        "KAFKA_BROKERS": settings.kafka_brokers,
+        "AMEIDE_KAFKA_SECURITY_PROTOCOL": settings.kafka_security_protocol,
+        "AMEIDE_KAFKA_SASL_MECHANISM": settings.kafka_sasl_mechanism,
+        "AMEIDE_KAFKA_SASL_USERNAME": settings.kafka_sasl_username,
+        "AMEIDE_KAFKA_SASL_PASSWORD": settings.kafka_sasl_password,
+        **{f"AMEIDE_KAFKA_{name}": str(path) for name, path in files.items() if path != Path()},
+        "AMEIDE_KAFKA_KEY_PASSWORD": settings.kafka_key_password,
+        "AMEIDE_KAFKA_SESSION_SECONDS": str(settings.kafka_session_seconds),
+    }
 
 
 async def run_pool(

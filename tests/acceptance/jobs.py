@@ -1,0 +1,99 @@
+"""Jobs as KEDA starts them for queues on Kafka: one process for each invitation that nobody has claimed yet.
+
+It is the strategy `accurate` with `pendingPodConditions: [Ready]`: the lag of the queue's group, less the processes
+that were started and have not claimed. Each is forked from a program that was loaded once, else starting would take
+most of the time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # pyright: ignore[reportPrivateImportUsage]
+
+from ameide.contracts import topics
+from tests.faults.rig.patience import pause
+from tests.faults.rig.processes import Child, Nursery, nursery
+
+
+@dataclass
+class Jobs:
+    """The Jobs so far, by queue. `environment` is what each process has."""
+
+    brokers: str
+    folder: Path
+    environment: Mapping[str, str]
+    started: dict[str, list[Child]] = field(default_factory=dict[str, list[Child]])
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def all(self) -> list[Child]:
+        """Every process that was started."""
+        return [child for children in self.started.values() for child in children]
+
+    def serve(self) -> None:
+        """Start Jobs until it is over, then end those that wait for work."""
+        asyncio.run(self._serve())
+
+    def end(self) -> None:
+        """It is over."""
+        self._over.set()
+
+    async def _serve(self) -> None:
+        async with nursery(self.folder) as forking:
+            while not self._over.is_set():
+                for queue, lag in (await asyncio.to_thread(lags, self.brokers)).items():
+                    pending = [child for child in self.started.get(queue, []) if child.alive and not child.ready]
+                    for _ in range(lag - len(pending)):
+                        await self._start(forking, queue)
+                await pause()
+            for child in self.all:
+                child.send(signal.SIGTERM)
+                await child.ended.wait()
+
+    async def _start(self, forking: Nursery, queue: str) -> None:
+        jobs = self.started.setdefault(queue, [])
+        argv = ["executor", "run-once", "--queue", queue]
+        jobs.append(await forking.start(f"{topics.short_name(queue)}-{len(jobs) + 1}", argv, self.environment))
+
+
+def lags(brokers: str) -> dict[str, int]:
+    """How many invitations of each queue nobody has acknowledged; queues without a topic yet are left out."""
+    # Untyped in the library.
+    admin: Any = AdminClient({"bootstrap.servers": brokers, "log_level": 0})
+    known = admin.list_topics(timeout=10).topics
+    found: dict[str, int] = {}
+    for queue in (queue for queue in topics.QUEUES if queue in known):
+        parts = [TopicPartition(queue, number) for number in known[queue].partitions]
+        ends = admin.list_offsets({part: OffsetSpec.latest() for part in parts})
+        group = ConsumerGroupTopicPartitions(topics.consumer_group(queue), parts)
+        [asked] = admin.list_consumer_group_offsets([group]).values()
+        try:
+            done = sum(max(0, part.offset) for part in asked.result(10).topic_partitions)
+        except KafkaException:
+            # The broker makes the place of its groups when the first one comes.
+            done = 0
+        found[queue] = sum(end.result(10).offset for end in ends.values()) - done
+    return found
+
+
+@contextmanager
+def working_off(brokers: str, folder: Path, environment: Mapping[str, str]) -> Generator[Jobs]:
+    """Jobs work the queues off meanwhile."""
+    folder.mkdir()
+    jobs = Jobs(brokers, folder, environment)
+    serving = threading.Thread(target=jobs.serve)
+    serving.start()
+    try:
+        yield jobs
+    finally:
+        jobs.end()
+        serving.join()
