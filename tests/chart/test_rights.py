@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,7 +66,7 @@ def test_programs_find_folders_they_can_write(helm: Helm) -> None:
             told["AMEIDE_STATE_DIR"],
             told.get("AMEIDE_WORK_DIR", "/tmp"),
         ):
-            [mount] = [one for one in container(pod)["volumeMounts"] if one["mountPath"] == place]
+            [mount] = [one for one in container(pod)["volumeMounts"] if Path(place).is_relative_to(one["mountPath"])]
             assert "emptyDir" in volume(pod, mount["name"]), f"{place} of {owner}"
 
 
@@ -82,6 +84,18 @@ def test_an_executor_gets_what_its_sandbox_needs(helm: Helm) -> None:
         pod = rendered.pod(owner)
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert "hostUsers" not in pod
+
+
+def test_helm_test_tries_the_sandbox_in_a_pod_like_an_executors(helm: Helm) -> None:
+    rendered = helm.render()
+    pod, like = rendered.one("Pod", "ameide-test-sandbox"), rendered.pod("ameide-verify")
+    assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    same = ("securityContext", "hostUsers", "serviceAccountName", "restartPolicy", "automountServiceAccountToken")
+    assert {key: pod["spec"][key] for key in same} == {key: like[key] for key in same}
+    ran = container(pod["spec"])
+    assert (ran["command"], ran["args"]) == (["ameide"], ["doctor", "--executor"])
+    assert ran["securityContext"] == container(like)["securityContext"]
+    assert "readinessProbe" not in ran
 
 
 def test_without_a_sandbox_the_pod_is_one_and_the_operator_is_told(helm: Helm) -> None:
@@ -202,6 +216,27 @@ def test_codex_gets_its_credentials_by_the_init_container(helm: Helm) -> None:
     assert "initContainers" not in verify
     assert "codex-auth" not in secrets(verify)
     assert "CODEX_HOME" not in environment(verify)
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["with codex-auth", "without it"])
+def test_the_init_container_succeeds_in_either_case(helm: Helm, tmp_path: Path, there: bool) -> None:
+    [copying] = helm.render({}, "full").pod("delivery-coder")["initContainers"]
+    shell, options, script = copying["command"]
+    for mount in copying["volumeMounts"]:
+        place = tmp_path / mount["mountPath"].lstrip("/")
+        place.mkdir()
+        script = script.replace(mount["mountPath"], str(place))
+    (tmp_path / "codex-config" / "config.toml").write_text('model = "mine"')
+    if there:
+        (tmp_path / "codex-secret" / "auth.json").write_text("{}")
+    done = subprocess.run([shell, options, script], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"})
+    assert done.returncode == 0, done.stderr
+    home = tmp_path / "codex-home"
+    assert sorted(one.name for one in home.iterdir()) == ["auth.json", "config.toml"][not there :]
+    if there:
+        assert (home / "auth.json").stat().st_mode & 0o777 == 0o600
+    else:
+        assert done.stdout == "There is no auth.json in the Secret codex-auth.\n"
 
 
 def test_the_external_secrets_operator_can_make_codex_auth(helm: Helm) -> None:

@@ -43,6 +43,24 @@ def test_a_good_machine_passes(doctor: Doctor, ameide: CommandLine) -> None:
     assert not (ameide.state.root / "objects").exists()
 
 
+def test_where_executors_alone_run_nothing_else_is_missing(
+    ameide: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+    monkeypatch.setenv("AMEIDE_STATE_DIR", "/proc/nowhere")
+    answer = ameide("doctor", "--executor", "--json")
+    assert answer.code == 0
+    names = {check["name"] for check in json.loads(answer.out)["checks"]}
+    assert {"sandbox of the work", "git 2.38 or newer", "buf", "Codex's sandbox"} <= names
+    assert not [name for name in names if "Temporal" in name or "database" in name or "state folder" in name]
+    # An object store that is not this machine's has to be reached from there.
+    monkeypatch.setenv("AMEIDE_OBJECT_STORE", "s3://evidence")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    answer = ameide("doctor", "--executor", "--json")
+    failed = [check["name"] for check in json.loads(answer.out)["checks"] if not check["good"]]
+    assert (answer.code, failed) == (1, ["object store takes and gives"])
+
+
 def test_programs(doctor: Doctor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("AMEIDE_CACHE_DIR", str(tmp_path / "cache"))

@@ -107,6 +107,17 @@ async def test_a_queue_has_slots_of_its_own_or_shares_those_of_the_role(
     assert len({id(slot.source) for slot in slots}) == len(slots)
 
 
+async def test_without_a_slot_an_executor_waits_to_be_stopped(
+    settings: ExecutorSettings, clients: Clients, store: ObjectStore
+) -> None:
+    executor = Executor(replace(settings, slots=0), STEPS, clients, store)
+    serving = asyncio.create_task(executor.serve())
+    ended, _ = await asyncio.wait([serving], timeout=0.3)
+    assert not ended
+    executor.stop()
+    await serving
+
+
 def published(work_request_id: str) -> WorkRequest:
     """A work of the other queue."""
     work = tool_run(work_request_id, "echo other")

@@ -10,22 +10,26 @@ import click
 
 from ameide.cli.doctor_codex import codex
 from ameide.cli.doctor_kafka import kafka
-from ameide.cli.doctor_machine import MACHINE, Check
-from ameide.cli.doctor_services import SERVICES
+from ameide.cli.doctor_machine import EXECUTOR, MACHINE, Check
+from ameide.cli.doctor_services import SERVICES, object_store
 from ameide.cli.output import table
 from ameide.cli.session import Session, pass_session
 
 
 @click.command()
+@click.option("--executor", "executors", is_flag=True, help="Only what executors need, where nothing else runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
 @pass_session
-def doctor(session: Session, as_json: bool) -> None:
+def doctor(session: Session, executors: bool, as_json: bool) -> None:
     """Check what the control plane and its executors need on this machine. Exit code 1 when something is missing.
 
     What `ameide up` has still to start or to make is not missing.
     """
-    checks = [check(session.settings) for check in MACHINE]
-    checks += [check for service in (codex, *SERVICES, kafka) for check in service(session)]
+    # Executors outside send their evidence through the Domain's door.
+    stores = (object_store,) if session.settings.object_store.startswith("s3://") else ()
+    services = stores if executors else SERVICES
+    checks = [check(session.settings) for check in (EXECUTOR if executors else MACHINE)]
+    checks += [check for service in (codex, *services, kafka) for check in service(session)]
     if as_json:
         click.echo(json.dumps({"checks": [_as_json(check) for check in checks]}, indent=2, ensure_ascii=False))
     else:

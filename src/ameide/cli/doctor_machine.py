@@ -229,6 +229,8 @@ def _can_become(uid: int) -> bool:
     return done.returncode == 0
 
 
+EXECUTOR: tuple[Callable[[Settings], Check], ...] = (python, git, buf, uv, open_files, executor_users, sandbox, coder)
+"""What concerns a machine or a pod in which executors alone run."""
 MACHINE: tuple[Callable[[Settings], Check], ...] = (
     python,
     git,

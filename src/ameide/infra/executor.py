@@ -79,6 +79,9 @@ class Executor:
         )
         watching = asyncio.create_task(self._pauses.watch(self._pause)) if self._pauses else None
         try:
+            if not slots:
+                # Of a pool whose queues are all the other role's.
+                await self._stop.wait()
             await asyncio.gather(*(self._slot(number, slot) for number, slot in enumerate(slots)))
         finally:
             if watching is not None:

@@ -23,7 +23,8 @@ Sorted, and each name once, so that a server-side apply takes them.
 {{- with .Values.tenants }}
 AMEIDE_TENANT: {{ first . }}
 {{- end }}
-AMEIDE_STATE_DIR: /state
+# The program makes it itself, closed to others.
+AMEIDE_STATE_DIR: /state/ameide
 AMEIDE_CACHE_DIR: /state/cache
 HOME: /state
 {{- with .Values.proxy.https }}
