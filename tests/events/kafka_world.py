@@ -1,8 +1,11 @@
 """Messages of a log that needs no database, and what lies in the topics of a real Kafka."""
 
+import asyncio
 from collections.abc import Sequence
+from typing import Any
 
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from ameide.events.backends.kafka.connection import KafkaConnection
 from ameide.events.backends.kafka.topics import KafkaTopics, TopicSettings
@@ -32,3 +35,28 @@ def records(connection: KafkaConnection, topic: str, number: int, seconds: float
         found.append(record)
     consumer.close()
     return found
+
+
+async def garble(connection: KafkaConnection, topic: str, number: int) -> None:
+    """Records that no forwarder wrote."""
+    producer = Producer(connection.options())
+    for _ in range(number):
+        producer.produce(topic, key=b"acme:w1", value=b"no message")
+    assert await asyncio.to_thread(producer.flush, 10) == 0
+
+
+async def committed(connection: KafkaConnection, group: str, topic: str, partition: int = 0) -> int:
+    """The offset at which the group goes on; negative when it has none."""
+    consumer = Consumer(connection.options() | {"group.id": group})
+    [found] = await asyncio.to_thread(consumer.committed, [TopicPartition(topic, partition)], 10)
+    await asyncio.to_thread(consumer.close)
+    return found.offset
+
+
+async def remove_records(connection: KafkaConnection, topic: str) -> None:
+    """All that the topic holds, as when its retention is over."""
+    # Untyped in the library.
+    admin: Any = AdminClient(connection.options())
+    partitions = admin.list_topics(topic, timeout=10).topics[topic].partitions
+    removed = admin.delete_records([TopicPartition(topic, number, OFFSET_END) for number in partitions])
+    await asyncio.gather(*(asyncio.wrap_future(one) for one in removed.values()))

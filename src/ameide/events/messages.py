@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
-from ameide.storage.db import Row
+if TYPE_CHECKING:
+    # Executors know messages and no database.
+    from ameide.storage.db import Row
 
 MessageKind = Literal["fact", "intent", "process_fact"]
 

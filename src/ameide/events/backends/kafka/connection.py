@@ -144,6 +144,10 @@ def _remedy(error: KafkaError) -> str:
         return "Check AMEIDE_KAFKA_CA_FILE and AMEIDE_KAFKA_SECURITY_PROTOCOL against what the brokers' listener wants"
     if code in _RIGHTS:
         return "Let this client's user do so; docs/how-to/kafka.md lists the rights that each role needs"
+    if code == KafkaError.INVALID_SESSION_TIMEOUT:
+        return "Set AMEIDE_KAFKA_SESSION_SECONDS to what the brokers admit (group.min.session.timeout.ms, 6 by default)"
+    if code == KafkaError.INCONSISTENT_GROUP_PROTOCOL:
+        return "Something else consumes under this group's name: give it a group of its own"
     if code in _TOPIC:
         return "The forwarder makes the topics when it starts; or make them as docs/how-to/kafka.md says"
     return (

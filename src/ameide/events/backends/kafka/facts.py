@@ -16,9 +16,7 @@ from ameide.telemetry import metrics
 
 log = logging.getLogger(__name__)
 
-# A member that is silent for so long over one batch gives its partitions up; others that join wait for it meanwhile.
-_POLL_SECONDS = 30.0
-_FETCHING = Fetching(messages=1000, kib=16 * 1024)
+_FETCHING = Fetching(messages=500, kib=16 * 1024)
 
 
 class _Held:
@@ -36,7 +34,8 @@ class KafkaFactStream:
     """One member of a group of consumers. It is active while it has partitions, and stands by while it has none.
 
     A batch is in order of the log. What was written twice comes twice, at the same position. `release` notes what was
-    acknowledged; the partitions stay this member's until it is closed, or is silent for `session_seconds`.
+    acknowledged; the partitions stay this member's until it is closed, is silent for `session_seconds`, or takes longer
+    than `poll_seconds` over one batch. Members that come or go wait for the batches in hand so long.
     """
 
     def __init__(
@@ -46,6 +45,7 @@ class KafkaFactStream:
         topics: Sequence[str] = FACT_TOPICS,
         *,
         session_seconds: float = 10.0,
+        poll_seconds: float = 30.0,
     ) -> None:
         self._group = group
         self._member = Member(
@@ -53,14 +53,20 @@ class KafkaFactStream:
             group,
             topics,
             session_seconds=session_seconds,
-            poll_seconds=_POLL_SECONDS,
+            poll_seconds=poll_seconds,
             fetching=_FETCHING,
+            missing=self._missed,
         )
         self._active = False
         # In the order of each partition, from the first that is not done on.
         self._held: list[_Held] = []
         # By partition: the first offset that is not done, to be noted.
         self._done: dict[Partition, tuple[int, int]] = {}
+
+    @property
+    def waiting(self) -> int:
+        """Facts that are here and not done: bounded, however many the topics hold."""
+        return len(self._held) + self._member.waiting
 
     async def activate(self) -> bool:
         """See `FactStream.activate`."""
@@ -141,6 +147,14 @@ class KafkaFactStream:
             )
             metrics.EVENTS_PROCESSED.labels(self._group, "undecodable").inc()
             return _Held(given, None)
+
+    def _missed(self, partition: Partition, expected: int, found: int) -> None:
+        log.error(
+            "facts left the topic before they were read: the consumer was away for longer than the topic keeps them. "
+            "The log has them: set AMEIDE_FACTS_TRANSPORT=postgres until the consumer has caught up",
+            extra={"topic": partition.topic, "partition": partition.number, "facts": found - expected},
+        )
+        metrics.EVENTS_PROCESSED.labels(self._group, "missed").inc(found - expected)
 
     def _forget_lost(self) -> None:
         self._held = [held for held in self._held if self._member.holds(held.given)]

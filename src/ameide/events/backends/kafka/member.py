@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -38,11 +38,17 @@ _LOST = (
     KafkaError._ASSIGNMENT_LOST,
     KafkaError._STATE,
 )
-_REFUSALS = (
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError._UNKNOWN_TOPIC,
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
+# What the library gets over by itself; everything else that it reports needs a person.
+_PASSING = (
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TIMED_OUT,
+    KafkaError._MAX_POLL_EXCEEDED,
+    KafkaError._AUTO_OFFSET_RESET,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.REQUEST_TIMED_OUT,
 )
 
 
@@ -65,10 +71,14 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Fetching:
-    """How much the library fetches ahead of what is asked for: messages of each partition, and KiB of all."""
+    """How much may wait here for being asked for: messages that were given, and KiB that the library has ahead."""
 
     messages: int
     kib: int
+
+
+Missing = Callable[[Partition, int, int], None]
+"""Hears that a partition goes on at the second offset and not at the first one: what lay between was removed."""
 
 
 class Member:
@@ -86,8 +96,11 @@ class Member:
         session_seconds: float,
         poll_seconds: float,
         fetching: Fetching,
+        missing: Missing | None = None,
     ) -> None:
         self._group = group
+        self._most = fetching.messages
+        self._missing = missing
         self._topics = list(topics)
         self._options: dict[str, Any] = {
             **connection.options(),
@@ -101,6 +114,8 @@ class Member:
             "max.poll.interval.ms": int(max(session_seconds, poll_seconds) * 1000),
             "queued.min.messages": fetching.messages,
             "queued.max.messages.kbytes": fetching.kib,
+            # A topic that is made later is found after so long.
+            "topic.metadata.refresh.interval.ms": 5_000,
             "error_cb": self._note,
             "on_commit": self._committed,
         }
@@ -110,6 +125,10 @@ class Member:
         self._given: deque[Given] = deque()
         self._assigned: dict[Partition, int] = {}
         self._assignments = 0
+        # The next offset of each partition, as far as it is known.
+        self._next: dict[Partition, int] = {}
+        # None: unknown, since partitions came or went.
+        self._paused: bool | None = False
         self._commit: tuple[KafkaError | None, list[TopicPartition]] | None = None
         self._last_error: KafkaError | None = None
         self._down = False
@@ -119,6 +138,11 @@ class Member:
     def assigned(self) -> bool:
         """Whether it has partitions, as of the last poll."""
         return bool(self._assigned)
+
+    @property
+    def waiting(self) -> int:
+        """How much was given and not taken."""
+        return len(self._given)
 
     def holds(self, given: Given) -> bool:
         """Whether the record's partition has stayed this member's own."""
@@ -166,6 +190,7 @@ class Member:
         self._check(consumer)
         before, deadline = self._assignments, time.monotonic() + seconds
         while True:
+            self._bound(consumer)
             record = consumer.poll(max(0.0, min(_SLICE_SECONDS, deadline - time.monotonic())))
             if record is not None:
                 self._receive(record)
@@ -195,11 +220,19 @@ class Member:
                 raise unreachable(self._last_error or _reason(error), _DOING) from error
             self._down = False
 
+    def _bound(self, consumer: Consumer) -> None:
+        """Have no more given than may wait here: the group is to be heard, whatever lies in its topics."""
+        full = len(self._given) >= self._most
+        if full != self._paused:
+            own = [TopicPartition(*partition) for partition in self._assigned]
+            (consumer.pause if full else consumer.resume)(own)
+            self._paused = full
+
     def _receive(self, record: Message) -> None:
         error = record.error()
         topic, number, offset = record.topic(), record.partition(), record.offset()
         if error is not None:
-            if error.code() in _REFUSALS:
+            if error.code() not in _PASSING:
                 self._refused = error
             else:
                 log.warning("trouble of a consumer group", extra={"group": self._group, "error": error.str()})
@@ -207,6 +240,9 @@ class Member:
             partition = Partition(topic, number)
             assignment = self._assigned.get(partition)
             if assignment is not None:
+                expected, self._next[partition] = self._next.get(partition, offset), offset + 1
+                if offset > expected and self._missing is not None:
+                    self._missing(partition, expected, offset)
                 self._given.append(Given(record, partition, offset, assignment))
 
     def _commit_now(self, done: Mapping[Partition, tuple[int, int]]) -> bool:
@@ -229,6 +265,7 @@ class Member:
                 raise unreachable(
                     self._last_error or KafkaError(KafkaError._TIMED_OUT), "Kafka did not note what is done"
                 )
+            self._bound(consumer)
             record = consumer.poll(_ANSWER_SLICE_SECONDS)
             if record is not None:
                 self._receive(record)
@@ -251,14 +288,24 @@ class Member:
         if consumer is not None:
             consumer.close()
 
-    def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        self._assignments += 1
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._moved()
         self._assigned |= {Partition(one.topic, one.partition): self._assignments for one in partitions}
+        # Where each goes on. Unanswered, it is not known whether something is missing, and nothing else depends on it.
+        with contextlib.suppress(KafkaException):
+            for one in consumer.committed(partitions, timeout=_PROBE_SECONDS):
+                if one.offset >= 0 and not one.error:
+                    self._next[Partition(one.topic, one.partition)] = one.offset
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        self._assignments += 1
+        self._moved()
         for one in partitions:
             self._assigned.pop(Partition(one.topic, one.partition), None)
+            self._next.pop(Partition(one.topic, one.partition), None)
+
+    def _moved(self) -> None:
+        self._assignments += 1
+        self._paused = None
 
     def _committed(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         self._commit = (error, partitions)
