@@ -210,24 +210,3 @@ async def test_redriven_messages_left_unacknowledged_come_again(carrier: Carrier
         first, *_ = await _batch(failed, 2)
         await failed.acknowledge(first.position)
     assert _versions(await Worker(carrier.consumer()).until(1), "a") == [2]
-
-
-async def test_the_server_goes_away_in_the_middle(carrier: Carrier):
-    await carrier.publish(*(fact("a", version) for version in (1, 2, 3)))
-    consumer = carrier.consumer()
-    first, *_ = await _batch(consumer, 3)
-    await carrier.restart()
-    # It says so, or takes it for acknowledged; either way the rest comes, in order.
-    try:
-        await consumer.acknowledge(first.position)
-        await consumer.release()
-    except Unreachable:
-        pass
-    await carrier.publish(fact("a", 4))
-    worker, versions = Worker(consumer), list[int]()
-    async with asyncio.timeout(_PATIENCE):
-        while 4 not in versions:
-            await worker.turn()
-            versions = _versions(worker.done, "a")
-    assert versions[-3:] == [2, 3, 4]
-    assert versions in ([2, 3, 4], [1, 2, 3, 4])

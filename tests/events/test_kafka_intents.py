@@ -41,9 +41,9 @@ class World:
             sent = [logged(next(self._positions), replace(intent(work), topic=self.name)) for work in works]
             assert set(await publisher.publish(sent)) == {None}
 
-    def queue(self, session: float = _SESSION) -> KafkaIntentQueue:
+    def queue(self, *, held: float = 5.0) -> KafkaIntentQueue:
         """A new competitor."""
-        self._opened.append(KafkaIntentQueue(self.connection, session))
+        self._opened.append(KafkaIntentQueue(self.connection, _SESSION, held=held))
         return self._opened[-1]
 
     @asynccontextmanager
@@ -95,11 +95,11 @@ async def test_an_invitation_of_a_killed_process_comes_again_within_the_session(
     await holder.wait()
 
 
-async def test_who_comes_while_an_invitation_is_in_hand_need_not_wait_for_its_claim(kafka: KafkaBroker):
+async def test_who_comes_while_an_invitation_is_in_hand_need_not_wait_long_for_its_claim(kafka: KafkaBroker):
     world = World(KafkaConnection(kafka.brokers))
     await make_topics(world.connection, [world.name], 4)
     await world.publish(*(f"w{number}" for number in range(12)))
-    slow, quick = world.queue(), world.queue()
+    slow, quick = world.queue(held=0.5), world.queue()
     async with world.taken(slow) as delivery:
         # Half of the partitions go to the other one, maybe that of the invitation in hand, which it then sees, too.
         async with asyncio.timeout(_PATIENCE):

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 # How long a member that nobody asks stays, in seconds: longer than a declined claim takes, shorter than anyone waits.
 _LINGER = 0.5
-# How often the group is heard while an invitation is in hand.
+# How often the group is heard while an invitation is long in hand.
 _HEARD_EVERY = 0.5
 _POLL_SECONDS = 60.0
 _FETCHING = Fetching(messages=1, kib=1024)
@@ -54,13 +54,17 @@ class KafkaIntentQueue:
     """The queues as one slot of an executor sees them: it takes one invitation at a time.
 
     `receive` waits up to `wait` seconds, which is shorter than joining a group takes: ask again. An invitation is
-    given to another member when this one is silent for `session_seconds`.
+    given to another member when this one is silent for `session_seconds`. Members that come or go wait for one in hand
+    `held` seconds; later they may see it, too, and are declined.
     """
 
-    def __init__(self, connection: KafkaConnection, session_seconds: float = 10.0, *, wait: float = 1.0) -> None:
+    def __init__(
+        self, connection: KafkaConnection, session_seconds: float = 10.0, *, wait: float = 1.0, held: float = 5.0
+    ) -> None:
         self._connection = connection
         self._session = session_seconds
         self._wait = wait
+        self._held = held
         self._turn = asyncio.Lock()
         self._members: dict[str, Member] = {}
         self._polls: dict[str, asyncio.Task[None]] = {}
@@ -168,13 +172,14 @@ class KafkaIntentQueue:
 
     @asynccontextmanager
     async def _heard(self, member: Member) -> AsyncGenerator[None]:
-        """Take part in the group meanwhile: others come and go, and need not wait for the Domain's answer."""
+        """Take part in the group when the Domain's answer is long in coming: others need not wait for it."""
 
         async def hear() -> None:
+            await asyncio.sleep(self._held)
             while True:
-                await asyncio.sleep(_HEARD_EVERY)
                 with contextlib.suppress(Unreachable):
                     await member.poll(0, 0)
+                await asyncio.sleep(_HEARD_EVERY)
 
         hearing = asyncio.create_task(hear())
         try:
