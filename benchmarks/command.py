@@ -21,6 +21,7 @@ from benchmarks.report import RESULTS, table
 ALL = (
     "request_work",
     "relay",
+    "kafka",
     "work_queue",
     "pick_up",
     "rebuild",

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from ameide.contracts.transports import Transports
+from ameide.events.carriage import topics_of
 from tests.engines.kafka import broker_in
 from tests.engines.kafka.broker import KafkaBroker
 from tests.faults.oracle import examine
@@ -22,8 +24,10 @@ from tests.faults.rig.points import ROWS
 from tests.faults.rig.policies import PLAIN, RELEASING
 from tests.faults.rig.quiet import until_quiet
 from tests.faults.rig.running import say
+from tests.faults.rig.steps import SLOW
 
-HANDFUL = ("forwarder.publish.after", "forwarder.position.before_commit")
+SOME = ("coder=kafka", "verify=kafka")
+HANDFUL = ("forwarder.publish.after",)
 
 
 @dataclass(frozen=True)
@@ -71,3 +75,23 @@ async def test_a_forwarder_that_is_killed_leaves_nothing_out(stage: Stage) -> No
     results = [one async for one in play(stage.installation, stage.client, rows, lambda: examine(folder))]
     assert [str(result) for result in results if not result.ok] == []
     assert len(results) == len(HANDFUL)
+
+
+async def test_the_carrier_changes_there_and_back_while_runs_and_works_are_open(stage: Stage) -> None:
+    installation, client = stage.installation, stage.client
+    # From now on some facts go another way, so the topics alone do not tell.
+    installation.describe(kafka_brokers="")
+    held = await loads.until_coding(client)
+    for facts, queues in (("postgres", ()), ("kafka", SOME)):
+        for name in (PLAIN, RELEASING, PLAIN):
+            await loads.start_run(client, name)
+        works = [await loads.request(client, summary=f"{SLOW}3") for _ in range(2)]
+        changing = asyncio.create_task(installation.carry(facts, queues))
+        await loads.start_run(client, PLAIN)
+        await loads.direct(client)
+        await changing
+        assert len({work.work_request_id for work in works}) == len(works)
+    await loads.cancel_change(client, held)
+    await stage.check()
+    carried = {row[0] for row in await installation.sql("SELECT topic FROM ameide.carriage WHERE by_kafka")}
+    assert carried == topics_of(Transports.of("kafka", SOME))

@@ -28,6 +28,10 @@ AGGREGATORS: dict[str, type[Aggregator]] = {
 }
 
 
+# Field 1, with a length.
+_ENVELOPE = b"\x0a"
+
+
 def _fields() -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     for topic, aggregator in AGGREGATORS.items():
@@ -81,3 +85,20 @@ def open_payload(topic: str, payload: bytes) -> Opened:
 def open_intent(payload: bytes) -> WorkExecutionRequested:
     """Open an execution intent. Raises ValueError when the bytes are none."""
     return WorkExecutionRequested.from_binary(payload)
+
+
+def envelope_of(payload: bytes) -> MessageMetadata:
+    """The envelope of a fact or an intent without the rest of it; an empty one when there is none.
+
+    It is the first field of each of them, and is written first. Raises ValueError when the bytes cannot be read.
+    """
+    if not payload.startswith(_ENVELOPE):
+        return MessageMetadata()
+    size, shift, at = 0, 0, len(_ENVELOPE)
+    while at < len(payload):
+        byte = payload[at]
+        size |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return MessageMetadata.from_binary(payload[at : at + size])
+    raise ValueError("the envelope has no end")

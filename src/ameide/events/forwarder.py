@@ -91,6 +91,7 @@ class Forwarder:
         if missing is not None:
             raise missing
         metrics.EVENT_PROCESSING.labels(FORWARDER).observe(time.perf_counter() - begun)
+        _count("skipped", sum(message.topic not in self._topics for message in batch))
         self._source.hindered("")
         return len(batch)
 
@@ -111,7 +112,6 @@ class Forwarder:
         for message in batch:
             if message.topic not in self._topics:
                 done.add(message.position)
-                _count("skipped")
                 continue
             if len(message.payload) < LARGE and not self._source.is_parked(message.key):
                 together.append(message)
@@ -130,13 +130,13 @@ class Forwarder:
         if not messages:
             return None
         missing: AmeideError | None = None
-        for message, error in zip(messages, await self._publish(messages), strict=True):
+        answers = await self._publish(messages)
+        _count("forwarded", sum(answer is None for answer in answers))
+        for message, error in zip(messages, answers, strict=True):
             if isinstance(error, Unreachable):
                 missing = missing or error
                 continue
-            if error is None:
-                _count("forwarded")
-            else:
+            if error is not None:
                 await self._park(message, str(error))
             done.add(message.position)
         return missing
@@ -145,7 +145,7 @@ class Forwarder:
         if not self._source.is_parked(message.key):
             log.error("parked %s of %s: %s", message.name, message.key, error, extra={"position": message.position})
         await self._source.park(message, message.key, error)
-        _count("parked")
+        _count("parked", 1)
 
     async def _publish(self, messages: Sequence[LoggedMessage]) -> Sequence[AmeideError | None]:
         reach("forwarder.publish.before")
@@ -165,5 +165,6 @@ def _each_of(done: Sequence[LoggedMessage]) -> Iterable[LoggedMessage]:
     return (message for message in done if message.redriven or message is done[-1])
 
 
-def _count(outcome: str) -> None:
-    metrics.EVENTS_PROCESSED.labels(FORWARDER, outcome).inc()
+def _count(outcome: str, number: int) -> None:
+    if number:
+        metrics.EVENTS_PROCESSED.labels(FORWARDER, outcome).inc(number)

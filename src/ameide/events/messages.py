@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, Self
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 if TYPE_CHECKING:
     # Executors know messages and no database.
@@ -36,6 +38,7 @@ class OutboxMessage:
 
 
 COLUMNS = tuple(field.name for field in fields(OutboxMessage))
+_values = cast("Callable[[Row], tuple[Any, ...]]", itemgetter(*COLUMNS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +52,7 @@ class LoggedMessage(OutboxMessage):
     @classmethod
     def of(cls, row: Row) -> Self:
         """The message of a row of the log or of the parked messages."""
-        columns = {name: row[name] for name in COLUMNS}
-        return cls(position=row["position"], redriven=bool(row.get("redriven")), **columns)
+        return cls(*_values(row), position=row["position"], redriven=bool(row.get("redriven")))
 
     @property
     def columns(self) -> dict[str, object]:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from ameide import config, faults, logs
+from ameide.app.executors import invited
 from ameide.contracts import topics
 from ameide.engine.files import write_whole
 from ameide.infra.executor import Executor
@@ -50,7 +51,13 @@ async def _serve(name: str, effects: Path, ready_file: Path) -> None:
         poll_seconds=2,
     )
     async with Clients(settings.address, settings.token) as clients:
-        executor = Executor(settings, scripted(effects), clients, ObjectStore(settings.object_store))
+        executor = Executor(
+            settings,
+            scripted(effects),
+            clients,
+            ObjectStore(settings.object_store),
+            invited=invited(said, name)({said.tenant: clients}),
+        )
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, executor.stop)
         write_whole(ready_file, f"{os.getpid()}\n")
         await executor.serve()

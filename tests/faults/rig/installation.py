@@ -134,6 +134,17 @@ class Rig:
         await self.start("domain")
         await asyncio.gather(*(self.start(role) for role in (*self.roles[1:], *EXECUTORS)))
 
+    def describe(self, *, kafka_brokers: str) -> None:
+        """Tell the oracle where everything is; the brokers while all facts have gone by them."""
+        self.folder.describe(
+            database_url_admin=self.settings.database_url_admin,
+            temporal_address=self.settings.temporal_address,
+            temporal_namespace=self.settings.temporal_namespace,
+            address=self.settings.address,
+            tenant=self.settings.tenant,
+            kafka_brokers=kafka_brokers,
+        )
+
     @property
     def roles(self) -> tuple[str, ...]:
         """The roles that are needed."""
@@ -153,7 +164,13 @@ class Rig:
 
 def by_kafka(broker: KafkaBroker) -> dict[str, Any]:
     """The settings of an installation in which all goes by Kafka that can."""
-    return {"kafka_brokers": broker.brokers, "facts_transport": KAFKA, "kafka_partitions": 3}
+    return {
+        "kafka_brokers": broker.brokers,
+        "facts_transport": KAFKA,
+        "queue_transport": (KAFKA,),
+        "kafka_partitions": 3,
+        "kafka_session_seconds": 3,
+    }
 
 
 @asynccontextmanager
@@ -168,17 +185,10 @@ async def rig(folder: Path, say: Say, **carriers: Any) -> AsyncGenerator[Rig]:
     try:
         settings = replace(await asyncio.to_thread(_prepare, state_dir, engine, say), **carriers)
         _write_settings(settings)
-        notes = RunFolder(folder)
-        notes.describe(
-            database_url_admin=settings.database_url_admin,
-            temporal_address=settings.temporal_address,
-            temporal_namespace=settings.temporal_namespace,
-            address=settings.address,
-            tenant=settings.tenant,
-            kafka_brokers=settings.kafka_brokers if settings.facts_transport == KAFKA else "",
-        )
         async with nursery(state_dir / "logs") as children:
-            yield Rig(settings, engine, children, notes)
+            made = Rig(settings, engine, children, RunFolder(folder))
+            made.describe(kafka_brokers=settings.kafka_brokers if settings.facts_transport == KAFKA else "")
+            yield made
     finally:
         await asyncio.to_thread(_remove, engine, state_dir)
 

@@ -117,7 +117,11 @@ async def slow(client: RigClient) -> None:
 
 async def canceled_work(client: RigClient) -> None:
     """A work that is canceled before anybody claims it."""
-    wanted = await request(client, suite="ui")
+    await cancel_work(client, await request(client, suite="ui"))
+
+
+async def cancel_work(client: RigClient, wanted: WorkRequest) -> None:
+    """The work ends, if it has not."""
     await client.say(
         client.by("requester").work.cancel_work,
         work.CancelWorkRequest(client_request_id=key(), work_request_id=wanted.work_request_id, reason="not needed"),

@@ -70,6 +70,7 @@ _TABLE: tuple[tuple[str, tuple[str, str], dict[str, Load]], ...] = (
             "sweeper.lost_claim": by_hand.abandoned,
             "sweeper.waiting_work": loads.unclaimed,
             "sweeper.due_gate": run_of(EXPIRING),
+            "sweeper.moved_queue": surgery.moved,
         },
     ),
     ("projector", _COMMIT, {"projector.batch": _PLAIN}),
@@ -121,6 +122,7 @@ _TABLE: tuple[tuple[str, tuple[str, str], dict[str, Load]], ...] = (
 
 _BY_KAFKA: tuple[tuple[str, tuple[str, str], dict[str, Load]], ...] = (
     ("forwarder", _EFFECT, {"forwarder.publish": _PLAIN}),
+    ("ingress", _EFFECT, {"ingress.offsets": _PLAIN}),
     (
         "forwarder",
         _COMMIT,

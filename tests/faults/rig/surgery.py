@@ -52,6 +52,18 @@ async def refused_by_the_broker(client: RigClient) -> None:
     await _spoil(client, lambda payload: payload + _FIELD, ("forwarder",))
 
 
+async def moved(client: RigClient) -> None:
+    """A work that waits in a queue whose carrier changes; it is canceled in the end."""
+    work = await loads.request(client, suite="ui")
+    await client.rig.sql(
+        "INSERT INTO ameide.carriage VALUES (%s, false, false) ON CONFLICT (topic) DO UPDATE SET announced = false",
+        work.queue,
+    )
+    while await client.rig.sql("SELECT FROM ameide.carriage WHERE NOT announced"):
+        await pause()
+    await loads.cancel_work(client, work)
+
+
 async def _spoil(client: RigClient, spoil: Callable[[bytes], bytes], consumers: tuple[str, ...]) -> None:
     sql = client.rig.sql
     relay = client.rig.members["relay"]

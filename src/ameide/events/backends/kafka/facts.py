@@ -12,6 +12,7 @@ from ameide.events.backends.kafka.connection import KafkaConnection
 from ameide.events.backends.kafka.member import Fetching, Given, Member, Partition
 from ameide.events.backends.kafka.records import message_of
 from ameide.events.messages import LoggedMessage
+from ameide.faults import reach
 from ameide.telemetry import metrics
 
 log = logging.getLogger(__name__)
@@ -116,7 +117,9 @@ class KafkaFactStream:
         self._settle()
         if self._done:
             done = self._done
+            reach("ingress.offsets.before")
             await self._member.commit(done)
+            reach("ingress.offsets.after")
             self._done = {}
 
     async def close(self) -> None:

@@ -105,7 +105,7 @@ class Publisher:
         """What was heard of these messages by the deadline."""
         reports: Reports = {}
         waiting, refused = set[int](), set[str]()
-        producer = self._producer = self._producer or made(lambda: Producer(self._options()))
+        producer = self._producer = self._producer or made(lambda: Producer(self.options()))
         for message in messages:
             if message.key in refused:
                 continue
@@ -160,7 +160,7 @@ class Publisher:
             producer.purge()
             producer.close()
 
-    def _options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, Any]:
         return {
             **self._connection.options(),
             "enable.idempotence": True,

@@ -2,49 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import cast
+from operator import attrgetter, itemgetter
+from typing import Any, cast
 
 from confluent_kafka import Message
 
-from ameide.contracts import topics
-from ameide.contracts.facts import open_intent, open_payload
+from ameide.contracts.facts import envelope_of
 from ameide.events.messages import COLUMNS, LoggedMessage, MessageKind
 from ameide.events.ports import Invitation
 
 POSITION = "log_position"
 TRACE = "traceparent"
+VERSION = "aggregate_version"
+TIME = "occurred_at"
 # Topic, key and value are the record's own. Its time, too, but only to the millisecond.
-_IN_HEADERS = tuple(name for name in COLUMNS if name not in ("topic", "key", "payload"))
-_NUMBERS = ("aggregate_version",)
+_TEXTS = tuple(name for name in COLUMNS if name not in ("topic", "key", "payload", VERSION, TIME))
+_texts_of: Callable[[LoggedMessage], tuple[str, ...]] = attrgetter(*_TEXTS)
+_values = cast("Callable[[dict[str, object]], tuple[Any, ...]]", itemgetter(*COLUMNS))
 _KINDS: tuple[MessageKind, ...] = ("fact", "intent", "process_fact")
 
 
 def headers(message: LoggedMessage) -> list[tuple[str, str | bytes | None]]:
     """The columns of a message by name, its position in the log, and its trace, as text."""
-    found: dict[str, str] = {POSITION: str(message.position)}
-    for name in _IN_HEADERS:
-        value = getattr(message, name)
-        found[name] = value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str(value)
-    if trace := _trace(message):
-        found[TRACE] = trace
-    return [(name, value.encode()) for name, value in found.items()]
+    found: list[tuple[str, str | bytes | None]] = [
+        (POSITION, b"%d" % message.position),
+        (VERSION, b"%d" % message.aggregate_version),
+        (TIME, message.occurred_at.astimezone(UTC).isoformat().encode()),
+    ]
+    found += zip(_TEXTS, map(str.encode, _texts_of(message)), strict=True)
+    if trace := _trace(message.payload):
+        found.append((TRACE, trace.encode()))
+    return found
 
 
 def message_of(record: Message) -> LoggedMessage:
     """The message that a record carries. Raises ValueError when it was not written by a forwarder."""
     known = _headers(record)
     try:
-        columns: dict[str, object] = {name: known[name] for name in _IN_HEADERS}
-        columns |= {name: int(known[name]) for name in _NUMBERS}
-        position = int(known[POSITION])
+        version, time, position = int(known[VERSION]), datetime.fromisoformat(known[TIME]), int(known[POSITION])
+        own = {
+            "topic": record.topic() or "",
+            "key": (record.key() or b"").decode(),
+            "payload": record.value() or b"",
+            VERSION: version,
+            TIME: time,
+        }
+        message = LoggedMessage(*_values({**known, **own}), position=position)
     except KeyError as error:
         raise ValueError(f"the header {error} is missing") from error
-    if columns["kind"] not in _KINDS:
-        raise ValueError(f"{columns['kind']!r} is no kind of message")
-    columns["occurred_at"] = datetime.fromisoformat(known["occurred_at"])
-    columns |= {"topic": record.topic() or "", "key": (record.key() or b"").decode(), "payload": record.value() or b""}
-    return LoggedMessage(position=position, **columns)  # pyright: ignore[reportArgumentType]
+    if message.kind not in _KINDS:
+        raise ValueError(f"{message.kind!r} is no kind of message")
+    return message
 
 
 def invitation_of(record: Message) -> Invitation:
@@ -67,13 +77,9 @@ def _headers(record: Message) -> dict[str, str]:
     return {name: value.decode() for name, value in pairs if value is not None}
 
 
-def _trace(message: LoggedMessage) -> str:
+def _trace(payload: bytes) -> str:
     """The trace in the envelope; none for a payload that this program cannot open, which consumers will park."""
     try:
-        if message.topic in topics.QUEUES:
-            envelope = open_intent(message.payload).metadata
-        else:
-            envelope = open_payload(message.topic, message.payload).metadata
+        return envelope_of(payload).traceparent
     except ValueError:
         return ""
-    return envelope.traceparent if envelope else ""
