@@ -53,6 +53,10 @@ def test_a_role_holds_its_own_connections_and_no_others(
     assert ("delivery-kafka" in held) == (role == "forwarder")
     assert ("delivery-notify" in held) == (role == "notifier")
     assert "AMEIDE_AUTHOR_TOKEN_FILE" not in told
+    stores = role in ("domain", "relay", "projector")
+    assert ("AMEIDE_OBJECT_STORE" in told) == stores
+    keys = [entry["name"] for entry in container(pod)["env"] if "delivery-store" in str(entry.get("valueFrom"))]
+    assert keys == (["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] if stores else [])
 
 
 @pytest.mark.parametrize("values", ["minimal", "kafka", "full"])
