@@ -33,6 +33,16 @@ def test_a_taken_port_ends_the_domain_and_is_named(tmp_path: Path, database: Spi
     assert "Traceback" not in done.stderr
 
 
+def test_a_forwarder_with_nothing_to_forward_says_so(tmp_path: Path) -> None:
+    done = serve(tmp_path, "forwarder")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ROLE: nothing goes by Kafka, so nothing is forwarded")
+    assert "AMEIDE_FACTS_TRANSPORT=kafka" in done.stderr
+    done = serve(tmp_path, "forwarder", FACTS_TRANSPORT="pigeon")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: AMEIDE_FACTS_TRANSPORT: 'pigeon' carries nothing")
+
+
 def dsns(database: SpineDatabase) -> dict[str, str]:
     """The connections of the control process."""
     return {f"DATABASE_URL_{name.upper()}": database.dsn(f"ameide_{name}") for name in ("app", "relay")}

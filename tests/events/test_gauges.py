@@ -57,6 +57,8 @@ async def test_what_waits_is_told_by_age_and_number(pools: Pools) -> None:
     assert told["outbox_oldest_age_seconds"] == {"": 0.0}
     assert set(told["queue_ready"]) == set(topics.QUEUES)
     assert {queue for queue, waiting in told["queue_ready"].items() if waiting} == {topics.QUEUE_VERIFY}
+    left = await gauges.of_relay(relay, (topics.QUEUE_VERIFY,))
+    assert set(left["queue_ready"]) == set(topics.QUEUES) - {topics.QUEUE_VERIFY}
     for consumer, database in (("ingress", ingress), ("projector", projector)):
         told = await gauges.of_consumer(database, consumer)
         assert 60 <= told["consumer_lag_seconds"][consumer] < 600
