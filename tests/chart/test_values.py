@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from tests.chart.rendering import CHART, ROOT, Helm, Values
+from tests.chart.rendering import CHART, KUBERNETES, ROOT, Helm, Values
 
 DIGEST = f"registry.example/ameide@sha256:{'1' * 64}"
 
@@ -125,3 +125,26 @@ def test_every_value_is_explained() -> None:
         check=True,
     )
     assert done.stdout.split() == []
+
+
+def test_values_in_the_how_to_are_taken(helm: Helm) -> None:
+    page = (ROOT / "docs" / "how-to" / "kubernetes.md").read_text()
+    blocks = re.findall(r"^```yaml\n(.*?)^```", page, re.S | re.M)
+    assert len(blocks) == 2
+    for block in blocks:
+        rendered = helm.render(yaml.safe_load(block.replace("sha256:…", f"sha256:{'1' * 64}")))
+        assert rendered.names("ScaledJob") == ["ameide-coder", "ameide-generate", "ameide-publish", "ameide-verify"]
+
+
+@pytest.mark.parametrize("values", ["minimal", "kafka", "full"])
+def test_helms_own_linter_is_content(helm: Helm, values: str) -> None:
+    options = ["--strict", "--kube-version", KUBERNETES, "-f", CHART / "ci" / f"{values}-values.yaml"]
+    done = subprocess.run(
+        [helm.program, "lint", CHART, *options],
+        capture_output=True,
+        text=True,
+        env={"HOME": str(helm.home)},
+    )
+    assert done.returncode == 0, done.stdout
+    assert "[ERROR]" not in done.stdout
+    assert "[WARNING]" not in done.stdout
