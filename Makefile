@@ -5,6 +5,7 @@
 #   make generate  Python from proto/               make reference docs/reference from the program
 #   make faults    a process killed at every crash point [POINTS="relay executor"]
 #   make chaos     random faults under load [MINUTES=3 SEED=1]
+#   make cluster-test  the chart and its Jobs on a real Kubernetes control plane with KEDA; builds them once, ten minutes
 #   make lock      resolve the dependencies anew
 #   make wheel     dist/*.whl                       make clean     remove what make made in this folder
 
@@ -19,7 +20,7 @@ READY := .venv/ready
 
 BENCH_READY := .venv-bench/ready
 
-.PHONY: setup engines cluster-engines demo test faults chaos bench check style types imports schema generated locked generate reference lock wheel clean
+.PHONY: setup engines cluster-engines demo test cluster-test faults chaos bench check style types imports schema generated locked generate reference lock wheel clean
 
 setup: $(READY)
 	@:
@@ -32,9 +33,9 @@ engines: $(READY)
 	@$(BIN)/python -m ameide.engine "$(AMEIDE_CACHE_DIR)"
 	@$(BIN)/python -m tests.engines kafka helm kubeconform
 
-# What make cluster-test needs besides; not part of make test, since it takes ten minutes to build.
+# What make cluster-test runs on; not part of make test, since it takes ten minutes to build.
 cluster-engines: $(READY)
-	@$(BIN)/python -m tests.engines kubernetes keda
+	@$(BIN)/python -m tests.engines kafka helm kubernetes keda
 
 demo: $(READY)
 	@$(BIN)/ameide demo
@@ -42,6 +43,9 @@ demo: $(READY)
 # One test by hand needs no workers: .venv/bin/pytest tests/….
 test: engines
 	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+cluster-test: cluster-engines
+	@$(BIN)/python -m tests.cluster
 
 $(BENCH_READY): requirements/bench.txt pyproject.toml $(READY)
 	@tools/install-bench $@
