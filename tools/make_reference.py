@@ -24,6 +24,8 @@ from ameide.contracts import topics
 from ameide.contracts.facts import FACT_FIELDS
 from ameide.contracts.routing import route
 from ameide.errors import InvalidArgument
+from ameide.events.backends.kafka.records import HEADERS
+from ameide.events.backends.kafka.topics import TopicSettings
 from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, WorkKind
 
 ROOT = Path(__file__).parents[1]
@@ -110,7 +112,26 @@ def topic_page() -> str:
     for queue, works in routed.items():
         text += f"\n## {queue}\n\nInvitations (`WorkExecutionRequested`), each to one executor.\n\n"
         text += "".join(f"- {work}\n" for work in works)
-    return text
+    return text + in_kafka()
+
+
+def in_kafka() -> str:
+    """How topics are made, and what a record consists of."""
+    asked = TopicSettings(config.Settings.kafka_partitions, 3, config.Settings.kafka_retention_hours)
+    text = (
+        "\n## In Kafka\n\nThe forwarder makes a topic that is not there, with `AMEIDE_KAFKA_PARTITIONS` partitions and "
+        "`AMEIDE_KAFKA_REPLICATION` replicas; one that is there stays as it is. See "
+        "[the how-to](../how-to/kafka.md).\n\n| setting of a topic | value by default |\n|---|---|\n"
+    )
+    for name, value in asked.configuration.items():
+        least = "with three replicas or more, " if name == "min.insync.replicas" else ""
+        text += f"| `{name}` | {least}`{value}` |\n"
+    text += (
+        "\nThe key of a record is the key of the message, in the partition that Kafka's own partitioner (murmur2) "
+        "chooses; the value is the payload in Protobuf; the time is `occurred_at`. Each record has these headers, all "
+        "text in UTF-8:\n\n| header | what |\n|---|---|\n"
+    )
+    return text + "".join(f"| `{name}` | {what} |\n" for name, what in HEADERS.items())
 
 
 def ameide_yaml() -> str:

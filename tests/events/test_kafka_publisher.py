@@ -9,7 +9,7 @@ import pytest
 from ameide.errors import InvalidArgument, Refused, Unreachable
 from ameide.events.backends.kafka.connection import KafkaConnection
 from ameide.events.backends.kafka.publisher import Publisher
-from ameide.events.backends.kafka.records import message_of
+from ameide.events.backends.kafka.records import HEADERS, TRACE, message_of
 from ameide.events.backends.kafka.topics import KafkaTopics, TopicSettings
 from tests.conformance.carriers import fact
 from tests.engines.kafka.broker import KafkaBroker
@@ -22,7 +22,9 @@ async def test_messages_arrive_whole_and_in_order_of_their_keys(kafka: KafkaBrok
     sent = [logged(n, replace(fact(f"a{n % 7}", n, payload=bytes([n])), topic=topic)) for n in range(1, 100)]
     async with Publisher(connection) as publisher:
         assert set(await publisher.publish(sent)) == {None}
-    got = [message_of(record) for record in await asyncio.to_thread(records, connection, topic, len(sent))]
+    read = await asyncio.to_thread(records, connection, topic, len(sent))
+    assert {name for record in read for name, _ in record.headers() or ()} == HEADERS.keys() - {TRACE}
+    got = [message_of(record) for record in read]
     assert sorted(got, key=lambda message: message.position) == sent
     for key in {message.key for message in sent}:
         positions = [message.position for message in got if message.key == key]

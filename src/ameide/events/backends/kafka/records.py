@@ -17,6 +17,23 @@ POSITION = "log_position"
 TRACE = "traceparent"
 VERSION = "aggregate_version"
 TIME = "occurred_at"
+HEADERS = {
+    POSITION: "the place in the one order of the log; what is written again has the same one",
+    "message_id": "identifies the message, for deduplication",
+    "tenant_id": "the tenant",
+    "kind": "`fact`, `process_fact` or `intent`",
+    "name": "what is said, e.g. `GateDecided`",
+    "aggregate_type": "what it is about",
+    "aggregate_id": "which one",
+    VERSION: "the version that the fact made; of an invitation its dispatch",
+    "process_instance_id": "the run, empty when it belongs to none",
+    "correlation_id": "the change",
+    "causation_id": "the message that led to it",
+    "work_request_id": "the work, of an invitation and of facts about work",
+    TIME: "by the database's clock, ISO 8601 in UTC, to the microsecond",
+    TRACE: "W3C trace context, when the message belongs to a trace",
+}
+"""What travels beside key and payload, and what each header means."""
 # Topic, key and value are the record's own. Its time, too, but only to the millisecond.
 _TEXTS = tuple(name for name in COLUMNS if name not in ("topic", "key", "payload", VERSION, TIME))
 _texts_of: Callable[[LoggedMessage], tuple[str, ...]] = attrgetter(*_TEXTS)
