@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ameide.config import TABLE
 from ameide.contracts import topics
 from tests.chart.rendering import CHART, Helm, Object, container, environment, secrets, volume
 
@@ -56,6 +57,24 @@ def test_no_more_jobs_are_made_than_works_wait_and_an_edit_ends_none(helm: Helm)
     assert (job["parallelism"], job["completions"], job["backoffLimit"]) == (1, 1, 0)
     assert (job["activeDeadlineSeconds"], job["ttlSecondsAfterFinished"]) == (60, 120)
     assert rendered.one("ScaledJob", "ameide-coder")["spec"]["jobTargetRef"]["activeDeadlineSeconds"] == 14400
+
+
+def test_large_numbers_stay_numbers(helm: Helm) -> None:
+    million = 3_000_000
+    rendered = helm.render(
+        {
+            "settings": {"AMEIDE_LOG_PARTITION_MESSAGES": million, "OTEL_TRACES_SAMPLER_ARG": 0.25},
+            "executor": {"ttlSeconds": million, "deadlineSeconds": million, "waitSeconds": million},
+            "control": {"drainSeconds": million},
+        }
+    )
+    job = rendered.one("ScaledJob", "ameide-coder")["spec"]["jobTargetRef"]
+    assert (job["ttlSecondsAfterFinished"], job["activeDeadlineSeconds"]) == (million, million)
+    assert str(million) in container(rendered.pod("ameide-coder"))["args"]
+    told = environment(rendered.pod("ameide-relay"))
+    assert (told["AMEIDE_LOG_PARTITION_MESSAGES"], told["OTEL_TRACES_SAMPLER_ARG"]) == (str(million), "0.25")
+    assert told["AMEIDE_DRAIN_SECONDS"] == str(million)
+    assert rendered.pod("ameide-relay")["terminationGracePeriodSeconds"] == million + 15
 
 
 def test_a_pod_is_ready_once_its_claim_is_answered(helm: Helm) -> None:
@@ -154,6 +173,24 @@ def test_command_and_arguments_can_be_replaced(helm: Helm) -> None:
     assert coder["command"] == ["/opt/python", "-m", "ameide"]
     assert coder["args"][:2] == ["executor", "run-once"]
     assert (verify["command"], verify["args"]) == (["/bin/mine"], ["one", "two"])
+
+
+def test_a_work_is_ended_by_its_own_bound_and_not_by_the_node(helm: Helm) -> None:
+    rendered = helm.render({"queues": {"verify": {"runner": "pool"}}})
+    for owner in ("ameide-coder", "ameide-pool"):
+        pod = rendered.pod(owner)
+        told = environment(pod)
+        assert container(pod)["resources"]["limits"]["memory"] == "8Gi"
+        assert int(told["AMEIDE_CHILD_MEMORY_MB"]) < 8 * 1024
+        assert volume(pod, "work")["emptyDir"]["sizeLimit"] == "25Gi"
+    [disk] = [row.default for row in TABLE if row.variable == "AMEIDE_WORK_DISK_MB"]
+    assert int(disk) < 25 * 1024
+    # A Job keeps no dependencies, since nobody would find them; a pool keeps them where there is room.
+    assert environment(rendered.pod("ameide-coder"))["AMEIDE_DEPENDENCY_MEGABYTES"] == "0"
+    assert environment(rendered.pod("ameide-pool"))["AMEIDE_DEPENDENCY_DIR"] == "/work/dependencies"
+    mine = {"executor": {"settings": {"AMEIDE_DEPENDENCY_MEGABYTES": 9000, "AMEIDE_DEPENDENCY_DIR": "/cache"}}}
+    told = environment(helm.render(mine).pod("ameide-verify"))
+    assert (told["AMEIDE_DEPENDENCY_MEGABYTES"], told["AMEIDE_DEPENDENCY_DIR"]) == ("9000", "/cache")
 
 
 def test_the_values_of_a_queue_override_those_of_all(helm: Helm) -> None:

@@ -6,7 +6,7 @@ Sorted, and each name once, so that a server-side apply takes them.
 {{- range $name, $value := .values }}
 {{- if ne (toString $value) "" }}
 - name: {{ $name }}
-  value: {{ $value | toString | quote }}
+  value: {{ include "ameide.text" $value | quote }}
 {{- end }}
 {{- end }}
 {{- range $name, $from := .secrets }}
@@ -16,6 +16,11 @@ Sorted, and each name once, so that a server-side apply takes them.
 {{- with .extra }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/* A value as text. Numbers of values are floating ones, which would be written 1e+06. */}}
+{{- define "ameide.text" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . }}{{ else }}{{ toString . }}{{ end -}}
 {{- end -}}
 
 {{/* What every process is told. */}}

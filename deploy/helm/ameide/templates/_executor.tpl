@@ -82,6 +82,8 @@ spec:
         {{- $told := dict "AMEIDE_ADDRESS" (include "ameide.address" $root) "AMEIDE_WORK_DIR" "/work" "AMEIDE_SANDBOX" $own.sandbox.kind "AMEIDE_DRAIN_SECONDS" $own.drainSeconds }}
         {{- $told = merge $told .told (include "ameide.values.common" $root | fromYaml) (include "ameide.values.store" $root | fromYaml) (include "ameide.values.transport" $root | fromYaml) }}
         {{- if .kafka }}{{ $told = merge $told (include "ameide.values.kafka" (dict "root" $root "username" $user) | fromYaml) }}{{ end }}
+        {{- /* What a Job keeps is gone with it; a pool keeps it beside its workspaces, which are bounded. */}}
+        {{- if .once }}{{ $_ := set $told "AMEIDE_DEPENDENCY_MEGABYTES" "0" }}{{ else }}{{ $_ := set $told "AMEIDE_DEPENDENCY_DIR" "/work/dependencies" }}{{ end }}
         {{- if .coder }}{{ $_ := set $told "CODEX_HOME" "/codex-home" }}{{ end }}
         {{- if $own.credentials.existingSecret }}{{ $_ := set $told "AMEIDE_CREDENTIALS_DIR" "/secrets/credentials" }}{{ end }}
         {{- $told = mergeOverwrite $told (deepCopy $values.settings) (deepCopy $own.settings) }}
