@@ -74,7 +74,15 @@ class KafkaBroker:
             properties.write_text("".join(f"{name}={value}\n" for name, value in self._properties().items()))
             cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
             user = f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"
-            formatted = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties, "--add-scram", user]
+            formatted = [
+                "kafka.tools.StorageTool",
+                "format",
+                f"--cluster-id={cluster}",
+                "-c",
+                properties,
+                "--add-scram",
+                user,
+            ]
             self._run(*formatted).wait(_PATIENCE)
         began = self._log.stat().st_size
         self._process = self._run("kafka.Kafka", properties)

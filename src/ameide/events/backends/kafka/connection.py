@@ -119,6 +119,27 @@ class KafkaConnection:
         return said | ({"ssl.key.password": self.key_password} if self.key_password else {})
 
 
+class Troubles:
+    """What the library last had trouble with. An answer that stays out has no reason; this is why."""
+
+    def __init__(self) -> None:
+        self._last: KafkaError | None = None
+        # Whether no broker was to be reached, since it was last set to False.
+        self.down = False
+
+    def note(self, error: KafkaError) -> None:
+        """The callback `error_cb`."""
+        # That all are down is what the others come to.
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self.down = True
+        else:
+            self._last = error
+
+    def or_else(self, error: KafkaError) -> KafkaError:
+        """The last trouble, or this error if there was none."""
+        return self._last or error
+
+
 def unreachable(error: KafkaError, doing: str) -> Unreachable:
     """What is said when Kafka did not do something, e.g. `Kafka did not take messages`, for callers to try again."""
     return Unreachable(f"{doing}: {error.str()}", remedy=_remedy(error), reason=error.name())
@@ -141,7 +162,10 @@ def _remedy(error: KafkaError) -> str:
     if code in _CREDENTIALS:
         return "Check AMEIDE_KAFKA_SASL_USERNAME, _PASSWORD and _MECHANISM, or the certificate of this client"
     if code == KafkaError._SSL or "SSL" in error.str():
-        return "Check AMEIDE_KAFKA_CA_FILE and AMEIDE_KAFKA_SECURITY_PROTOCOL against what the brokers' listener wants"
+        return (
+            "Check AMEIDE_KAFKA_CA_FILE, AMEIDE_KAFKA_CERTIFICATE_FILE and AMEIDE_KAFKA_SECURITY_PROTOCOL against what "
+            "the brokers' listener wants"
+        )
     if code in _RIGHTS:
         return "Let this client's user do so; docs/how-to/kafka.md lists the rights that each role needs"
     if code == KafkaError.INVALID_SESSION_TIMEOUT:

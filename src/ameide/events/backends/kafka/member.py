@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from ameide.events.backends.kafka.connection import KafkaConnection, made, unreachable
+from ameide.events.backends.kafka.connection import KafkaConnection, Troubles, made, unreachable
 from ameide.events.backends.kafka.own_thread import OwnThread
 
 log = logging.getLogger(__name__)
@@ -101,6 +101,7 @@ class Member:
         self._group = group
         self._most = fetching.messages
         self._missing = missing
+        self._troubles = Troubles()
         self._topics = list(topics)
         self._options: dict[str, Any] = {
             **connection.options(),
@@ -116,7 +117,7 @@ class Member:
             "queued.max.messages.kbytes": fetching.kib,
             # A topic that is made later is found after so long.
             "topic.metadata.refresh.interval.ms": 5_000,
-            "error_cb": self._note,
+            "error_cb": self._troubles.note,
             "on_commit": self._committed,
         }
         self._thread = OwnThread(f"kafka-{group}")
@@ -130,8 +131,6 @@ class Member:
         # None: unknown, since partitions came or went.
         self._paused: bool | None = False
         self._commit: tuple[KafkaError | None, list[TopicPartition]] | None = None
-        self._last_error: KafkaError | None = None
-        self._down = False
         self._refused: KafkaError | None = None
 
     @property
@@ -197,7 +196,7 @@ class Member:
                 if len(self._given) < most:
                     for more in consumer.consume(most - len(self._given), 0):
                         self._receive(more)
-            if self._given or self._assignments != before or self._down or time.monotonic() >= deadline:
+            if self._given or self._assignments != before or self._troubles.down or time.monotonic() >= deadline:
                 return
 
     def _joined(self) -> Consumer:
@@ -212,13 +211,13 @@ class Member:
         refused, self._refused = self._refused, None
         if refused is not None:
             raise unreachable(refused, _DOING)
-        if self._down:
+        if self._troubles.down:
             # The library tries on by itself and does not tell when it succeeds.
             try:
                 consumer.list_topics(self._topics[0], timeout=_PROBE_SECONDS)
             except KafkaException as error:
-                raise unreachable(self._last_error or _reason(error), _DOING) from error
-            self._down = False
+                raise unreachable(self._troubles.or_else(_reason(error)), _DOING) from error
+            self._troubles.down = False
 
     def _bound(self, consumer: Consumer) -> None:
         """Have no more given than may wait here: the group is to be heard, whatever lies in its topics."""
@@ -262,9 +261,8 @@ class Member:
             return self._lost(_reason(error))
         while (answered := self._answered()) is None:
             if time.monotonic() > deadline:
-                raise unreachable(
-                    self._last_error or KafkaError(KafkaError._TIMED_OUT), "Kafka did not note what is done"
-                )
+                silent = self._troubles.or_else(KafkaError(KafkaError._TIMED_OUT))
+                raise unreachable(silent, "Kafka did not note what is done")
             self._bound(consumer)
             record = consumer.poll(_ANSWER_SLICE_SECONDS)
             if record is not None:
@@ -309,12 +307,6 @@ class Member:
 
     def _committed(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         self._commit = (error, partitions)
-
-    def _note(self, error: KafkaError) -> None:
-        if error.code() == KafkaError._ALL_BROKERS_DOWN:
-            self._down = True
-        else:
-            self._last_error = error
 
 
 def _reason(error: KafkaException) -> KafkaError:

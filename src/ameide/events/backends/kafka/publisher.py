@@ -10,7 +10,7 @@ from typing import Any, Self, cast
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ameide.errors import AmeideError, Refused, Unreachable
-from ameide.events.backends.kafka.connection import KafkaConnection, made, unreachable
+from ameide.events.backends.kafka.connection import KafkaConnection, Troubles, made, unreachable
 from ameide.events.backends.kafka.own_thread import OwnThread
 from ameide.events.backends.kafka.records import headers
 from ameide.events.messages import LoggedMessage
@@ -36,7 +36,7 @@ class Publisher:
         self._patience = patience
         self._producer: Producer | None = None
         self._thread = OwnThread("kafka-publisher")
-        self._last_error: KafkaError | None = None
+        self._troubles = Troubles()
 
     async def publish(self, messages: Sequence[LoggedMessage]) -> list[AmeideError | None]:
         """One answer for each message: None once it is there, Refused when the brokers will never take it, Unreachable
@@ -88,8 +88,7 @@ class Publisher:
         if behind:
             return Refused("an earlier message of its key was refused", reason="BEHIND_REFUSED")
         if message.position not in reports:
-            silent = self._last_error or KafkaError(KafkaError._TIMED_OUT)
-            return unreachable(silent, _DOING)
+            return unreachable(self._troubles.or_else(KafkaError(KafkaError._TIMED_OUT)), _DOING)
         error = reports[message.position]
         if error is None:
             return None
@@ -155,7 +154,7 @@ class Publisher:
                 return None
 
     def _forget(self) -> None:
-        producer, self._producer, self._last_error = self._producer, None, None
+        producer, self._producer, self._troubles = self._producer, None, Troubles()
         if producer is not None:
             producer.purge()
             producer.close()
@@ -175,13 +174,8 @@ class Publisher:
             "partitioner": "murmur2_random",
             # How long a topic may be unknown that was made a moment ago.
             "topic.metadata.propagation.max.ms": 5_000,
-            "error_cb": self._note,
+            "error_cb": self._troubles.note,
         }
-
-    def _note(self, error: KafkaError) -> None:
-        # That all are down is what the others come to.
-        if error.code() != KafkaError._ALL_BROKERS_DOWN:
-            self._last_error = error
 
 
 def _too_large(error: KafkaError | None) -> bool:

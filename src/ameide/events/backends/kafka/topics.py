@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # pyright: ignore[reportPrivateImportUsage]
 
-from ameide.events.backends.kafka.connection import KafkaConnection, made, unreachable
+from ameide.events.backends.kafka.connection import KafkaConnection, Troubles, made, unreachable
 
 ANSWER_SECONDS = 5.0
 # What each topic admits, in bytes of a batch: one message of the largest size with its headers, and room to spare.
@@ -44,7 +44,9 @@ class KafkaTopics:
     """Asks the brokers about topics, and makes them."""
 
     def __init__(self, connection: KafkaConnection) -> None:
-        self._admin = made(lambda: AdminClient(connection.options()))
+        self._troubles = Troubles()
+        options: dict[str, Any] = {**connection.options(), "error_cb": self._troubles.note}
+        self._admin = made(lambda: AdminClient(options))
 
     async def check(self) -> None:
         """Raises Unreachable when no broker answers within five seconds."""
@@ -66,7 +68,9 @@ class KafkaTopics:
         try:
             return set(self._admin.list_topics(timeout=ANSWER_SECONDS).topics)
         except KafkaException as error:
-            raise unreachable(cast("KafkaError", error.args[0]), "Kafka did not answer") from error
+            self._admin.poll(0)
+            reason = self._troubles.or_else(cast("KafkaError", error.args[0]))
+            raise unreachable(reason, "Kafka did not answer") from error
 
     def _make(self, topics: list[str], settings: TopicSettings) -> None:
         new = [
