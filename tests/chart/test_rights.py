@@ -212,10 +212,13 @@ def test_codex_gets_its_credentials_by_the_init_container(helm: Helm) -> None:
     config = rendered.one("ConfigMap", "delivery-codex")["data"]["config.toml"]
     assert config.startswith('model = "gpt-5.5"\n')
     # Tool runs need no model.
-    verify = rendered.pod("delivery-verify")
-    assert "initContainers" not in verify
-    assert "codex-auth" not in secrets(verify)
-    assert "CODEX_HOME" not in environment(verify)
+    plain = helm.render()
+    for pod in (rendered.pod("delivery-verify"), rendered.pod("delivery-pool"), plain.pod("ameide-generate")):
+        assert "initContainers" not in pod
+        assert "codex-auth" not in secrets(pod)
+        assert "CODEX_HOME" not in environment(pod)
+    by_pool = helm.render({"queues": {"analyst": {"runner": "pool"}}}).pod("ameide-pool")
+    assert environment(by_pool)["CODEX_HOME"] == "/codex-home"
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["with codex-auth", "without it"])

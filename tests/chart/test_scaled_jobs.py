@@ -144,13 +144,14 @@ def test_keda_is_told_how_to_log_in_by_references(helm: Helm) -> None:
     assert "authenticationRef" not in plain.one("ScaledJob", "ameide-coder")["spec"]["triggers"][0]
 
 
-def test_executors_and_control_plane_are_told_the_same_transports(helm: Helm) -> None:
+def test_executors_are_told_the_carrier_of_their_own_queues(helm: Helm) -> None:
     rendered = helm.render({}, "kafka")
-    for owner in ("ameide-coder", "ameide-verify", "ameide-domain", "ameide-relay", "ameide-forwarder"):
+    for owner in (name for name in rendered.names("Deployment")):
         told = environment(rendered.pod(owner))
         assert told["AMEIDE_QUEUE_TRANSPORT"] == "coder=kafka generate=kafka", owner
         assert told["AMEIDE_FACTS_TRANSPORT"] == "kafka", owner
     coder = environment(rendered.pod("ameide-coder"))
+    assert coder["AMEIDE_QUEUE_TRANSPORT"] == "coder=kafka"
     assert coder["KAFKA_BROKERS"] == "kafka-0.kafka:9093,kafka-1.kafka:9093"
     assert coder["AMEIDE_KAFKA_SECURITY_PROTOCOL"] == "SASL_SSL"
     assert coder["AMEIDE_KAFKA_SASL_USERNAME"] == "ameide-executor"
@@ -158,7 +159,10 @@ def test_executors_and_control_plane_are_told_the_same_transports(helm: Helm) ->
     assert coder["AMEIDE_KAFKA_CA_FILE"] == "/secrets/kafka/ca.crt"
     assert secrets(rendered.pod("ameide-coder"))["ameide-kafka-executor"] == ["password", "ca.crt"]
     # Who takes nothing from Kafka holds nothing of it.
-    assert "KAFKA_BROKERS" not in environment(rendered.pod("ameide-verify"))
+    assert not [name for name in environment(rendered.pod("ameide-verify")) if "KAFKA" in name or "TRANSPORT" in name]
+    by_pool = {"queues": {"coder": {"runner": "pool"}, "verify": {"runner": "pool"}}}
+    pool = environment(helm.render(by_pool, "kafka").pod("ameide-pool"))
+    assert (pool["AMEIDE_QUEUE_TRANSPORT"], pool["AMEIDE_QUEUE_SLOTS"]) == ("coder=kafka", "coder=1 verify=1")
     assert environment(rendered.pod("ameide-forwarder"))["AMEIDE_KAFKA_SASL_USERNAME"] == "ameide"
 
 

@@ -56,7 +56,7 @@ NO_PROXY: {{ include "ameide.noProxy" . | quote }}
 {{- join "," (uniq $hosts) -}}
 {{- end -}}
 
-{{/* Which way facts and invitations go: every process has to be told the same. */}}
+{{/* Which way facts and invitations go: every process of the control plane has to be told the same. */}}
 {{- define "ameide.values.transport" -}}
 {{- $words := list -}}
 {{- $queues := include "ameide.queues" . | fromYaml -}}

@@ -5,7 +5,7 @@
 
 {{/*
 The pod of an executor. `own` are its values, `tokens` the keys of the Secret with tokens, `name`, `arguments`, `told`
-(more variables), `coder` whether agent work is done, `kafka` whether it takes invitations from there, `once` whether it
+(more variables), `coder` whether agent work is done, `kafka` the queues whose invitations come from there, the only ones it is told of, `once` whether it
 is ready when its claim is answered, `component`.
 */}}
 {{- define "ameide.executor.pod" -}}
@@ -80,8 +80,12 @@ spec:
       args: {{ default .arguments $own.args | toJson }}
       env:
         {{- $told := dict "AMEIDE_ADDRESS" (include "ameide.address" $root) "AMEIDE_WORK_DIR" "/work" "AMEIDE_SANDBOX" $own.sandbox.kind "AMEIDE_DRAIN_SECONDS" $own.drainSeconds }}
-        {{- $told = merge $told .told (include "ameide.values.common" $root | fromYaml) (include "ameide.values.store" $root | fromYaml) (include "ameide.values.transport" $root | fromYaml) }}
-        {{- if .kafka }}{{ $told = merge $told (include "ameide.values.kafka" (dict "root" $root "username" $user) | fromYaml) }}{{ end }}
+        {{- $told = merge $told .told (include "ameide.values.common" $root | fromYaml) (include "ameide.values.store" $root | fromYaml) }}
+        {{- if .kafka }}
+        {{- $words := list }}
+        {{- range .kafka }}{{ $words = append $words (printf "%s=kafka" .) }}{{ end }}
+        {{- $told = merge $told (dict "AMEIDE_QUEUE_TRANSPORT" (join " " $words)) (include "ameide.values.kafka" (dict "root" $root "username" $user) | fromYaml) }}
+        {{- end }}
         {{- /* What a Job keeps is gone with it; a pool keeps it beside its workspaces, which are bounded. */}}
         {{- if .once }}{{ $_ := set $told "AMEIDE_DEPENDENCY_MEGABYTES" "0" }}{{ else }}{{ $_ := set $told "AMEIDE_DEPENDENCY_DIR" "/work/dependencies" }}{{ end }}
         {{- if .coder }}{{ $_ := set $told "CODEX_HOME" "/codex-home" }}{{ end }}
