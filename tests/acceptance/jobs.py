@@ -11,8 +11,10 @@ import asyncio
 import signal
 import threading
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +52,11 @@ class Jobs:
     async def _serve(self) -> None:
         async with nursery(self.folder) as forking:
             while not self._over.is_set():
-                for queue, lag in (await asyncio.to_thread(lags, self.brokers)).items():
+                waiting: dict[str, int] = {}
+                # What is just being made, topics or the place of the groups, does not answer yet.
+                with suppress(KafkaException, TimeoutError):
+                    waiting = await asyncio.to_thread(lags, self.brokers)
+                for queue, lag in waiting.items():
                     pending = [child for child in self.started.get(queue, []) if child.alive and not child.ready]
                     for _ in range(lag - len(pending)):
                         await self._start(forking, queue)
@@ -67,8 +73,7 @@ class Jobs:
 
 def lags(brokers: str) -> dict[str, int]:
     """How many invitations of each queue nobody has acknowledged; queues without a topic yet are left out."""
-    # Untyped in the library.
-    admin: Any = AdminClient({"bootstrap.servers": brokers, "log_level": 0})
+    admin = _admin(brokers)
     known = admin.list_topics(timeout=10).topics
     found: dict[str, int] = {}
     for queue in (queue for queue in topics.QUEUES if queue in known):
@@ -76,13 +81,15 @@ def lags(brokers: str) -> dict[str, int]:
         ends = admin.list_offsets({part: OffsetSpec.latest() for part in parts})
         group = ConsumerGroupTopicPartitions(topics.consumer_group(queue), parts)
         [asked] = admin.list_consumer_group_offsets([group]).values()
-        try:
-            done = sum(max(0, part.offset) for part in asked.result(10).topic_partitions)
-        except KafkaException:
-            # The broker makes the place of its groups when the first one comes.
-            done = 0
-        found[queue] = sum(end.result(10).offset for end in ends.values()) - done
+        done = sum(max(0, part.offset) for part in asked.result(2).topic_partitions)
+        found[queue] = sum(end.result(2).offset for end in ends.values()) - done
     return found
+
+
+@cache
+def _admin(brokers: str) -> Any:
+    # Untyped in the library.
+    return AdminClient({"bootstrap.servers": brokers, "log_level": 0})
 
 
 @contextmanager
@@ -90,10 +97,10 @@ def working_off(brokers: str, folder: Path, environment: Mapping[str, str]) -> G
     """Jobs work the queues off meanwhile."""
     folder.mkdir()
     jobs = Jobs(brokers, folder, environment)
-    serving = threading.Thread(target=jobs.serve)
-    serving.start()
-    try:
-        yield jobs
-    finally:
-        jobs.end()
-        serving.join()
+    with ThreadPoolExecutor(1) as thread:
+        serving = thread.submit(jobs.serve)
+        try:
+            yield jobs
+        finally:
+            jobs.end()
+            serving.result()

@@ -2,12 +2,23 @@
 
 import hashlib
 import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.acceptance.installation import Installation, git, post, wait_for
+from ameide.delivery.demo_remotes import create_orders_remotes, orders_patches
+from tests.acceptance.course import course_of
+from tests.acceptance.installation import Installation, git, post, remove, wait_for
+from tests.acceptance.jobs import lags, working_off
+from tests.engines.kafka import broker_in
+from tests.engines.kafka.broker import KafkaBroker
 
 TITLE = "A customer can cancel an order that has not shipped"
 FAILING = "tests/test_cancel.py::test_a_shipped_order_cannot_be_canceled"
@@ -18,15 +29,81 @@ ENVIRONMENTS = ["dev", "staging", "production"]
 @pytest.fixture(scope="module")
 def delivered(installation: Installation) -> tuple[str, Path]:
     """One change, driven to its end; its id and the folder of its remotes."""
-    from ameide.delivery.demo_remotes import create_orders_remotes
+    return deliver(installation, "orders"), installation.state_dir / "remotes" / "orders"
 
-    folder = installation.state_dir / "remotes" / "orders"
-    url, gitops = create_orders_remotes(folder)
-    installation.ameide("repo", "add", "orders", url, "--gitops", gitops)
-    change = installation.start_change("orders", TITLE, "An open order can be cancelled", "A shipped one cannot")
+
+def deliver(installation: Installation, repository: str) -> str:
+    """Drive a change of a fresh copy of the example to its end; its id."""
+    url, gitops = create_orders_remotes(installation.state_dir / "remotes" / repository)
+    installation.ameide("repo", "add", repository, url, "--gitops", gitops)
+    change = installation.start_change(repository, TITLE, "An open order can be cancelled", "A shipped one cannot")
     run = installation.advance(change)
     assert run["outcome"] == "delivered"
-    return change, folder
+    return change
+
+
+@pytest.fixture
+def on_kafka(cache_dir: Path) -> Iterator[tuple[Installation, KafkaBroker]]:
+    """An installation without an executor of its own whose facts and queues go by a Kafka of its own."""
+    made = Installation.make(AMEIDE_FACTS_TRANSPORT="kafka", AMEIDE_QUEUE_TRANSPORT="kafka")
+    shutil.copytree(orders_patches(), made.state_dir / "patches")
+    with broker_in(made.state_dir / "broker", cache_dir) as broker:
+        made.settings["KAFKA_BROKERS"] = broker.brokers
+        try:
+            made.ameide("up", "--no-executor")
+            yield made, broker
+        finally:
+            remove(made)
+
+
+def test_with_kafka_and_a_job_for_each_work_the_course_is_the_same(
+    installation: Installation, delivered: tuple[str, Path], on_kafka: tuple[Installation, KafkaBroker]
+) -> None:
+    other, broker = on_kafka
+    with working_off(broker.brokers, other.state_dir / "jobs", other.environment) as jobs:
+        change = deliver(other, "orders")
+    assert course_of(other, change) == course_of(installation, delivered[0])
+    assert {child.status for child in jobs.all} == {0}
+    works = other.works(change)
+    assert len([child for child in jobs.all if "Took one work" in child.log.read_text()]) == len(works)
+    assert sum(lags(broker.brokers).values()) == 0
+
+
+def test_with_runners_outside_the_course_is_the_same(installation: Installation, delivered: tuple[str, Path]) -> None:
+    installation.ameide("executor", "pause")
+    try:
+        with running_outside(installation):
+            change = deliver(installation, "orders-outside")
+    finally:
+        installation.ameide("executor", "resume")
+    assert course_of(installation, change) == course_of(installation, delivered[0])
+
+
+@contextmanager
+def running_outside(installation: Installation) -> Generator[None]:
+    """Two runners meanwhile. They have the door's address, a token that only executes, and the ways to the forge and
+    the registry; nothing else of the installation."""
+    address = json.loads((installation.state_dir / "run" / "address.json").read_text(encoding="utf-8"))["address"]
+    queues = {"author": ("coder", "generate"), "verifier": ("verify", "publish")}
+    with ExitStack() as stack:
+        for name, served in queues.items():
+            words = [word for queue in served for word in ("--queue", queue)]
+            folder = installation.state_dir / f"outside-{name}"
+            environment = {name: value for name, value in os.environ.items() if not name.startswith("AMEIDE_")} | {
+                "AMEIDE_STATE_DIR": str(folder),
+                "AMEIDE_ADDRESS": address,
+                "AMEIDE_TOKEN": installation.id_of("token", "create", name, "--only-execute", *words),
+                "AMEIDE_FORGE_ROOT": str(installation.state_dir / "remotes"),
+                "AMEIDE_REGISTRY_ROOT": str(installation.state_dir / "registry"),
+                "AMEIDE_PATCHES_DIR": str(installation.state_dir / "patches"),
+            }
+            ready = installation.state_dir / f"outside-{name}.ready"
+            command = [sys.executable, "-m", "ameide", "runner", *words, "--ready-file", str(ready)]
+            process = stack.enter_context(subprocess.Popen(command, env=environment))
+            stack.callback(process.terminate)
+            wait_for(lambda ready=ready, process=process: ready.exists() or process.poll() is not None, "the runner")
+            assert process.poll() is None
+        yield
 
 
 def test_the_failing_test_of_iteration_1_passes_in_iteration_2(

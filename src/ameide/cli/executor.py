@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -57,6 +60,8 @@ def run_once(session: Session, queue: str, wait: int | None, ready_file: Path | 
     after SIGTERM, which gives the work back; 3 when the Domain or the broker did not answer. AMEIDE_TOKEN is an
     executor's. The wait is by default longer than the session timeout of the brokers.
     """
+    # Nothing is claimed while the program is loaded; afterwards a signal gives back what is.
+    signal.signal(signal.SIGTERM, _leave)
     from ameide.app import executors
     from ameide_core_proto.transformation.work.v1.command_service_pb import ClaimAnswer
 
@@ -104,7 +109,7 @@ def pause(session: Session, queues: Sequence[str]) -> None:
     """Let the pool of this state folder take no more work, until `resume`. What runs goes on."""
     paused = _pauses(session).pause(_named(queues))
     click.echo(f"Paused: {_list(paused)}.")
-    say("It holds for pools of this state folder. Their works that run go on; ameide executor resume ends it.")
+    say(f"It holds for pools with the state folder {session.state.root}. What runs goes on; `executor resume` ends it.")
 
 
 @executor.command()
@@ -114,6 +119,10 @@ def resume(session: Session, queues: Sequence[str]) -> None:
     """Let the pool of this state folder take work again."""
     paused = _pauses(session).resume(_named(queues))
     click.echo(f"Still paused: {_list(paused)}." if paused else "No queue is paused.")
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    os._exit(0)
 
 
 def _of_executor(session: Session, queue: str) -> Settings:
