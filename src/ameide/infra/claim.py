@@ -38,6 +38,7 @@ class Claim:
         self.work, self.attempt, self.claim_id, self.lease = work, attempt, claim_id, lease
         self.cancel_requested = asyncio.Event()
         self._usage = Usage()
+        self._recording = False
 
     def spend(self, usage: Usage) -> None:
         """What the work has used so far; goes with the next heartbeat."""
@@ -73,7 +74,9 @@ class Claim:
                     break
                 except AmeideError as error:
                     if not error.retry:
-                        self.lease.lose(f"the Domain answered: {error}")
+                        # Once an outcome is on its way it may be what has ended the claim: its own answer decides.
+                        if not self._recording:
+                            self.lease.lose(f"the Domain answered: {error}")
                         return
                     logger.warning(
                         "heartbeat not answered",
@@ -97,6 +100,7 @@ class Claim:
         )
         while True:
             self.lease.check()
+            self._recording = True
             try:
                 within = max(0.2, min(10.0, self.lease.remaining))
                 await self.clients.work.record_work_outcome(request, timeout_ms=int(within * 1000))

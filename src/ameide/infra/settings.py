@@ -76,8 +76,9 @@ def tokens_of(text: str) -> dict[str, str]:
     """
     words = text.split()
     if len(words) <= 1:
-        match = _TOKEN_OF_TENANT.match(text)
-        return {match[1] if match else "": "".join(words)}
+        word = "".join(words)
+        match = _TOKEN_OF_TENANT.match(word)
+        return {match[1] if match else "": word}
     found: dict[str, str] = {}
     for place, word in enumerate(words, 1):
         match = _TOKEN_OF_TENANT.match(word)

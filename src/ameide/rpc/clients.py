@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 
 from connectrpc.errors import ConnectError
 from connectrpc.request import RequestContext
-from pyqwest import Client, HTTPTransport, Proxy
+from pyqwest import Client, HTTPTransport, Proxy, ReadError, RemoteProtocolError, WriteError
 
 from ameide.errors import Unreachable
 from ameide.rpc.mapping import from_answer, from_connect
@@ -28,6 +28,8 @@ REQ = TypeVar("REQ")
 RES = TypeVar("RES")
 
 
+# What it is when nobody answers, or not to the end.
+_NO_ANSWER = (OSError, TimeoutError, ReadError, RemoteProtocolError, WriteError)
 # Besides what the bytes take at the slowest line, in bytes a second.
 _EXCHANGE_SECONDS, _SLOWEST = 30.0, 100_000
 # An explicit proxy replaces those that the environment names; this one is for none of this machine's own names.
@@ -130,7 +132,7 @@ class Clients:
         """Raises Unreachable while the Domain's door does not answer."""
         try:
             await self._http.get(f"{self._address}/healthz")
-        except (OSError, TimeoutError) as error:
+        except _NO_ANSWER as error:
             raise Unreachable("does not answer", remedy="Start it with `ameide up`") from error
 
     async def put_evidence(self, path: str, data: bytes) -> str:
@@ -156,7 +158,7 @@ class Clients:
         try:
             async with asyncio.timeout(_EXCHANGE_SECONDS + size / _SLOWEST):
                 response = await call
-        except (OSError, TimeoutError) as error:
+        except _NO_ANSWER as error:
             raise Unreachable("the service does not answer", remedy="Start it with `ameide up`") from error
         if response.status == 200:
             return bytes(response.content)
