@@ -6,6 +6,7 @@
 #   make faults    a process killed at every crash point [POINTS="relay executor"]
 #   make chaos     random faults under load [MINUTES=3 SEED=1]
 #   make cluster-test  the chart and its Jobs on a real Kubernetes control plane with KEDA; builds them once, ten minutes
+#   make kit       the rules of the protocol, tried on an executor of any language: EXECUTOR='sh executor.sh'
 #   make lock      resolve the dependencies anew
 #   make wheel     dist/*.whl                       make clean     remove what make made in this folder
 
@@ -20,7 +21,7 @@ READY := .venv/ready
 
 BENCH_READY := .venv-bench/ready
 
-.PHONY: setup engines cluster-engines demo test cluster-test faults chaos bench check style types imports schema generated locked generate reference lock wheel clean
+.PHONY: setup engines cluster-engines demo test cluster-test faults chaos kit bench check style types imports schema generated locked generate reference lock wheel clean
 
 setup: $(READY)
 	@:
@@ -56,6 +57,9 @@ bench: engines $(BENCH_READY)
 faults: engines
 	@$(BIN)/python -m tests.faults.rig $(POINTS)
 	@$(if $(POINTS),,$(BIN)/pytest -q tests/faults/run_once.py)
+
+kit: $(READY)
+	@$(BIN)/python -m tests.kit $(if $(EXECUTOR),'$(EXECUTOR)',--help)
 
 chaos: engines
 	@$(BIN)/python -m tests.faults.chaos --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED))
