@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from ameide import config
 from ameide.config import DATABASE_ROLES, SCALER_ROLE, TABLE
+from ameide.contracts.topics import queue_named
+from ameide.contracts.transports import Transports
+from ameide.events.backends.kafka.connection import KafkaConnection
+from ameide.infra.roles import queue_slots
 from tests.chart.rendering import Helm, container, environment, secrets
 
 SETTINGS = {row.variable for row in TABLE} | {f"{row.variable}_FILE" for row in TABLE if row.secret}
@@ -70,6 +77,26 @@ def test_every_variable_is_a_setting_and_every_file_is_mounted(helm: Helm, value
             assert name in SETTINGS or name.startswith(ELSEWHERE) or name == "MORE", f"{name} of {owner}"
             if value.startswith("/"):
                 assert any(value == place or value.startswith(f"{place}/") for place in mounted), f"{name} of {owner}"
+
+
+@pytest.mark.parametrize("values", ["minimal", "kafka", "full"])
+def test_every_process_understands_what_it_is_told(helm: Helm, values: str, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("one\n")
+    for owner, template in helm.render({}, values).pods():
+        told = environment(template["spec"])
+        files = {name: str(secret) for name in told if name.endswith("_FILE") and name in SETTINGS}
+        settings = config.read({**told, **files, "AMEIDE_CONFIG": ""})
+        transports = Transports.of(settings.facts_transport, settings.queue_transport)
+        queue_slots(settings)
+        if "KAFKA_BROKERS" in told:
+            connection = KafkaConnection.of(settings)
+            assert ("sasl.password" in connection.options()) == (values == "kafka"), owner
+        arguments = container(template["spec"])["args"]
+        if arguments[:2] == ["executor", "run-once"]:
+            # Whoever is told of a broker has to be told how to reach it.
+            assert transports.any_kafka == ("KAFKA_BROKERS" in told), owner
+            assert transports.kafka_queues <= {queue_named(arguments[3])}, owner
 
 
 def test_the_migration_runs_before_an_installation_and_each_upgrade(helm: Helm) -> None:
