@@ -10,9 +10,11 @@ from ameide import config
 from ameide.config import DATABASE_ROLES, SCALER_ROLE, TABLE
 from ameide.contracts.topics import queue_named
 from ameide.contracts.transports import Transports
+from ameide.domain.decisions.upload import FALLBACK_BOUNDS
+from ameide.domain.evidence_door import AT_ONCE
 from ameide.events.backends.kafka.connection import KafkaConnection
 from ameide.infra.roles import queue_slots
-from tests.chart.rendering import Helm, container, environment, secrets
+from tests.chart.rendering import Helm, container, environment, secrets, volume
 
 SETTINGS = {row.variable for row in TABLE} | {f"{row.variable}_FILE" for row in TABLE if row.secret}
 ROLES = ("domain", "relay", "forwarder", "sweeper", "ingress", "projector", "notifier", "worker")
@@ -165,6 +167,16 @@ def test_the_door_is_the_domains(helm: Helm) -> None:
     assert {"name": "door", "containerPort": 8480} in container(domain["template"]["spec"])["ports"]
     for owner in ("delivery-worker", "delivery-ingress", "delivery-coder", "delivery-pool"):
         assert environment(rendered.pod(owner))["AMEIDE_ADDRESS"] == "http://delivery.delivery.svc:443", owner
+
+
+def test_evidence_on_its_way_finds_room_at_the_door(helm: Helm) -> None:
+    rendered = helm.render()
+    rooms = {
+        owner: volume(rendered.pod(owner), "tmp")["emptyDir"]["sizeLimit"] for owner in rendered.names("Deployment")
+    }
+    assert rooms.pop("ameide-domain") == "20Gi"
+    assert set(rooms.values()) == {"1Gi"}
+    assert AT_ONCE * FALLBACK_BOUNDS.max_bytes < 20 << 30
 
 
 def test_a_pool_serves_the_queues_that_are_given_to_it(helm: Helm) -> None:

@@ -132,7 +132,7 @@ spec:
         {{- toYaml . | nindent 8 }}
         {{- end }}
   volumes:
-    {{- include "ameide.volume.scratch" $root | nindent 4 }}
+    {{- include "ameide.volume.scratch" (dict "tmp" "1Gi") | nindent 4 }}
     - name: work
       emptyDir: {sizeLimit: {{ $own.workSize }}}
     - name: run

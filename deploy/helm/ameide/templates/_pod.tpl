@@ -49,9 +49,10 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- end -}}
 
+{{/* `tmp` is the bound of /tmp. */}}
 {{- define "ameide.volume.scratch" -}}
 - name: tmp
-  emptyDir: {sizeLimit: 1Gi}
+  emptyDir: {sizeLimit: {{ .tmp }}}
 - name: state
   emptyDir: {sizeLimit: 1Gi}
 {{- end -}}
