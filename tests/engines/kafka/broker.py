@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
 from ameide.engine.errors import StartError
 from ameide.engine.files import tail
@@ -20,6 +22,8 @@ from tests.engines.certificates import Authority
 from tests.engines.kafka.jars import java
 
 USER, PASSWORD = "ameide", "the broker's password"
+STRANGERS = ("forwarder", "ingress", "executor")
+"""Users with the same password and no rights but those that `allow` gives; all others have every right."""
 _READY = "Kafka Server started"
 _PATIENCE = 90.0
 _SET = AlterConfigOpType.SET
@@ -125,6 +129,15 @@ class KafkaBroker:
         found: dict[str, ConfigEntry] = await asyncio.wrap_future(admin.describe_configs([asked])[asked])
         return {name: entry.value for name, entry in found.items()}
 
+    async def allow(self, user: str, what: Sequence[tuple[ResourceType, str, AclOperation]]) -> None:
+        """Give one of the strangers rights on topics and groups of these names."""
+        rights = [
+            AclBinding(kind, name, ResourcePatternType.LITERAL, f"User:{user}", "*", operation, AclPermissionType.ALLOW)
+            for kind, name, operation in what
+        ]
+        admin = self._admin()
+        await asyncio.gather(*(asyncio.wrap_future(given) for given in admin.create_acls(rights).values()))
+
     def _admin(self) -> Any:
         # Untyped in the library. Who lets go of it gives up what was asked.
         return AdminClient({"bootstrap.servers": self.brokers})
@@ -195,11 +208,14 @@ class KafkaBroker:
             "ssl.truststore.location": authority.ca,
         }
         listener = "listener.name.sasl_ssl"
+        users = " ".join(f'user_{name}="{PASSWORD}"' for name in (USER, *STRANGERS))
         return {
             **both,
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": f"User:ANONYMOUS;User:{USER};User:CN=client",
             "listener.name.ssl.ssl.client.auth": "required",
             f"{listener}.ssl.client.auth": "none",
             f"{listener}.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-512",
-            f"{listener}.plain.sasl.jaas.config": f'{login}.plain.PlainLoginModule required user_{USER}="{PASSWORD}";',
+            f"{listener}.plain.sasl.jaas.config": f"{login}.plain.PlainLoginModule required {users};",
             f"{listener}.scram-sha-512.sasl.jaas.config": f"{login}.scram.ScramLoginModule required;",
         }

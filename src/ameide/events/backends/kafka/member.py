@@ -23,6 +23,7 @@ from ameide.events.backends.kafka.own_thread import OwnThread
 log = logging.getLogger(__name__)
 
 _DOING = "Kafka did not hand out messages"
+_NOT_NOTED = "Kafka did not note what is done"
 _PROBE_SECONDS = 2.0
 _COMMIT_SECONDS = 4.0
 _CLOSE_SECONDS = 10.0
@@ -152,7 +153,10 @@ class Member:
 
         `take` has what was given. Raises Unreachable when brokers do not answer, or refuse topic or group.
         """
-        await self._thread.run(lambda: self._poll(most, seconds))
+        try:
+            await self._thread.run(lambda: self._poll(most, seconds))
+        except KafkaException as error:
+            raise unreachable(_reason(error), _DOING) from error
 
     def take(self, most: int) -> list[Given]:
         """What was given and not taken yet, oldest first of each partition."""
@@ -168,7 +172,10 @@ class Member:
 
         False when a partition was lost: its new owner is given again what was not committed. Raises Unreachable.
         """
-        return await self._thread.run(lambda: self._commit_now(done))
+        try:
+            return await self._thread.run(lambda: self._commit_now(done))
+        except KafkaException as error:
+            raise unreachable(_reason(error), _NOT_NOTED) from error
 
     async def close(self) -> None:
         """Leave the group, so that others get its partitions at once. It is asked no more."""
@@ -262,7 +269,7 @@ class Member:
         while (answered := self._answered()) is None:
             if time.monotonic() > deadline:
                 silent = self._troubles.or_else(KafkaError(KafkaError._TIMED_OUT))
-                raise unreachable(silent, "Kafka did not note what is done")
+                raise unreachable(silent, _NOT_NOTED)
             self._bound(consumer)
             record = consumer.poll(_ANSWER_SLICE_SECONDS)
             if record is not None:
@@ -276,7 +283,7 @@ class Member:
 
     def _lost(self, error: KafkaError) -> bool:
         if error.code() not in _LOST:
-            raise unreachable(error, "Kafka did not note what is done")
+            raise unreachable(error, _NOT_NOTED)
         log.info("partitions went to another member", extra={"group": self._group, "error": error.str()})
         return False
 

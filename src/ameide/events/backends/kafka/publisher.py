@@ -122,9 +122,18 @@ class Publisher:
             else:
                 reports[message.position] = error
                 break
-        while waiting and time.monotonic() < deadline:
-            producer.poll(_POLL_SECONDS)
+        while waiting and time.monotonic() < deadline and self._hear(producer):
+            pass
         return reports
+
+    def _hear(self, producer: Producer) -> bool:
+        """Let reports come in; False when this producer will do nothing any more, e.g. without the right to write."""
+        try:
+            producer.poll(_POLL_SECONDS)
+        except KafkaException as error:
+            self._troubles.note(cast("KafkaError", error.args[0]))
+            return False
+        return True
 
     def _hand_over(
         self,
@@ -145,9 +154,8 @@ class Publisher:
                 )
             except BufferError:
                 # The library holds as much as it may; what it sends makes room.
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline or not self._hear(producer):
                     return KafkaError(KafkaError._QUEUE_FULL)
-                producer.poll(_POLL_SECONDS)
             except KafkaException as error:
                 return cast("KafkaError", error.args[0])
             else:
