@@ -27,7 +27,7 @@ _ROOM = 6 << 30  # bytes: the engines of two workers, with their logs
 
 # Whole installations and killed processes take minutes a file, pure rules milliseconds. Two workers are done at the
 # same time when no long file is left for the end.
-_LONGEST_FIRST = ("acceptance", "faults", "cli", "process", "log", "engine")
+_LONGEST_FIRST = ("acceptance", "faults", "cli", "kit", "process", "log", "engine")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -18,14 +18,18 @@ from ameide.domain.commands.work import WorkCommands
 from ameide.domain.decisions.upload import Bounds
 from ameide.domain.evidence_door import EvidenceDoor
 from ameide.domain.server import Server
-from ameide.errors import Conflict, Fenced, InvalidArgument, NotFound, Unauthenticated
+from ameide.errors import Conflict, Fenced, InvalidArgument, NotFound, Unauthenticated, Unreachable
+from ameide.infra.claim import Claim
+from ameide.infra.clock import now
+from ameide.infra.gateway_store import GatewayStore
+from ameide.infra.lease import Lease
 from ameide.infra.object_store import ObjectStore
 from ameide.rpc.clients import Clients
 from ameide.rpc.interceptors import Caller, Door
 from ameide.rpc.probes import Probes
 from ameide_core_proto.transformation.work.v1 import command_service_pb as pb
 from ameide_core_proto.transformation.work.v1.command_service_connect import WorkCommandServiceASGIApplication
-from ameide_core_proto.transformation.work.v1.work_pb import EvidenceArtifact, WorkInputs
+from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, EvidenceArtifact, WorkInputs
 from tests.domain_work.world import Claimed, World, caller, key, success, verify
 
 QUEUES = (topics.QUEUE_VERIFY, topics.QUEUE_PUBLISH)
@@ -365,6 +369,56 @@ async def test_what_a_hostile_build_named_is_not_read(
     await objects.put_if_absent("store:work/acme/wrk-build/1-claim/image.tar", b"another tenant's")
     held = await claimed(world, reading(uri))
     assert told(await send("GET", f"{address}{path_of(held)}?uri={uri}"))[:2] == (404, "not_found")
+
+
+async def test_a_build_from_outside_names_what_it_uploaded(world: World, address: str, objects: ObjectStore) -> None:
+    other = "store:work/acme/wrk-build/1-claim/image.tar"
+    await objects.put_if_absent(other, b"another tenant's")
+    command = verify()
+    command.action_kind = ActionKind.BUILD
+    await world.register()
+    held = replace(await world.run(await world.requested(command)), executor=CALLERS["outside"])
+    artifact = EvidenceArtifact.from_json(
+        (await send("PUT", f"{address}{path_of(held)}image.tar", b"layers", "outside")).text
+    )
+    said = outcome(held, artifact)
+    assert said.result is not None
+    assert said.result.outputs is not None
+    said.result.outputs.build_uri = other
+    with pytest.raises(InvalidArgument, match="not uploaded by this attempt") as refused:
+        await world.outcome(held, said)
+    assert refused.value.field == "result.outputs.build_uri"
+    said.result.outputs.build_uri = artifact.uri
+    await world.outcome(held, said)
+
+
+async def test_an_executor_without_a_store_puts_and_gets_through_the_door(
+    world: World, address: str, objects: ObjectStore
+) -> None:
+    build = "store:work/default/wrk-build/1-claim/image.tar"
+    await objects.put_if_absent(build, b"layers")
+    held = await claimed(world, reading(build))
+    async with Clients(address, "verifier") as clients:
+        store = GatewayStore(Claim(clients, held.work, held.attempt, held.claim_id, Lease(now(), 30)))
+        place = f"store:work/default/{held.work.work_request_id}/{held.attempt}-{held.claim_id}"
+        assert await store.get(build) == b"layers"
+        with pytest.raises(NotFound):
+            await store.get("store:work/acme/wrk-build/1-claim/image.tar")
+        for _ in range(2):
+            await store.put_if_absent(f"{place}/log", b"green")
+        assert await objects.get(f"{place}/log") == b"green"
+        with pytest.raises(Conflict):
+            await store.put_if_absent(f"{place}/log", b"other")
+        with pytest.raises(InvalidArgument, match="takes 1000"):
+            await store.put_if_absent(f"{place}/large", b"x" * (LIMIT + 1))
+        with pytest.raises(InvalidArgument, match="no artifact of this attempt"):
+            await store.put_if_absent("store:work/default/wrk-other/1-claim/log", b"x")
+        await world.release(held)
+        with pytest.raises(Fenced):
+            await store.put_if_absent(f"{place}/late", b"x")
+    async with Clients("http://127.0.0.1:9", "verifier") as clients:
+        with pytest.raises(Unreachable):
+            await clients.put_evidence("/evidence/x", b"x")
 
 
 def reading(build_uri: str) -> pb.RequestWorkRequest:

@@ -7,7 +7,7 @@ from datetime import datetime
 from ameide.contracts.topics import QUEUE_CODER
 from ameide.domain.commands import work_rows
 from ameide.domain.decisions import verification, work_claim, work_lapse, work_outcome
-from ameide.domain.decisions.upload import folder_of, need_uploaded
+from ameide.domain.decisions.upload import folder_of, need_own_build, need_uploaded
 from ameide.domain.decisions.work import Claim, waiting_from
 from ameide.domain.decisions.work_claim import Lease
 from ameide.domain.unit import Unit
@@ -137,14 +137,15 @@ async def _end(
     if command.outcome == WorkOutcome.SUCCESS:
         await _need_independent(unit, work)
     fact = work_outcome.end(work, claim, command, principal_id, unit.timestamp)
-    if claim.by_gateway or unit.caller.only_executes:
-        assert fact.evidence is not None
-        uploads = await work_rows.uploads_of(unit, command.work_request_id, command.attempt)
-        need_uploaded(fact.evidence, folder_of(work, command.attempt, command.claim_id), uploads)
     ended = fact.work
     assert ended is not None
     assert ended.result is not None
     assert fact.evidence is not None
+    if claim.by_gateway or unit.caller.only_executes:
+        uploads = await work_rows.uploads_of(unit, command.work_request_id, command.attempt)
+        folder = folder_of(work, command.attempt, command.claim_id)
+        need_uploaded(fact.evidence, folder, uploads)
+        need_own_build(work, ended.result.outputs.build_uri if ended.result.outputs else "", folder, uploads)
     work_rows.save(unit, ended)
     work_rows.insert_evidence(unit, ended, fact.evidence)
     work_rows.end_claim(unit, ended, ended.status.name.lower(), ended.result.usage or Usage())

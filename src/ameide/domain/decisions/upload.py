@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ameide.domain.decisions.work import inputs_of
 from ameide.errors import Conflict, InvalidArgument, NotFound
-from ameide_core_proto.transformation.work.v1.work_pb import EvidenceBundle, WorkRequest
+from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, EvidenceBundle, WorkRequest
 
 # A bundle lists 50 at most; a few may be put anew under another name.
 MAX_ARTIFACTS = 64
@@ -115,6 +115,19 @@ def need_uploaded(evidence: EvidenceBundle, folder: str, uploads: Sequence[Uploa
                 remedy="Name the artifact as the answer to its upload does",
                 reason="OTHER_BYTES",
             )
+
+
+def need_own_build(work: WorkRequest, build_uri: str, folder: str, uploads: Sequence[Upload]) -> None:
+    """Raises InvalidArgument when a build names another object than one that its attempt put through the gateway."""
+    if work.action_kind != ActionKind.BUILD or not build_uri:
+        return
+    if build_uri not in {folder + upload.name for upload in uploads if upload.sha256}:
+        raise InvalidArgument(
+            f"{build_uri[:200]!r} was not uploaded by this attempt",
+            field="result.outputs.build_uri",
+            remedy="PUT what was built at the path that OpenEvidenceUpload answers, and name it",
+            reason="NOT_UPLOADED",
+        )
 
 
 def need_input(work: WorkRequest, uri: str) -> None:
