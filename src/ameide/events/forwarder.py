@@ -21,7 +21,8 @@ from ameide.faults import reach
 from ameide.storage.db import Database
 from ameide.telemetry import metrics
 
-BATCH = 1000
+# Each batch waits for its reports, whose time is the same for many as for few.
+BATCH = 4000
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 2.0
 LARGE = 64 * 1024

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from protobuf.wkt import Timestamp
 
+from ameide.contracts import topics
 from ameide.events.presence import BEAT_SECONDS
 from ameide.storage.db import Row
 from ameide.storage.sql import load
@@ -42,8 +43,10 @@ async def stuck(reading: Reading) -> list[Stuck]:
     late = {row["name"]: row for row in await fetch(_SQL["behind"])}
     late["relay"] = (await fetch(_SQL["outbox"]))[0]
     late["sweeper"] = (await fetch(_SQL["overdue"]))[0]
-    forwards = bool(await fetch(_SQL["forwards"]))
-    roles = list(standing_roles(seen, late, forwards=forwards))
+    forwards = await fetch(_SQL["forwards"], {"facts": list(topics.FACT_TOPICS)})
+    if forwards and forwards[0]["facts"]:
+        late = _without_consequence(late)
+    roles = list(standing_roles(seen, late, forwards=bool(forwards)))
     found = roles + [
         _of(StuckKind.QUEUE, row, row["queue"]) for row in await fetch(_SQL["unserved"], _GRACE) if _due(row)
     ]
@@ -59,6 +62,13 @@ async def stuck(reading: Reading) -> list[Stuck]:
 
 
 _GRACE = {"grace": GRACE_SECONDS}
+
+
+def _without_consequence(late: dict[str, Row]) -> dict[str, Row]:
+    """An ingress that has had all that the forwarder gave to Kafka is late because of the forwarder alone."""
+    cause, ingress = late.get("forwarder"), late.get("ingress")
+    waits = cause is not None and ingress is not None and ingress["waiting"] <= cause["waiting"]
+    return {name: row for name, row in late.items() if name != "ingress"} if waits else late
 
 
 def standing_roles(seen: Mapping[str, Row], late: Mapping[str, Row], *, forwards: bool = False) -> Iterable[Stuck]:

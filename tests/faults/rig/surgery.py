@@ -59,7 +59,7 @@ async def moved(client: RigClient) -> None:
         "INSERT INTO ameide.carriage VALUES (%s, false, false) ON CONFLICT (topic) DO UPDATE SET announced = false",
         work.queue,
     )
-    while await client.rig.sql("SELECT FROM ameide.carriage WHERE NOT announced"):
+    while await client.rig.sql("SELECT topic FROM ameide.carriage WHERE NOT announced"):
         await pause()
     await loads.cancel_work(client, work)
 

@@ -3,8 +3,9 @@
 SELECT role, seen_at, trouble, extract(epoch FROM clock_timestamp() - seen_at)::float8 AS silent FROM ameide.role_seen
 
 -- name: forwards
--- Whether a forwarder is needed: it has a place in the log while something goes by Kafka.
-SELECT FROM ameide.cursor WHERE name = 'forwarder'
+-- Whether a forwarder is needed: it has a place in the log while something goes by Kafka. And whether the ingress waits for it.
+SELECT EXISTS (SELECT FROM ameide.carriage WHERE by_kafka AND topic = ANY(%(facts)s)) AS facts
+FROM ameide.cursor WHERE name = 'forwarder'
 
 -- name: outbox
 -- What the relay has not moved yet. Row-level security narrows it to the tenant.
