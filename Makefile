@@ -59,7 +59,7 @@ faults: engines
 	@$(if $(POINTS),,$(BIN)/pytest -q tests/faults/run_once.py)
 
 kit: $(READY)
-	@$(BIN)/python -m tests.kit $(if $(EXECUTOR),'$(EXECUTOR)',--help)
+	@$(BIN)/python -m tests.kit "$${EXECUTOR:---help}"
 
 chaos: engines
 	@$(BIN)/python -m tests.faults.chaos --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED))

@@ -45,7 +45,7 @@ def main() -> int:
 async def _judge(spine: SpineDatabase, candidate: Candidate, folder: Path, scenarios: tuple[str, ...]) -> int:
     await ensure_roles(spine.address.conninfo, role_passwords())
     await migrate(spine.address.conninfo)
-    _say(f"Trying {candidate.command!r} on {len(RULES)} rules; this takes about 40 s.")
+    _say(f"Trying {candidate.command!r} on {len(RULES)} rules; it takes about a minute.")
     async with serving(spine, folder) as domain:
         verdict = await judge(domain, candidate, folder / "trial", 1, scenarios, _say)
     print(verdict)
