@@ -24,6 +24,7 @@ CONFIG_VARIABLE = "AMEIDE_CONFIG"
 CODEX_SECRET = Path("/codex-secret")
 """Where a cluster mounts the secret with Codex's credentials."""
 SANDBOXES = ("bubblewrap", "none")
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 DATABASE_ROLES = ("ameide_app", "ameide_relay", "ameide_sweeper", "ameide_ingress", "ameide_projector")
 """The roles of this program that log in to the database; each has a setting `database_url_<name without ameide_>`."""
 SCALER_ROLE = "ameide_keda"
@@ -386,6 +387,11 @@ def _completed(found: Settings) -> Settings:
     if found.sandbox not in SANDBOXES:
         raise InvalidArgument(
             f"{found.sandbox!r} is no sandbox", field="AMEIDE_SANDBOX", remedy=f"Set it to {' or '.join(SANDBOXES)}"
+        )
+    values["log_level"] = found.log_level.upper()
+    if values["log_level"] not in _LEVELS:
+        raise InvalidArgument(
+            f"{found.log_level!r} is no log level", field="AMEIDE_LOG_LEVEL", remedy=f"Set it to {' or '.join(_LEVELS)}"
         )
     for name in ("codex_home", "prices"):
         if (path := getattr(found, name)) != Path():

@@ -44,6 +44,7 @@ def test_a_standard_name_is_used_where_there_is_one() -> None:
         ({"AMEIDE_LISTEN_PORT": "eighty"}, "AMEIDE_LISTEN_PORT"),
         ({"AMEIDE_CONFIG": "/nowhere.toml"}, "AMEIDE_CONFIG"),
         ({"AMEIDE_TOKEN_FILE": "/nowhere"}, "AMEIDE_TOKEN_FILE"),
+        ({"AMEIDE_LOG_LEVEL": "loud"}, "AMEIDE_LOG_LEVEL"),
     ],
 )
 def test_a_wrong_value_is_named(environment: dict[str, str], field: str) -> None:
@@ -51,6 +52,10 @@ def test_a_wrong_value_is_named(environment: dict[str, str], field: str) -> None
         config.read(environment)
     assert caught.value.field == field
     assert caught.value.remedy
+
+
+def test_a_log_level_is_known_in_either_case() -> None:
+    assert [config.read({"AMEIDE_LOG_LEVEL": level}).log_level for level in ("debug", "ERROR")] == ["DEBUG", "ERROR"]
 
 
 def test_a_file_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
