@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -34,6 +35,8 @@ def main() -> int:
     folder.chmod(0o711)
     cache = Path(os.environ.get("AMEIDE_CACHE_DIR") or Path.home() / ".cache" / "ameide")
     engine = Engine(folder / "engine", cache, say=_say)
+    # What was started ends with the kit, however that is ended.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(128 + signal.SIGTERM))
     try:
         spine = SpineDatabase(engine.start_postgres())
         return asyncio.run(_judge(spine, candidate, folder, tuple(given.only or SCENARIOS)))
