@@ -86,4 +86,3 @@ def test_an_installation_without_an_executor_of_its_own(installation: Installati
         assert "left out" in said.stdout
     finally:
         assert "executor started" in installation.ameide("up")
-    assert "left out" not in installation.run("status").stdout
