@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
@@ -18,8 +18,10 @@ from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 from ameide.engine.errors import StartError
 from ameide.engine.files import tail
 from ameide.engine.ports import Ports
-from tests.engines.certificates import Authority
 from tests.engines.kafka.jars import java
+
+if TYPE_CHECKING:
+    from tests.engines.certificates import Authority
 
 USER, PASSWORD = "ameide", "the broker's password"
 STRANGERS = ("forwarder", "ingress", "executor")
@@ -47,7 +49,7 @@ class KafkaBroker:
         folder.mkdir(parents=True, exist_ok=True)
         names = ["plaintext", "controller", *(["sasl_ssl", "ssl"] if secure else [])]
         self._ports = Ports(folder / "ports.json", lambda line: None).claim(names)
-        self.authority = Authority(folder / "tls") if secure else None
+        self.authority = _authority(folder / "tls") if secure else None
 
     def __enter__(self) -> "KafkaBroker":
         self.start()
@@ -196,7 +198,7 @@ class KafkaBroker:
         }
         return said | (self._secure_properties(self.authority) if self.authority else {})
 
-    def _secure_properties(self, authority: Authority) -> dict[str, object]:
+    def _secure_properties(self, authority: "Authority") -> dict[str, object]:
         certificate, key = authority.sign("broker")
         keystore = authority.folder / "keystore.pem"
         keystore.write_bytes(key.read_bytes() + certificate.read_bytes())
@@ -219,3 +221,10 @@ class KafkaBroker:
             f"{listener}.plain.sasl.jaas.config": f"{login}.plain.PlainLoginModule required {users};",
             f"{listener}.scram-sha-512.sasl.jaas.config": f"{login}.scram.ScramLoginModule required;",
         }
+
+
+def _authority(folder: Path) -> "Authority":
+    # Who measures has no certificates, and not the library that makes them.
+    from tests.engines.certificates import Authority
+
+    return Authority(folder)
