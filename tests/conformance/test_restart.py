@@ -9,7 +9,7 @@ from ameide.events.consumer import Consumer
 from ameide.events.ports import IntentQueue
 from tests.conformance.carriers import Carrier, fact, intent
 
-_PATIENCE = 60.0
+_PATIENCE = 120.0
 
 
 async def test_the_server_goes_away_in_the_middle(carrier: Carrier):
