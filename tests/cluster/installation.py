@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -45,6 +46,7 @@ Say = Callable[[str], None]
 ROLES = ("domain", "relay", "forwarder", "sweeper", "projector")
 UI_SUITE = "ui"
 """A verification suite whose queue goes by Kafka; all other queues are PostgreSQL's."""
+_OF_OTHERS = ("database_url_admin", "database_url_keda")
 _BY_KAFKA = ("verify.ui_harness=kafka",)
 REPOSITORY = "orders"
 _OF_CONTROL = (
@@ -93,7 +95,11 @@ class Installation:
         self.evidence.mkdir(parents=True)
         self._engine = Engine(state_dir, self.cache_dir, self.say)
         StateFolder(state_dir).prepare()
-        urls = database_urls(StateFolder(state_dir), self._engine.start_postgres())
+        postgres = self._engine.start_postgres()
+        urls = database_urls(StateFolder(state_dir), postgres)
+        # As an operator makes it for a scaler; the migration gives the role this password.
+        place = f"{postgres.host}:{postgres.port}/{postgres.dbname}"
+        urls["database_url_keda"] = f"postgresql://{config.SCALER_ROLE}:{secrets.token_hex(16)}@{place}"
         port = Ports(self.folder / "ports.json", self.say).claim(["domain"])["domain"]
         self.settings = replace(
             config.read({"AMEIDE_STATE_DIR": str(state_dir)}),
@@ -107,7 +113,7 @@ class Installation:
         with_schema_and_principals(self.settings, lambda line: None)
         known = {row.name: getattr(self.settings, row.name) for row in fields(self.settings)}
         names = (*_OF_CONTROL, *(name for name in known if name.startswith("database_url_") and known[name]))
-        told = {name: known[name] for name in names if name != "database_url_admin"}
+        told = {name: known[name] for name in names if name not in _OF_OTHERS}
         write_settings(self.state.settings_of("control"), config.to_toml(told))
         ready = self.folder / "control.ready"
         with self.log.open("ab") as output:
