@@ -6,10 +6,11 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from ameide import config, logs
 from ameide.config import Settings
+from ameide.contracts import topics
 from ameide.contracts.runners import one_shot
 from ameide.contracts.transports import KAFKA, POSTGRES, Transports
 from ameide.errors import InvalidArgument
@@ -51,7 +52,7 @@ def run_once(settings: Settings, queue: str, wait: float, on_answer: Callable[[]
             field="--wait",
             remedy="Wait longer, or lower AMEIDE_KAFKA_SESSION_SECONDS",
         )
-    sources = invited(settings, one_shot(Role.of(queue).value))
+    sources = invited(settings, one_shot(Role.of(queue).value), (queue,))
     return asyncio.run(run_one(settings, queue, _operator(settings), wait, on_answer, invited=sources))
 
 
@@ -71,9 +72,12 @@ def _kafka_queues(settings: Settings) -> frozenset[str]:
     return Transports.of(POSTGRES, settings.queue_transport).kafka_queues
 
 
-def invited(settings: Settings, name: str) -> Sources:
-    """The sources of the queues that go by Kafka, for an executor of that name. Raises InvalidArgument."""
-    queues = _kafka_queues(settings)
+def invited(settings: Settings, name: str, served: Collection[str] = topics.QUEUES) -> Sources:
+    """The sources of those of the `served` queues that go by Kafka, for an executor of that name.
+
+    Who serves none of them needs no brokers. Raises InvalidArgument.
+    """
+    queues = _kafka_queues(settings).intersection(served)
     if not queues:
         return none_invited
     # Kafka's client is loaded where a queue goes by Kafka, and nowhere else.
