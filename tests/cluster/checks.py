@@ -19,7 +19,7 @@ from tests.cluster.table import Row
 VERIFY, CODER, UI = f"{NAME}-verify", f"{NAME}-coder", f"{NAME}-verify-ui-harness"
 FIRST, MORE, AFTER, WITHOUT, WITH, BY_KAFKA = 3, 3, 1, 2, 3, 3
 _RESTRICTED = "restricted"
-_PATIENCE = 180.0
+_PATIENCE = 300.0
 _LOOKS = 3
 
 
@@ -36,8 +36,14 @@ class Story:
         return self.scene.jobs.of(scaled_job)
 
     def wait(self, what: str, there: Callable[[], bool]) -> None:
-        """Wait for a condition."""
-        self.scene.wait(what, there, _PATIENCE)
+        """Wait for a condition; fails at once when a Job has failed."""
+
+        def met() -> bool:
+            failed = [job.name for job in self.scene.jobs.all() if job.failed]
+            assert not failed, f"these Jobs failed while we waited for {what}: {', '.join(failed)}"
+            return there()
+
+        self.scene.wait(what, met, _PATIENCE)
 
     def settled(self, *scaled_jobs: str) -> None:
         """Wait until KEDA has looked at these queues some times more, so that what it would do is done."""
@@ -155,7 +161,7 @@ def edit_kills_no_running_job(story: Story) -> str:
     path = f"/apis/keda.sh/v1alpha1/namespaces/{NAMESPACE}/scaledjobs/{VERIFY}"
     old = scene.api.get(path)["metadata"]["generation"]
     reconciled = _reconciled(scene)
-    scene.apply(scene.render(settings={"AMEIDE_LOG_LEVEL": "debug"}))
+    scene.apply(scene.render(settings={"AMEIDE_LOG_LEVEL": "DEBUG"}))
     new = scene.api.get(path)["metadata"]["generation"]
     assert new > old, "the edit changed nothing"
     story.wait("KEDA to see the edit", lambda: _reconciled(scene) > reconciled)
