@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 
 from ameide.contracts.ids import new_id
 from ameide.errors import Fenced
 from ameide_core_proto.transformation.work.v1 import command_service_pb as pb
-from ameide_core_proto.transformation.work.v1.work_pb import EvidenceBundle, WorkRequest, WorkResult
+from ameide_core_proto.transformation.work.v1.work_pb import EvidenceArtifact, EvidenceBundle, WorkRequest, WorkResult
 from tests.faults.rig import loads
 from tests.faults.rig.client import RigClient, key
 from tests.faults.rig.folder import Effect, append
@@ -59,6 +60,26 @@ async def reported_together(client: RigClient) -> None:
     for work, answer in zip(works, told.answers, strict=True):
         if answer.reason:
             await _do(client, work)
+
+
+async def uploaded(client: RigClient) -> None:
+    """A work whose evidence goes through the Domain's door; all again under a new claim when the lease was lost."""
+    work, verifier = await loads.request(client, suite="ui"), client.by("verifier")
+    while claimed := await _claim(client, work):
+        attempt, claim_id = claimed
+        append(client.rig.folder.effects, asdict(Effect(work.work_request_id, attempt, os.getpid())))
+        opening = pb.OpenEvidenceUploadRequest(work_request_id=work.work_request_id, attempt=attempt, claim_id=claim_id)
+        try:
+            place = await client.say(verifier.work.open_evidence_upload, opening)
+            put = partial(verifier.put_evidence, place.path + "log.txt")
+            told = EvidenceArtifact.from_json(await client.say(put, b"Done by hand.\n"))
+            outcome = _success(work, attempt, claim_id)
+            assert outcome.evidence is not None
+            outcome.evidence.artifacts.append(told)
+            await client.say(verifier.work.record_work_outcome, outcome)
+            return
+        except Fenced:
+            continue
 
 
 async def _do(client: RigClient, work: WorkRequest) -> None:
