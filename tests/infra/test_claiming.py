@@ -195,6 +195,24 @@ async def test_an_invitation_that_is_not_ours_is_used_up(
     assert (taken.answer, queue.acknowledged) == (ClaimAnswer.NONE, [work])
 
 
+async def test_an_invitation_that_the_domain_takes_for_none_is_used_up(double: WorkDouble, clients: Clients) -> None:
+    double.claims_invalid = True
+    queue = Brought(["x" * 64, "wrk-1"])
+    source = Invited(queue, {"default": clients}, "verifier", "kafka")
+    assert (await source.claim([QUEUE], 5, asyncio.Event())).answer is ClaimAnswer.NONE
+    double.claims_invalid = False
+    await double.offer(tool_run("wrk-1", "echo hello"))
+    assert (await source.claim([QUEUE], 5, asyncio.Event())).answer is ClaimAnswer.RUN
+
+
+async def test_a_work_of_another_queue_is_given_back(double: WorkDouble, clients: Clients) -> None:
+    await double.offer(published("wrk-1"))
+    queue = Brought(["wrk-1"])
+    taken = await Invited(queue, {"default": clients}, "verifier", "kafka").claim([QUEUE], 5, asyncio.Event())
+    assert (taken.answer, taken.claim, queue.acknowledged) == (ClaimAnswer.NONE, None, ["wrk-1"])
+    assert [released.work_request_id for released in double.released] == ["wrk-1"]
+
+
 async def test_a_claim_holds_though_the_broker_is_gone_when_it_is_acknowledged(
     double: WorkDouble, clients: Clients
 ) -> None:

@@ -89,6 +89,7 @@ class WorkDouble(WorkCommandService):
     outcomes_to_lose: int = 0
     claim_ids: list[str] = field(default_factory=list[str])
     claims_to_lose: int = 0
+    claims_invalid: bool = False
     success_refused: str = ""
     checks_refused: bool = False
     outcomes_refused: bool = False
@@ -141,6 +142,8 @@ class WorkDouble(WorkCommandService):
         if self.claims_to_lose:
             self.claims_to_lose -= 1
             raise to_connect(Unreachable("the answer was lost"))
+        if self.claims_invalid:
+            raise to_connect(InvalidArgument("work_request_id: is too long"))
         work = next((work for work in self.offered if work.work_request_id == request.work_request_id), None)
         if work is None:
             if request.work_request_id not in self.held:

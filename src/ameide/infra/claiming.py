@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ameide.contracts.topics import consumer_group
-from ameide.errors import AmeideError, NotFound, PermissionDenied
+from ameide.errors import AmeideError, InvalidArgument, NotFound, PermissionDenied
 from ameide.events.ports import IntentQueue, Invitation
 from ameide.faults import reach
 from ameide.infra.claim import Claim
@@ -225,7 +225,7 @@ class Invited:
             sent = now()
             try:
                 answer = await self._start(clients, invitation, claim_id)
-            except (NotFound, PermissionDenied) as error:
+            except (NotFound, PermissionDenied, InvalidArgument) as error:
                 return self._not_ours(invitation, str(error))
             except AmeideError as error:
                 if not error.retry or now() > deadline or bell.is_set():
@@ -237,6 +237,10 @@ class Invited:
             if answer.answer is not ClaimAnswer.RUN or answer.work is None:
                 return Answered(ClaimAnswer(answer.answer), system=self._system)
             claim = Claim(clients, answer.work, answer.attempt, claim_id, Lease(sent, answer.lease_seconds))
+            if answer.work.queue != invitation.queue:
+                # Whoever writes to one queue does not choose who does the works of another.
+                await claim.release(f"its invitation came by {invitation.queue}")
+                return self._not_ours(invitation, f"it is a work of {answer.work.queue}")
             return Answered(ClaimAnswer.RUN, claim, self._system)
 
     async def _start(self, clients: Clients, invitation: Invitation, claim_id: str) -> RecordWorkStartedResponse:

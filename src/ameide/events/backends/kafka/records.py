@@ -39,6 +39,8 @@ _TEXTS = tuple(name for name in COLUMNS if name not in ("topic", "key", "payload
 _texts_of: Callable[[LoggedMessage], tuple[str, ...]] = attrgetter(*_TEXTS)
 _values = cast("Callable[[dict[str, object]], tuple[Any, ...]]", itemgetter(*COLUMNS))
 _KINDS: tuple[MessageKind, ...] = ("fact", "intent", "process_fact")
+# What ids have at most, and what the log counts to. Whoever else may write to a topic is not to be believed.
+_ID_CHARS, _MOST = 63, (1 << 63) - 1
 
 
 def headers(message: LoggedMessage) -> list[tuple[str, str | bytes | None]]:
@@ -70,7 +72,9 @@ def message_of(record: Message) -> LoggedMessage:
     except KeyError as error:
         raise ValueError(f"the header {error} is missing") from error
     if message.kind not in _KINDS:
-        raise ValueError(f"{message.kind!r} is no kind of message")
+        raise ValueError("it is no kind of message")
+    if not 0 < position <= _MOST:
+        raise ValueError("it has no place that a log could have")
     return message
 
 
@@ -84,7 +88,7 @@ def invitation_of(record: Message) -> Invitation:
         tenant, work, dispatch = known["tenant_id"], known["work_request_id"], int(known["aggregate_version"])
     except KeyError as error:
         raise ValueError(f"the header {error} is missing") from error
-    if not (tenant and work):
+    if not all(0 < len(one) <= _ID_CHARS and one.isprintable() for one in (tenant, work)):
         raise ValueError("it names no work")
     return Invitation(record.topic() or "", tenant, work, dispatch)
 
