@@ -3,18 +3,23 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from itertools import count
 
 import pytest
 
 from ameide.errors import Unreachable
 from ameide.events.backends.kafka.connection import KafkaConnection
-from ameide.events.backends.kafka.facts import KafkaFactStream
+from ameide.events.backends.kafka.facts import Attest, KafkaFactStream
 from ameide.events.backends.kafka.publisher import Publisher
+from ameide.events.log import attested, read
 from ameide.events.messages import LoggedMessage
 from ameide.telemetry.metrics import REGISTRY
 from tests.conformance.carriers import fact
 from tests.engines.kafka.broker import KafkaBroker
+from tests.events import messages
+from tests.events.conftest import Pools
 from tests.events.kafka_world import committed, logged, make_topics, remove_records
 
 _PATIENCE = 30.0
@@ -36,12 +41,18 @@ class World:
             logged(number, replace(fact(f"a{number % 9}", number, payload=payload), topic=self.topic))
             for number in positions
         ]
+        await self.send(*sent)
+
+    async def send(self, *sent: LoggedMessage) -> None:
+        """These records, whoever writes them."""
         async with Publisher(self.connection) as publisher:
             assert set(await publisher.publish(sent)) == {None}
 
-    def stream(self, *, session: float = 6.0, poll: float = 30.0) -> KafkaFactStream:
+    def stream(self, *, session: float = 6.0, poll: float = 30.0, attest: Attest | None = None) -> KafkaFactStream:
         """A new member."""
-        made = KafkaFactStream(self.connection, self.group, [self.topic], session_seconds=session, poll_seconds=poll)
+        made = KafkaFactStream(
+            self.connection, self.group, [self.topic], session_seconds=session, poll_seconds=poll, attest=attest
+        )
         self._opened.append(made)
         return made
 
@@ -167,6 +178,37 @@ async def test_facts_that_left_the_topic_unread_are_counted(world: World):
     [done] = await _drained([world.stream()], 9)
     assert sorted(done) == list(range(100, 109))
     assert REGISTRY.get_sample_value("events_processed_total", {"consumer": world.group, "outcome": "missed"}) == 90
+
+
+async def test_what_the_log_does_not_say_is_passed_over(world: World, pools: Pools):
+    app, relay = await pools.role("ameide_app"), messages.relay_of(await pools.role("ameide_relay"))
+    await messages.say(app, relay, *(replace(messages.fact(f"w{n}"), topic=world.topic) for n in range(3)))
+    ingress = await pools.role("ameide_ingress")
+    async with ingress.transaction(None) as tx:
+        genuine = await read(tx, 0, 10)
+    first, last = genuine[0], genuine[-1]
+    behind = [replace(last, position=last.position + n) for n in range(1, 5)]
+    made_up = [
+        replace(first, message_id="msg-other", process_instance_id="r2r/acme/chg-2/1"),
+        replace(first, payload=b"another"),
+        replace(last, tenant_id="other"),
+        behind[0],
+        replace(behind[1], aggregate_version=1 << 80, causation_id="c" * 10_000),
+        replace(behind[2], occurred_at=last.occurred_at - timedelta(days=1)),
+        replace(behind[3], position=(1 << 63) - 1, name="Work\0Started", key="k" * 4000),
+    ]
+    await world.send(*made_up[:4], *genuine, *made_up[4:], *genuine)
+    stream, came = world.stream(attest=partial(attested, ingress)), set[LoggedMessage]()
+    async with asyncio.timeout(_PATIENCE):
+        while await world.committed() < len(made_up) + 2 * len(genuine):
+            for message in await stream.fetch(100) if await stream.activate() else []:
+                came.add(message)
+                await stream.acknowledge(message.position)
+            await stream.release()
+            await stream.wait(0.2)
+    assert came == set(genuine)
+    counted = {"consumer": world.group, "outcome": "not_in_log"}
+    assert REGISTRY.get_sample_value("events_processed_total", counted) == len(made_up)
 
 
 async def test_a_topic_that_is_not_there_is_said(kafka: KafkaBroker):

@@ -225,7 +225,7 @@ async def _facts(store: Database, wakeups: Wakeups, settings: Settings, transpor
     if transports.facts_on_kafka:
         from ameide.app import kafka
 
-        return kafka.facts_for_ingress(settings)
+        return kafka.facts_for_ingress(settings, store)
     await adopt(store)
     return PostgresFactStream(store, "ingress", wakeups)
 

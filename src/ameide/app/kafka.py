@@ -20,6 +20,7 @@ from ameide.events.backends.postgres import PostgresFactStream
 from ameide.events.carriage import FOR_INGRESS, FORWARDER, INGRESS_GROUP, topics_of
 from ameide.events.consumer import Consumer
 from ameide.events.forwarder import Forwarder
+from ameide.events.log import attested
 from ameide.events.wakeups import Wakeups
 from ameide.events.watermark import Watermark
 from ameide.rpc.probes import Probes
@@ -57,10 +58,17 @@ async def forwarding(
     return loops
 
 
-def facts_for_ingress(settings: Settings) -> KafkaFactStream:
-    """The facts that move runs, as a member of the group of all ingresses. Raises InvalidArgument."""
+def facts_for_ingress(settings: Settings, db: Database) -> KafkaFactStream:
+    """The facts that move runs, as a member of the group of all ingresses, so far as the log has them.
+
+    `db` is of the role ameide_ingress. Raises InvalidArgument.
+    """
     return KafkaFactStream(
-        KafkaConnection.of(settings), INGRESS_GROUP, FOR_INGRESS, session_seconds=settings.kafka_session_seconds
+        KafkaConnection.of(settings),
+        INGRESS_GROUP,
+        FOR_INGRESS,
+        session_seconds=settings.kafka_session_seconds,
+        attest=partial(attested, db),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ameide.errors import Internal, InvalidArgument
 from ameide.events.messages import LoggedMessage
 from ameide.storage.db import Database, Transaction
@@ -49,3 +51,13 @@ async def read(tx: Transaction, after: int, limit: int) -> list[LoggedMessage]:
             remedy="A consumer's cursor is never set back; `ameide projection rebuild` reads archive and log",
         )
     return [LoggedMessage.of(row) for row in rows]
+
+
+async def attested(db: Database, messages: Sequence[LoggedMessage]) -> frozenset[LoggedMessage]:
+    """Those of the messages that the log has, word for word, at the positions that they name.
+
+    What is in the archive is not among them: each consumer has passed it. `db` is of a role that reads the log.
+    """
+    async with db.transaction(None) as tx:
+        rows = await tx.fetch_all(_SQL["at"], {"positions": [message.position for message in messages]})
+    return frozenset(messages) & {LoggedMessage.of(row) for row in rows}

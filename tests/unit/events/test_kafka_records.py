@@ -34,12 +34,17 @@ FACT = LoggedMessage(
 def record(topic: str = WORK_FACTS, **changed: bytes) -> Message:
     """The record of the fact, with some headers written by somebody else."""
     known = {name: value if isinstance(value, bytes) else str(value).encode() for name, value in headers(FACT)}
-    made = list((known | changed).items())
+    made: list[tuple[str, str | bytes | None]] = list((known | changed).items())
     return Message(topic=topic, partition=0, offset=0, key=FACT.key.encode(), value=FACT.payload, headers=made)
 
 
 def test_what_a_forwarder_wrote_is_read_as_it_was() -> None:
     assert message_of(record()) == FACT
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-01-01T00:00:00"])
+def test_a_time_that_somebody_made_up_is_compared_without_an_error(time: str) -> None:
+    assert message_of(record(occurred_at=time.encode())) not in {FACT}
 
 
 @pytest.mark.parametrize("place", [b"0", b"-7", b"9223372036854775808", b"1" * 5000, b"seven"])

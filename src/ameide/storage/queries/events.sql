@@ -32,6 +32,12 @@ SELECT position, tenant_id, topic, kind, key, message_id, name, aggregate_type, 
     process_instance_id, correlation_id, causation_id, work_request_id, occurred_at, payload
 FROM ameide.log WHERE position > %(after)s ORDER BY position LIMIT %(limit)s
 
+-- name: at
+-- What the log says at some positions, to compare it with what a broker brought.
+SELECT position, tenant_id, topic, kind, key, message_id, name, aggregate_type, aggregate_id, aggregate_version,
+    process_instance_id, correlation_id, causation_id, work_request_id, occurred_at, payload
+FROM ameide.log WHERE position = ANY(%(positions)s::bigint[])
+
 -- name: parked_keys
 -- One snapshot of both sets: a key with a released message is served first, a stuck one keeps its later messages waiting.
 SELECT key, bool_or(NOT redriven) AS stuck, bool_or(redriven) AS released

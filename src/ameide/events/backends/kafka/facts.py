@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from ameide.contracts.topics import FACT_TOPICS
 from ameide.errors import Refused, Unreachable
@@ -18,6 +18,8 @@ from ameide.telemetry import metrics
 log = logging.getLogger(__name__)
 
 _FETCHING = Fetching(messages=500, kib=16 * 1024)
+Attest = Callable[[Sequence[LoggedMessage]], Awaitable[Collection[LoggedMessage]]]
+"""Answers those of the messages that are to be believed. Raises Unreachable; then it is asked again."""
 
 
 class _Held:
@@ -28,7 +30,11 @@ class _Held:
         # None when it cannot be read.
         self.message = message
         self.handed_out = False
+        self.attested = False
         self.done = message is None
+
+    def pass_over(self) -> None:
+        self.message, self.done = None, True
 
 
 class KafkaFactStream:
@@ -37,6 +43,8 @@ class KafkaFactStream:
     A batch is in order of the log. What was written twice comes twice, at the same position. `release` notes what was
     acknowledged; the partitions stay this member's until it is closed, is silent for `session_seconds`, or takes longer
     than `poll_seconds` over one batch. Members that come or go wait for the batches in hand so long.
+
+    Whoever may write to a topic could say anything there. With `attest` only what it knows is handed out.
     """
 
     def __init__(
@@ -47,8 +55,10 @@ class KafkaFactStream:
         *,
         session_seconds: float = 10.0,
         poll_seconds: float = 30.0,
+        attest: Attest | None = None,
     ) -> None:
         self._group = group
+        self._attest = attest
         self._member = Member(
             connection,
             group,
@@ -87,6 +97,7 @@ class KafkaFactStream:
             await self._member.poll(limit - len(waiting), 0)
             self._forget_lost()
             self._held += [self._opened(given) for given in self._member.take(limit - len(waiting))]
+        await self._pass_over_what_is_made_up()
         ready = [held for held in self._held if not held.done and held.message is not None]
         batch: dict[int, LoggedMessage] = {}
         for held in sorted(ready, key=_position):
@@ -150,6 +161,29 @@ class KafkaFactStream:
             )
             metrics.EVENTS_PROCESSED.labels(self._group, "undecodable").inc()
             return _Held(given, None)
+
+    async def _pass_over_what_is_made_up(self) -> None:
+        asked = [held for held in self._held if held.message is not None and not held.attested]
+        if self._attest is None or not asked:
+            return
+        known = await self._attest([held.message for held in asked if held.message is not None])
+        made_up = [held for held in asked if held.message not in known]
+        for held in asked:
+            held.attested = True
+        for held in made_up:
+            held.pass_over()
+        if made_up:
+            first = made_up[0].given
+            log.error(
+                "records that the log does not have are passed over: a forwarder did not write them, or long ago",
+                extra={
+                    "records": len(made_up),
+                    "topic": first.partition.topic,
+                    "partition": first.partition.number,
+                    "offset": first.offset,
+                },
+            )
+            metrics.EVENTS_PROCESSED.labels(self._group, "not_in_log").inc(len(made_up))
 
     def _missed(self, partition: Partition, expected: int, found: int) -> None:
         log.error(
