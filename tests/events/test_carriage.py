@@ -128,3 +128,16 @@ async def test_a_place_only_rises(pools: Pools) -> None:
     group.done[("t", 0)] = 3
     assert await watermark.step() is None
     assert (await places(ingress))["ingress"] == 4
+
+
+async def test_a_place_is_left_alone_once_facts_go_by_the_log_again(pools: Pools) -> None:
+    app, relay, ingress = [await pools.role(name) for name in ("ameide_app", "ameide_relay", "ameide_ingress")]
+    await carry(relay, FACTS | CODER)
+    # Of a forwarder that still runs with the settings of before, while a newer one carries the queue alone.
+    group = Group()
+    watermark = Watermark(ingress, group, "ingress", Wakeups())
+    await carry(relay, CODER)
+    await say(app, relay_of(relay, CODER), *(fact("w1", version) for version in range(1, 6)))
+    await put(pools, FORWARDER, 5)
+    assert await watermark.step() is None
+    assert (await places(ingress))["ingress"] == 0

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ameide.errors import Unreachable
+from ameide.events.carriage import FOR_INGRESS
 from ameide.events.ports import GroupProgress, Place
 from ameide.events.wakeups import Wakeups
 from ameide.storage.db import Database
@@ -32,7 +33,9 @@ class _Mark:
 
 
 class Watermark:
-    """Raises the place of `consumer` behind its group. Any number may run: a place only rises."""
+    """Raises the place of `consumer` behind its group, of the facts for the ingress. Any number may run: a place only
+    rises, and one whose process was started with settings that are not the newest leaves it alone.
+    """
 
     def __init__(self, db: Database, progress: GroupProgress, consumer: str, wakeups: Wakeups) -> None:
         self._db = db
@@ -54,7 +57,8 @@ class Watermark:
     async def step(self) -> int | None:
         """Look once; the position that the consumer has now passed, or None when that is none further."""
         async with self._db.transaction(None) as tx:
-            places = await tx.fetch_one(_SQL["places"], {"consumer": self._consumer})
+            asked = {"consumer": self._consumer, "topics": list(FOR_INGRESS)}
+            places = await tx.fetch_one(_SQL["places"], asked)
         if places is None or places["forwarded"] is None or places["passed"] is None:
             return None
         if self._mark is None or self._mark.position <= places["passed"]:

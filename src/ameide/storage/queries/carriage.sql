@@ -30,8 +30,10 @@ UPDATE ameide.work SET announce_at = least(announce_at, clock_timestamp())
 WHERE status = 'requested' AND queue IN (SELECT topic FROM moved)
 
 -- name: places
--- How far the log was given to Kafka, and how far what came out of it has had its effect.
-SELECT (SELECT position FROM ameide.cursor WHERE name = 'forwarder') AS forwarded,
+-- How far the log was given to Kafka, and how far what came out of it has had its effect. While the consumer's topics do
+-- not go by Kafka the forwarder, which may carry queues still, passes them over: its place says nothing of them.
+SELECT (SELECT position FROM ameide.cursor WHERE name = 'forwarder' AND (
+        SELECT count(*) FROM ameide.carriage WHERE by_kafka AND topic = ANY(%(topics)s)) = cardinality(%(topics)s)) AS forwarded,
     (SELECT position FROM ameide.cursor WHERE name = %(consumer)s) AS passed
 
 -- name: pass
