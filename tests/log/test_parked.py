@@ -1,5 +1,6 @@
 """What a consumer set aside comes again in order, whatever became of its part of the log."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,15 +11,17 @@ from ameide.events.archive import Archiver
 from ameide.events.archived import Archive
 from ameide.events.backends.postgres import PostgresFactStream
 from ameide.events.consumer import Consumer
+from ameide.events.log import read
 from ameide.events.messages import LoggedMessage
 from ameide.events.outbox import append
-from ameide.events.parking import list_parked, redrive
+from ameide.events.parking import Parking, list_parked, redrive
 from ameide.events.relay import Relay
 from ameide.events.wakeups import Wakeups
 from ameide.infra.object_store import ObjectStore
 from ameide.storage.db import Database
 from tests.conftest import SpineDatabase
 from tests.events.conftest import Pools
+from tests.faults.served import until
 from tests.log.world import TENANT, message, partitions, rows
 
 BROKEN = f"{TENANT}:w1"
@@ -78,3 +81,47 @@ async def test_a_consumer_that_is_none_is_named(pools: Pools):
     assert await redrive(ingress, "ingress", "acme:w9") == 0
     with pytest.raises(InvalidArgument, match="CONSUMER: there is no consumer projectr"):
         await redrive(ingress, "projectr", "acme:w9")
+
+
+async def _first_parked(pools: Pools, versions: int) -> tuple[Database, list[LoggedMessage]]:
+    """The ingress' database, and the facts of one key, of which the first is set aside."""
+    ingress = await pools.role("ameide_ingress")
+    await _say(await pools.role("ameide_app"), *(("w1", version) for version in range(1, versions + 1)))
+    await Relay(await pools.role("ameide_relay"), Wakeups()).move()
+    async with ingress.transaction(None) as tx:
+        facts = await read(tx, 0, versions)
+        await Parking("ingress").park(tx, facts[0], BROKEN, "cannot be processed")
+    return ingress, facts
+
+
+async def test_who_releases_a_key_waits_for_what_is_just_set_aside_behind_it(pools: Pools):
+    ingress, (_, second) = await _first_parked(pools, 2)
+    admin = await pools.admin()
+
+    async def waits() -> bool:
+        async with admin.transaction(None) as tx:
+            asked = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            return releasing.done() or await tx.fetch_one(asked) is not None
+
+    # A consumer that reads from Kafka holds no cursor meanwhile.
+    async with ingress.transaction(None) as tx:
+        await Parking("ingress").park_behind(tx, second, BROKEN)
+        releasing = asyncio.create_task(redrive(ingress, "ingress", BROKEN))
+        await until(waits, "the release to wait")
+    assert await releasing == 2
+    assert all(one.redriven for one in await list_parked(ingress))
+
+
+async def test_what_comes_to_wait_when_nothing_holds_its_key_any_more_is_released(pools: Pools):
+    ingress, (first, second, third) = await _first_parked(pools, 3)
+    assert await redrive(ingress, "ingress", BROKEN) == 1
+    parking = Parking("ingress")
+    async with ingress.transaction(None) as tx:
+        await parking.park_behind(tx, second, BROKEN)
+        for one in (first, second):
+            await parking.unpark(tx, one.position)
+        # Of another member of the group, whose batch is from before the release.
+        await parking.park_behind(tx, third, BROKEN)
+    async with ingress.transaction(None) as tx:
+        assert [one.position for one in await parking.released(tx, 10)] == [third.position]
+        assert (await parking.keys(tx)).stuck == frozenset()

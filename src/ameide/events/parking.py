@@ -102,7 +102,13 @@ class Parking:
         }
         # NUL is the one character that PostgreSQL's text cannot hold.
         text = error.replace("\0", "\ufffd")[:_MAX_ERROR]
+        await lock_key(tx, self._consumer, key)
         await tx.execute(_SQL["park"], {**message.columns, **own, "error": text})
+
+
+async def lock_key(tx: Transaction, consumer: str, key: str) -> None:
+    """Until the transaction ends nobody else sets aside or releases messages of this key."""
+    await tx.execute(_SQL["lock_key"], {"consumer": consumer, "key": key})
 
 
 async def list_parked(db: Database) -> list[Parked]:
@@ -118,4 +124,5 @@ async def redrive(db: Database, consumer: str, key: str) -> int:
     """
     async with db.transaction(None) as tx:
         await wait_for_cursor(tx, consumer)
+        await lock_key(tx, consumer, key)
         return await tx.execute(_SQL["redrive"], {"consumer": consumer, "key": key})

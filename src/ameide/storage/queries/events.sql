@@ -60,8 +60,14 @@ SELECT position, tenant_id, topic, kind, key, message_id, name, aggregate_type, 
     process_instance_id, correlation_id, causation_id, work_request_id, occurred_at, payload, true AS redriven
 FROM ameide.parked WHERE consumer = %(consumer)s AND redriven ORDER BY position LIMIT %(limit)s
 
+-- name: lock_key
+-- Who sets a message aside and who releases its key come one after the other: a consumer that reads from Kafka holds no
+-- cursor that a release could wait for.
+SELECT pg_advisory_xact_lock(hashtextextended(%(consumer)s || ' ' || %(key)s, 0))
+
 -- name: park
--- A message that cannot be processed, or one behind such a message. What waits behind a released one is released with it.
+-- A message that cannot be processed, or one behind such a message. What waits behind a released one is released with it,
+-- and so is what was to wait behind one that has had its effect meanwhile.
 -- With a pause its key is tried again by itself: after the pause, and later after as long as it has waited, at most a minute.
 INSERT INTO ameide.parked (
     consumer, position, tenant_id, key, error, retry_at, redriven, topic, kind, message_id, name, aggregate_type, aggregate_id,
@@ -69,7 +75,8 @@ INSERT INTO ameide.parked (
 VALUES (
     %(consumer)s, %(position)s, %(tenant_id)s, %(key)s, %(error)s,
     clock_timestamp() + make_interval(secs => %(pause)s),
-    %(behind)s AND EXISTS (SELECT FROM ameide.parked p WHERE p.consumer = %(consumer)s AND p.key = %(key)s AND p.redriven),
+    %(behind)s AND NOT EXISTS (
+        SELECT FROM ameide.parked p WHERE p.consumer = %(consumer)s AND p.key = %(key)s AND NOT p.redriven),
     %(topic)s, %(kind)s, %(message_id)s, %(name)s, %(aggregate_type)s, %(aggregate_id)s, %(aggregate_version)s,
     %(process_instance_id)s, %(correlation_id)s, %(causation_id)s, %(work_request_id)s, %(occurred_at)s, %(payload)s)
 ON CONFLICT (consumer, position) DO UPDATE SET
