@@ -173,6 +173,18 @@ async def test_one_with_older_settings_stands_by(line: Line) -> None:
     assert await line.forwarder().step() == 1
 
 
+async def test_one_that_others_know_nothing_of_tells_so(line: Line) -> None:
+    # Whoever started last sends nothing by Kafka.
+    await carry(line.relay, ())
+    await line.say(fact("w1"))
+    forwarder = line.forwarder()
+    assert (await forwarder.step(), await forwarder.step()) == (0, 0)
+    async with line.own.transaction(None) as tx:
+        row = await tx.fetch_one("SELECT trouble FROM ameide.role_seen WHERE role = 'forwarder'")
+    assert row is not None
+    assert topics.QUEUE_CODER in str(row["trouble"])
+
+
 async def test_topics_are_made_once_and_nothing_is_given_before(line: Line) -> None:
     line.broker.reachable = False
     await line.say(fact("w1"))

@@ -80,6 +80,14 @@ async def test_a_forwarder_is_named_where_one_is_needed_with_what_hinders_it(sto
     assert [item.kind for item in await stuck(readers)][:2] == [StuckKind.FORWARDER, StuckKind.INGRESS]
 
 
+async def test_a_forwarder_that_runs_where_none_is_needed_is_named_with_what_it_says(story: Story):
+    readers = story.readers
+    all_at_work(readers)
+    readers.world.sql("INSERT INTO ameide.role_seen VALUES ('forwarder', now(), 'its settings differ')")
+    forwarder = (await stuck(readers))[0]
+    assert (forwarder.kind, forwarder.reason) == (StuckKind.FORWARDER, "its settings differ")
+
+
 async def test_a_queue_of_kafka_is_unserved_when_nobody_claims_for_a_minute(story: Story):
     readers, world = story.readers, story.readers.world
     for _ in range(2):

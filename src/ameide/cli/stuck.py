@@ -211,7 +211,7 @@ def _role(item: Stuck) -> str:
             n=_many(item.waiting, "deadline" if item.subject == "sweeper" else "message")
         )
         return f"the {item.subject} is {duration(item.age_seconds)} behind: {what}; {seen}"
-    return f"the {item.subject} does not run: {seen}"
+    return f"the {item.subject} {'gets nowhere' if item.reason else 'does not run'}: {seen}"
 
 
 def _works(item: Stuck) -> str:

@@ -79,10 +79,11 @@ class Forwarder:
             if not self._prepared:
                 await self._prepare()
                 self._prepared = True
+            # Also without a batch: settings by which nothing is forwarded leave no place to get one from.
+            if not await self._is_current():
+                return 0
             if not batch:
                 self._source.hindered("")
-                return 0
-            if not await self._is_current():
                 return 0
             begun = time.perf_counter()
             done, missing = await self._forward(batch)

@@ -72,14 +72,19 @@ def _without_consequence(late: dict[str, Row]) -> dict[str, Row]:
 
 
 def standing_roles(seen: Mapping[str, Row], late: Mapping[str, Row], *, forwards: bool = False) -> Iterable[Stuck]:
-    """The roles that are silent, or whose oldest task waits for longer than a moment; a forwarder if one is needed."""
+    """The roles that are silent, or whose oldest task waits for longer than a moment; a forwarder if one is needed.
+
+    A forwarder that runs where none is needed was started with other settings than who started last: it says so.
+    """
     for role, kind in _ROLES.items():
-        if role == "forwarder" and not forwards:
-            continue
         word, waits = seen.get(role), late.get(role)
         silent = word is None or word["silent"] > SILENT_SECONDS
         behind = waits is not None and (waits["age"] or 0.0) > BEHIND_SECONDS
-        if not silent and not behind:
+        if role == "forwarder" and not forwards:
+            stands = word is not None and not silent and word["trouble"] != ""
+        else:
+            stands = silent or behind
+        if not stands:
             continue
         answer = Stuck(kind=kind, subject=role)
         if word is not None:
