@@ -8,13 +8,13 @@ most of the time.
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import threading
 from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +50,13 @@ class Jobs:
         self._over.set()
 
     async def _serve(self) -> None:
+        admin = admin_of(self.brokers)
         async with nursery(self.folder) as forking:
             while not self._over.is_set():
                 waiting: dict[str, int] = {}
                 # What is just being made, topics or the place of the groups, does not answer yet.
                 with suppress(KafkaException, TimeoutError):
-                    waiting = await asyncio.to_thread(lags, self.brokers)
+                    waiting = await asyncio.to_thread(lags, admin)
                 for queue, lag in waiting.items():
                     pending = [child for child in self.started.get(queue, []) if child.alive and not child.ready]
                     for _ in range(lag - len(pending)):
@@ -71,9 +72,14 @@ class Jobs:
         jobs.append(await forking.start(f"{topics.short_name(queue)}-{len(jobs) + 1}", argv, self.environment))
 
 
-def lags(brokers: str) -> dict[str, int]:
+def admin_of(brokers: str) -> Any:
+    """A client that asks the brokers. It must be let go of before the interpreter ends, which else waits for ever."""
+    # Untyped in the library.
+    return AdminClient({"bootstrap.servers": brokers, "log_level": 0})
+
+
+def lags(admin: Any) -> dict[str, int]:
     """How many invitations of each queue nobody has acknowledged; queues without a topic yet are left out."""
-    admin = _admin(brokers)
     known = admin.list_topics(timeout=10).topics
     found: dict[str, int] = {}
     for queue in (queue for queue in topics.QUEUES if queue in known):
@@ -84,12 +90,6 @@ def lags(brokers: str) -> dict[str, int]:
         done = sum(max(0, part.offset) for part in asked.result(2).topic_partitions)
         found[queue] = sum(end.result(2).offset for end in ends.values()) - done
     return found
-
-
-@cache
-def _admin(brokers: str) -> Any:
-    # Untyped in the library.
-    return AdminClient({"bootstrap.servers": brokers, "log_level": 0})
 
 
 @contextmanager
@@ -104,3 +104,5 @@ def working_off(brokers: str, folder: Path, environment: Mapping[str, str]) -> G
         finally:
             jobs.end()
             serving.result()
+            # An error that was raised by an answer keeps the client in a cycle with it.
+            gc.collect()
