@@ -13,7 +13,7 @@ import pytest
 from ameide.contracts import topics
 from ameide.errors import Unreachable
 from ameide.events.ports import Delivery, Invitation
-from ameide.infra.claiming import Invited
+from ameide.infra.claiming import Invited, Polling, Turns
 from ameide.infra.clock import now
 from ameide.infra.executor import Executor
 from ameide.infra.object_store import ObjectStore
@@ -89,6 +89,14 @@ async def test_nobody_there_is_an_error_at_the_end_of_the_wait(settings: Executo
     async with Clients("http://127.0.0.1:1", settings.token) as nobody:
         with pytest.raises(Unreachable):
             await Executor(settings, STEPS, nobody, store).run_once(1)
+
+
+async def test_tenants_without_a_work_are_asked_one_after_the_other_and_not_over_and_over(
+    double: WorkDouble, clients: Clients
+) -> None:
+    turns = Turns([Polling(clients, "verifier") for _ in range(3)])
+    taken = await turns.claim([QUEUE], 2.9, asyncio.Event())
+    assert (taken.answer, double.polls) == (ClaimAnswer.NONE, 3)
 
 
 async def test_a_queue_has_slots_of_its_own_or_shares_those_of_the_role(
@@ -184,6 +192,21 @@ async def test_a_lost_answer_is_asked_for_with_the_same_claim(double: WorkDouble
     assert taken.answer is ClaimAnswer.RUN
     assert len(double.claim_ids) == 3
     assert len(set(double.claim_ids)) == 1
+
+
+async def test_an_invitation_that_comes_again_is_claimed_as_before(double: WorkDouble, clients: Clients) -> None:
+    double.claims_to_lose = 1
+    await double.offer(tool_run("wrk-1", "echo hello"))
+    source, rung = Invited(Brought(["wrk-1", "wrk-1"]), {"default": clients}, "verifier", "kafka"), asyncio.Event()
+    # As by a pause of another queue: it is not waited for any longer.
+    rung.set()
+    with pytest.raises(Unreachable):
+        await source.claim([QUEUE], 5, rung)
+    assert (await source.claim([QUEUE], 5, asyncio.Event())).answer is ClaimAnswer.RUN
+    assert len(double.claim_ids) == 2
+    assert len(set(double.claim_ids)) == 1
+    await source.claim([QUEUE], 5, asyncio.Event())
+    assert len(set(double.claim_ids)) == 2
 
 
 @pytest.mark.parametrize(("tenant", "work"), [("default", "wrk-unknown"), ("another", "wrk-1")])

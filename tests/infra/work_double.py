@@ -88,6 +88,7 @@ class WorkDouble(WorkCommandService):
     fenced_calls: int = 0
     outcomes_to_lose: int = 0
     claim_ids: list[str] = field(default_factory=list[str])
+    polls: int = 0
     claims_to_lose: int = 0
     claims_invalid: bool = False
     success_refused: str = ""
@@ -121,6 +122,7 @@ class WorkDouble(WorkCommandService):
     async def poll_work(
         self, request: PollWorkRequest, ctx: RequestContext[PollWorkRequest, PollWorkResponse], /
     ) -> PollWorkResponse:
+        self.polls += 1
         try:
             async with asyncio.timeout(request.wait_seconds), self._changed:
                 await self._changed.wait_for(lambda: any(work.queue in request.queues for work in self.offered))

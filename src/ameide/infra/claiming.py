@@ -11,6 +11,7 @@ import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Protocol
 
 from ameide.contracts.topics import consumer_group
@@ -87,7 +88,7 @@ class Polling:
         """See `Source.claim`."""
         sent, claim_id = now(), self._claim_id
         try:
-            answer = await self._poll(queues, max(0, int(wait)), bell)
+            answer = await self._poll(queues, max(0, ceil(wait)), bell)
             claim = None
             if answer is not None and answer.answer is ClaimAnswer.RUN and answer.work is not None:
                 lease = Lease(sent, answer.lease_seconds)
@@ -182,6 +183,9 @@ class Invited:
         self._intents, self._clients, self._runner, self._system = intents, clients, runner, system
         self._trouble: AmeideError | None = None
         self._troubled_at = 0.0
+        # The claim of the invitation that was last left without an answer. It may exist, and is repeated when that
+        # comes again.
+        self._unanswered: dict[Invitation, str] = {}
 
     async def close(self) -> None:
         """See `Source.close`."""
@@ -217,7 +221,8 @@ class Invited:
                 return NOTHING
 
     async def _answer(self, invitation: Invitation, bell: asyncio.Event) -> Answered:
-        claim_id, deadline, pause = uuid.uuid4().hex, now() + _PATIENCE, _FIRST_PAUSE
+        claim_id = self._unanswered.pop(invitation, "") or uuid.uuid4().hex
+        deadline, pause = now() + _PATIENCE, _FIRST_PAUSE
         clients = self._clients.get(invitation.tenant_id)
         if clients is None:
             return self._not_ours(invitation, "no token for this tenant")
@@ -228,7 +233,10 @@ class Invited:
             except (NotFound, PermissionDenied, InvalidArgument) as error:
                 return self._not_ours(invitation, str(error))
             except AmeideError as error:
-                if not error.retry or now() > deadline or bell.is_set():
+                if not error.retry:
+                    raise
+                if now() > deadline or bell.is_set():
+                    self._unanswered = {invitation: claim_id}
                     raise
                 logger.warning("claim not answered", extra={"error": str(error)})
                 await unless(bell, asyncio.sleep(pause))
