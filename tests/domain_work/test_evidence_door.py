@@ -3,9 +3,10 @@
 import asyncio
 import hashlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,7 +16,7 @@ from ameide.contracts import topics
 from ameide.domain import evidence_door
 from ameide.domain.commands.uploads import Pair, Uploads
 from ameide.domain.commands.work import WorkCommands
-from ameide.domain.decisions.upload import Bounds
+from ameide.domain.decisions.upload import Bounds, Upload
 from ameide.domain.evidence_door import EvidenceDoor
 from ameide.domain.server import Server
 from ameide.errors import Conflict, Fenced, InvalidArgument, NotFound, Unauthenticated, Unreachable
@@ -246,6 +247,20 @@ async def test_an_attempt_stays_within_its_bounds(world: World, address: str, tm
     assert len(stored(tmp_path)) == 3
 
 
+async def test_a_smaller_upload_frees_no_room_of_the_one_on_its_way(world: World, address: str) -> None:
+    held = await claimed(world)
+    uploads, pair = (
+        Uploads(world.service, Bounds(LIMIT, LIMIT, 3)),
+        Pair(held.work.work_request_id, held.attempt, held.claim_id),
+    )
+    await uploads.begin(CALLERS["verifier"], pair, "a", LIMIT)
+    await uploads.begin(CALLERS["verifier"], pair, "a", 1)
+    with pytest.raises(InvalidArgument, match="more than"):
+        await uploads.begin(CALLERS["verifier"], pair, "b", LIMIT - 1)
+    await uploads.finish(CALLERS["verifier"], pair, Upload("a", 1, "hash"))
+    await uploads.begin(CALLERS["verifier"], pair, "b", LIMIT - 1)
+
+
 async def test_uploads_at_once_share_the_bounds(world: World, address: str, tmp_path: Path) -> None:
     held = await claimed(world)
     sent = [send("PUT", f"{address}{path_of(held)}{name}", b"x" * 900) for name in ("a", "b", "c", "d")]
@@ -358,6 +373,53 @@ async def test_inputs_are_read_by_their_works_claim_alone(world: World, address:
     assert told(await send("DELETE", f"{url}image.tar"))[:2] == (400, "invalid_argument")
     await world.release(held)
     assert told(await send("GET", f"{url}?uri={build}")) == (409, "aborted", "FENCED")
+
+
+async def test_of_the_inputs_one_at_a_time_is_held_in_memory(
+    world: World, address: str, objects: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build, data = "store:work/default/wrk-build/1-claim/image.tar", bytes(range(256)) * 5000
+    held, reads, most = await claimed(world, reading(build)), 0, 0
+
+    async def get(uri: str) -> bytes:
+        nonlocal reads, most
+        reads, most = reads + 1, max(most, reads + 1)
+        for _ in range(100):
+            # The others come meanwhile.
+            await asyncio.sleep(0)
+        reads -= 1
+        return data
+
+    monkeypatch.setattr(objects, "get", get)
+    answers = await asyncio.gather(*(send("GET", f"{address}{path_of(held)}?uri={build}") for _ in range(3)))
+    assert [answer.content == data for answer in answers] == [True] * 3
+    assert most == 1
+
+
+async def test_who_takes_an_input_too_slowly_is_cut_off(
+    world: World, objects: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evidence_door, "SECONDS", 0.5)
+    build = "store:work/default/wrk-build/1-claim/image.tar"
+    await objects.put_if_absent(build, b"layers")
+    held, sent = await claimed(world, reading(build)), list[str]()
+
+    async def authenticate(_token: str) -> Caller:
+        return CALLERS["verifier"]
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request"}
+
+    async def tell(message: MutableMapping[str, Any]) -> None:
+        sent.append(message["type"])
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    door = EvidenceDoor(authenticate, Uploads(world.service, Bounds(LIMIT, LIMIT)), objects)
+    headers = [(b"authorization", b"Bearer verifier")]
+    query = f"uri={build}".encode()
+    await door({"method": "GET", "path": path_of(held), "query_string": query, "headers": headers}, receive, tell)
+    assert sent == ["http.response.start", "http.response.body"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import hashlib
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, MutableMapping
 from contextlib import asynccontextmanager
 from typing import IO, Any
 from urllib.parse import parse_qs
@@ -22,7 +22,7 @@ from ameide.domain.decisions.upload import Upload, taken
 from ameide.errors import AmeideError, Conflict, Internal, InvalidArgument, NotFound, Unreachable
 from ameide.events.ports import Objects
 from ameide.logs import bound
-from ameide.rpc.asgi import Receive, Scope, Send, answer, answer_error, answer_json
+from ameide.rpc.asgi import Receive, Scope, Send, answer_error, answer_file, answer_json
 from ameide.rpc.interceptors import Authenticate, Caller, token_of
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 AT_ONCE, AT_ONCE_OF_ONE = 32, 4
 SECONDS, SILENT_SECONDS = 900.0, 30.0
 _IN_MEMORY = 1 << 20
-# Uploads of several MB are held in memory one at a time, on their way to the store.
+# Uploads of several MB, and inputs, are held in memory one at a time, on their way to the store and from it.
 _LARGE = 8 << 20
 # A refused body is read so far that the client gets to the answer.
 _READ_OFF, _READ_OFF_SECONDS = 4 << 20, 5.0
@@ -48,6 +48,13 @@ class EvidenceDoor:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         # An answer before the body is asked for is what a client that sent `Expect: 100-continue` waits for.
         body = _Body(receive, silent=headers.get("expect", "").lower() == "100-continue")
+        begun = False
+
+        async def tell(message: MutableMapping[str, Any]) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
         try:
             caller = await self._authenticate(token_of(headers.get("authorization", "")))
             with bound(
@@ -56,9 +63,9 @@ class EvidenceDoor:
                 async with self._turn(caller), asyncio.timeout(SECONDS):
                     match scope["method"]:
                         case "PUT":
-                            await self._put(caller, scope["path"], headers, body, send)
+                            await self._put(caller, scope["path"], headers, body, tell)
                         case "GET":
-                            await self._get(caller, scope, send)
+                            await self._get(caller, scope, tell)
                         case method:
                             raise InvalidArgument(
                                 f"{method} is not spoken here", remedy="PUT an artifact, or GET an input"
@@ -66,7 +73,9 @@ class EvidenceDoor:
         except _HungUp:
             return
         except TimeoutError:
-            await answer_error(send, Unreachable("the upload took too long", remedy="Try again on a faster line"))
+            # An answer that was begun is cut off; who reads it sees that it is shorter than it said.
+            if not begun:
+                await answer_error(send, Unreachable("the upload took too long", remedy="Try again on a faster line"))
         except AmeideError as error:
             await body.read_off()
             await answer_error(send, error)
@@ -124,7 +133,13 @@ class EvidenceDoor:
         if name or not uri:
             raise NotFound("nothing is read here", remedy="GET <path>?uri=<uri of an input>")
         await self._uploads.admit(caller, pair, uri)
-        await answer(send, 200, "application/octet-stream", await self._objects.get(uri))
+        with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as spool:
+            # How large an input is shows when it is there. Whoever takes it, however slowly, has it from the disk.
+            async with self._large:
+                spool.write(await self._objects.get(uri))
+            size = spool.tell()
+            spool.seek(0)
+            await answer_file(send, 200, "application/octet-stream", spool, size)
 
     @asynccontextmanager
     async def _sized(self, size: int) -> AsyncGenerator[None]:

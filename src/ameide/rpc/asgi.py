@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import IO, Any
 
 from ameide.errors import AmeideError
 
@@ -18,6 +18,7 @@ _STATUS = {
     "aborted": 409,
     "unavailable": 503,
 }
+_PIECE = 1 << 18
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -28,6 +29,15 @@ async def answer(send: Send, status: int, content_type: str, data: bytes) -> Non
     headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(data)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": data})
+
+
+async def answer_file(send: Send, status: int, content_type: str, file: IO[bytes], size: int) -> None:
+    """One answer of so many bytes, read from where the file stands, as fast as they are taken."""
+    headers = [(b"content-type", content_type.encode()), (b"content-length", str(size).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    while piece := file.read(_PIECE):
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def answer_json(send: Send, status: int, body: object) -> None:

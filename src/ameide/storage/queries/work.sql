@@ -87,9 +87,11 @@ WHERE tenant_id = %s AND work_request_id = %s AND attempt = %s AND NOT by_gatewa
 SELECT name, bytes, sha256 FROM ameide.upload WHERE tenant_id = %s AND work_request_id = %s AND attempt = %s
 
 -- name: begin_upload
--- Holds room before the first byte comes. What is stored stays as it is; what was cut off may come with another size.
+-- Holds room before the first byte comes. What is stored stays as it is; what was cut off may come with another size, but
+-- gives no room back before it is stored, since the larger one may still be on its way.
 INSERT INTO ameide.upload (tenant_id, work_request_id, attempt, name, bytes) VALUES (%s, %s, %s, %s, %s)
-ON CONFLICT (tenant_id, work_request_id, attempt, name) DO UPDATE SET bytes = EXCLUDED.bytes WHERE upload.sha256 = ''
+ON CONFLICT (tenant_id, work_request_id, attempt, name) DO UPDATE SET bytes = greatest(upload.bytes, EXCLUDED.bytes)
+WHERE upload.sha256 = ''
 
 -- name: finish_upload
 -- The hash that the Domain saw, once the object is there.
