@@ -107,3 +107,19 @@ async def test_a_named_host_of_this_machine_is_reached_at_its_port_and_nothing_e
     assert reached["sent"] > 0
     assert reached["received"] > 0
     assert bubblewrap.REMEDY not in kept["work.log"]
+
+
+async def test_a_key_in_a_folder_that_is_shown_is_not_there(
+    double: WorkDouble, settings: ExecutorSettings, store: ObjectStore, state_dir: Path
+) -> None:
+    shown = state_dir / "shown"
+    shown.mkdir()
+    for name in ("client.key", "client.crt"):
+        (shown / name).write_text(f"the {name}")
+        (shown / name).chmod(0o644)
+    shown.chmod(0o755)
+    isolation = Isolation(readable=(shown,), hidden=(shown / "client.key",))
+    outcome = await run(double, replace(settings, isolation=isolation), store, f"cat {shown}/*")
+    said = (await texts(outcome, store))["work.log"]
+    assert "the client.crt" in said
+    assert "the client.key" not in said

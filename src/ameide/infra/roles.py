@@ -99,6 +99,7 @@ def executor_settings(
         operator_environment=operator,
         store_options={name.lower(): value for name, value in store.items()},
         otlp_headers=settings.otlp_headers,
+        broker_secrets=(settings.kafka_sasl_password, settings.kafka_key_password),
         coder_command=settings.coder_command,
         coder_patches=settings.patches_dir,
         dependency_dir=settings.dependency_dir if role is Role.VERIFIER else None,
@@ -126,10 +127,11 @@ def queue_slots(settings: Settings) -> dict[str, int]:
 def isolation(settings: Settings) -> Isolation:
     """How the children are kept apart. Nothing of the installation is for them."""
     kept = (settings.state_dir, settings.cache_dir, settings.work_dir, settings.credentials_dir)
+    keys = () if settings.kafka_key_file == Path() else (settings.kafka_key_file.absolute(),)
     return Isolation(
         sandbox=settings.sandbox,
         readable=tuple(Path(name).expanduser() for name in settings.child_readable),
-        hidden=tuple(dict.fromkeys((*kept, settings.registry_root, settings.forge_root))),
+        hidden=tuple(dict.fromkeys((*kept, settings.registry_root, settings.forge_root, *keys))),
         coder_hosts=settings.coder_hosts,
         verify_hosts=settings.verify_hosts,
         processes=settings.child_processes,

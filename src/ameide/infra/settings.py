@@ -107,9 +107,9 @@ class Isolation:
     """How the children of an executor are kept apart.
 
     `sandbox` is `BUBBLEWRAP` or `NO_SANDBOX`. `readable` are files and folders of the machine that every child may
-    read, `hidden` folders that none may, also where they lie in such a one. `coder_hosts` and `verify_hosts` are
-    ``host:port`` or ``*.host:port``. One child and its descendants are bounded to so many `processes`, `output_mb` MiB
-    of output, `memory_mb` MiB of memory, and `disk_mb` MiB in the workspace.
+    read, `hidden` folders and files that none may, also where they lie in such a one. `coder_hosts` and `verify_hosts`
+    are ``host:port`` or ``*.host:port``. One child and its descendants are bounded to so many `processes`, `output_mb`
+    MiB of output, `memory_mb` MiB of memory, and `disk_mb` MiB in the workspace.
     """
 
     sandbox: str = BUBBLEWRAP
@@ -168,6 +168,7 @@ class ExecutorSettings:
     operator_environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     store_options: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     otlp_headers: str = field(default="", repr=False)
+    broker_secrets: tuple[str, ...] = field(default=(), repr=False)
     git_lfs: Path | None = None
     coder_command: tuple[str, ...] = ()
     coder_patches: Path | None = None
@@ -184,7 +185,8 @@ class ExecutorSettings:
         store = [value for name, value in self.store_options.items() if name in _STORE_SECRETS]
         words = [word for value in self.operator_environment.values() for word in re.split(r"[\s,|]+", value)]
         operator = [_password(word) for word in words]
-        values = [*self.token.split(), *self.credentials.secrets(), *store, *operator, *collector]
+        brokers = self.broker_secrets
+        values = [*self.token.split(), *self.credentials.secrets(), *store, *operator, *collector, *brokers]
         # Of ``user:password`` the user is no secret.
         parts = [part for value in values for part in (value, value.rpartition(":")[2]) if len(part) >= 8]
         return tuple(dict.fromkeys(parts))

@@ -161,6 +161,7 @@ def test_what_an_executor_holds_is_secret_also_the_headers_of_its_collector() ->
         operator_environment={"PIP_EXTRA_INDEX_URL": "https://ada:index%2Fpassword@index.example/simple"},
         store_options={"aws_region": "eu-central-1", "aws_secret_access_key": "of-the-object-store"},
         otlp_headers="x-team=a,x-key=0123456789abcdef",
+        broker_secrets=("of-the-brokers", ""),
     )
     assert settings.secrets() == (
         "ameide_default_tok01_Zk8vQ2mX9sLw4tRb",
@@ -169,5 +170,7 @@ def test_what_an_executor_holds_is_secret_also_the_headers_of_its_collector() ->
         "of-the-object-store",
         "index/password",
         "0123456789abcdef",
+        "of-the-brokers",
     )
+    assert "of-the-brokers" not in repr(settings)
     assert "0123456789abcdef" not in repr(settings)

@@ -178,7 +178,12 @@ class Bubblewrap:
         # A folder that is shown never brings along what lies in it and is ours; what lies deeper was named by itself.
         covered = hidden_in(shown, hidden)
         for path in sorted({*shown, *covered}, key=lambda path: len(path.parts)):
-            yield ("--tmpfs", str(path)) if path in covered else ("--ro-bind", str(path), str(path))
+            if path not in covered:
+                yield "--ro-bind", str(path), str(path)
+            elif path.is_file():
+                yield "--ro-bind", "/dev/null", str(path)
+            else:
+                yield "--tmpfs", str(path)
         yield from (("--ro-bind", str(path), place) for path, place in furniture)
         yield from (("--ro-bind", str(path), str(path)) for path in ask.reach.readable)
         for folder in (workspace.tree, workspace.home, workspace.tmp, workspace.out):
