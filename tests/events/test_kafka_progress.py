@@ -13,14 +13,27 @@ from ameide.events import gauges
 from ameide.events.backends.kafka.connection import KafkaConnection
 from ameide.events.backends.kafka.progress import Group
 from tests.engines.kafka.broker import KafkaBroker
-from tests.events.kafka_world import make_topics
+from tests.events.kafka_world import make_topics, remove_records
+from tests.faults.served import until
+
+
+async def coordinated(group: Group) -> None:
+    """A broker that was just started has yet to find out who coordinates the group."""
+
+    async def answers() -> bool:
+        try:
+            return await group.committed() == {}
+        except Unreachable:
+            return False
+
+    await until(answers, "the group to have its coordinator")
 
 
 async def test_ends_and_what_was_acknowledged_are_told(kafka: KafkaBroker) -> None:
     connection, topic, name = KafkaConnection(kafka.brokers), f"progress-{uuid.uuid4()}", f"group-{uuid.uuid4()}"
     await make_topics(connection, [topic], partitions=2)
     group = Group(connection, name, [topic])
-    assert await group.committed() == {}
+    await coordinated(group)
     producer = Producer(connection.options())
     for number in range(5):
         producer.produce(topic, value=b"x", partition=number % 2)
@@ -35,6 +48,28 @@ async def test_ends_and_what_was_acknowledged_are_told(kafka: KafkaBroker) -> No
         "kafka_group_lag": {name: 3.0},
         "queue_ready": {"coder": 3.0},
     }
+
+
+async def test_who_forgot_how_far_it_was_has_nothing_to_pass_where_nothing_is(kafka: KafkaBroker) -> None:
+    """As when facts went by the log for longer than brokers keep messages, and offsets of a group without a member."""
+    connection, topic, name = KafkaConnection(kafka.brokers), f"progress-{uuid.uuid4()}", f"group-{uuid.uuid4()}"
+    await make_topics(connection, [topic], partitions=2)
+    producer = Producer(connection.options())
+    for number in range(4):
+        producer.produce(topic, value=b"x", partition=number % 2)
+    producer.flush(10)
+    await remove_records(connection, topic)
+    group = Group(connection, name, [topic])
+    await coordinated(group)
+    assert await group.ends() == {}
+    producer.produce(topic, value=b"x", partition=1)
+    producer.flush(10)
+    assert await group.ends() == {(topic, 1): 3}
+    # Of the first partition the group was given no more than one message, and the second was removed before.
+    member = Consumer(connection.options() | {"group.id": name})
+    member.commit(offsets=[TopicPartition(topic, 0, 1)], asynchronous=False)
+    member.close()
+    assert await group.ends() == {(topic, 0): 2, (topic, 1): 3}
 
 
 async def test_nobody_has_passed_a_topic_that_is_not_there(kafka: KafkaBroker) -> None:

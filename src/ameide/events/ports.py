@@ -63,7 +63,11 @@ class GroupProgress(Protocol):
     """How far the consumer group of some topics has come."""
 
     async def ends(self) -> Mapping[Place, int]:
-        """The offset that the next message of each partition will have. Raises Unreachable."""
+        """The offset that the next message of each partition will have. Raises Unreachable.
+
+        Left out is a partition that the topic holds nothing of, unless the group had more to read in it: nobody will
+        acknowledge anything there.
+        """
         ...
 
     async def committed(self) -> Mapping[Place, int]:

@@ -188,7 +188,7 @@ class KafkaFactStream:
     def _missed(self, partition: Partition, expected: int, found: int) -> None:
         log.error(
             "facts left the topic before they were read: the consumer was away for longer than the topic keeps them. "
-            "The log has them: set AMEIDE_FACTS_TRANSPORT=postgres until the consumer has caught up",
+            "The log has them: start it with AMEIDE_FACTS_TRANSPORT=postgres before its place there follows the group",
             extra={"topic": partition.topic, "partition": partition.number, "facts": found - expected},
         )
         metrics.EVENTS_PROCESSED.labels(self._group, "missed").inc(found - expected)

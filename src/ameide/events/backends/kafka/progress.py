@@ -42,7 +42,12 @@ class Group:
 
     async def ends(self) -> dict[Place, int]:
         """See `GroupProgress.ends`. Unreachable, too, while a topic is not there: then nobody has passed anything."""
-        return await self._ask(lambda: self._offsets(self._places(), cast("object", OffsetSpec.latest())))
+
+        def look() -> dict[Place, int]:
+            begins, ends, done = self._look()
+            return {place: end for place, end in ends.items() if min(begins[place], done.get(place, end)) < end}
+
+        return await self._ask(look)
 
     async def committed(self) -> dict[Place, int]:
         """See `GroupProgress.committed`."""
@@ -52,13 +57,17 @@ class Group:
         """Messages that are there and that the group has not acknowledged. Raises Unreachable."""
 
         def look() -> int:
-            places = self._places()
-            begins = self._offsets(places, cast("object", OffsetSpec.earliest()))
-            ends = self._offsets(places, cast("object", OffsetSpec.latest()))
-            done = self._committed(places)
-            return sum(max(0, ends[place] - max(done.get(place, 0), begins[place])) for place in places)
+            begins, ends, done = self._look()
+            return sum(max(0, end - max(done.get(place, 0), begins[place])) for place, end in ends.items())
 
         return await self._ask(look)
+
+    def _look(self) -> tuple[dict[Place, int], dict[Place, int], dict[Place, int]]:
+        """The first offset that is there, the next one to come, and the one that the group goes on from."""
+        places = self._places()
+        begins = self._offsets(places, cast("object", OffsetSpec.earliest()))
+        ends = self._offsets(places, cast("object", OffsetSpec.latest()))
+        return begins, ends, self._committed(places)
 
     async def _ask(self, question: Callable[[], T]) -> T:
         async with self._one_at_a_time:
