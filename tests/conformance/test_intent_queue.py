@@ -106,7 +106,7 @@ async def test_what_lies_behind_an_invitation_that_is_worked_on_goes_to_others(c
     began = time.monotonic()
     rest = await _works(carrier, carrier.queue(), 5)
     assert rest | {first} == {f"w{number}" for number in range(1, 7)}
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 async def test_of_several_dispatches_the_last_one_comes(carrier: Carrier):

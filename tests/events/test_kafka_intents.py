@@ -91,7 +91,7 @@ async def test_an_invitation_of_a_killed_process_comes_again_within_the_session(
     killed = time.monotonic()
     assert await world.take(world.queue()) == "w1"
     # Until the silence is noticed, and until the one who waits is told, on a machine that has other things to do.
-    assert time.monotonic() - killed < _SESSION + 4
+    assert time.monotonic() - killed < _SESSION + 10
     await holder.wait()
 
 
@@ -121,7 +121,7 @@ async def test_a_broker_that_goes_away_costs_no_claim(world: World, kafka: Kafka
         try:
             began = time.monotonic()
             await delivery.acknowledge()
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 10
         finally:
             kafka.thaw()
 
