@@ -16,12 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # pyright: ignore[reportPrivateImportUsage]
 
 from ameide.contracts import topics
+from ameide.errors import Unreachable
+from ameide.events.backends.kafka.connection import KafkaConnection
+from ameide.events.backends.kafka.progress import Group
 from tests.faults.rig.patience import pause
 from tests.faults.rig.processes import Child, Nursery, nursery
 
@@ -50,16 +49,12 @@ class Jobs:
         self._over.set()
 
     async def _serve(self) -> None:
-        admin = admin_of(self.brokers)
+        lags = Lags(self.brokers)
         async with nursery(self.folder) as forking:
             while not self._over.is_set():
-                waiting: dict[str, int] = {}
-                # What is just being made, topics or the place of the groups, does not answer yet.
-                with suppress(KafkaException, TimeoutError):
-                    waiting = await asyncio.to_thread(lags, admin)
-                for queue, lag in waiting.items():
+                for queue, waiting in (await lags.look()).items():
                     pending = [child for child in self.started.get(queue, []) if child.alive and not child.ready]
-                    for _ in range(lag - len(pending)):
+                    for _ in range(waiting - len(pending)):
                         await self._start(forking, queue)
                 await pause()
             for child in self.all:
@@ -72,24 +67,27 @@ class Jobs:
         jobs.append(await forking.start(f"{topics.short_name(queue)}-{len(jobs) + 1}", argv, self.environment))
 
 
-def admin_of(brokers: str) -> Any:
-    """A client that asks the brokers. It must be let go of before the interpreter ends, which else waits for ever."""
-    # Untyped in the library.
-    return AdminClient({"bootstrap.servers": brokers, "log_level": 0})
-
-
-def lags(admin: Any) -> dict[str, int]:
+class Lags:
     """How many invitations of each queue nobody has acknowledged; queues without a topic yet are left out."""
-    known = admin.list_topics(timeout=10).topics
-    found: dict[str, int] = {}
-    for queue in (queue for queue in topics.QUEUES if queue in known):
-        parts = [TopicPartition(queue, number) for number in known[queue].partitions]
-        ends = admin.list_offsets({part: OffsetSpec.latest() for part in parts})
-        group = ConsumerGroupTopicPartitions(topics.consumer_group(queue), parts)
-        [asked] = admin.list_consumer_group_offsets([group]).values()
-        done = sum(max(0, part.offset) for part in asked.result(2).topic_partitions)
-        found[queue] = sum(end.result(2).offset for end in ends.values()) - done
-    return found
+
+    def __init__(self, brokers: str) -> None:
+        connection = KafkaConnection(brokers)
+        self._groups = {queue: Group(connection, topics.consumer_group(queue), [queue]) for queue in topics.QUEUES}
+
+    async def look(self) -> dict[str, int]:
+        """By queue. What is just being made, topics or the place of the groups, does not answer yet."""
+        found: dict[str, int] = {}
+        for queue, group in self._groups.items():
+            with suppress(Unreachable):
+                found[queue] = await group.lag()
+        return found
+
+
+def settled(brokers: str) -> bool:
+    """Whether all queues answer, and nobody has left an invitation unacknowledged."""
+    with ThreadPoolExecutor(1) as thread:
+        found = thread.submit(lambda: asyncio.run(Lags(brokers).look())).result()
+    return found.keys() == set(topics.QUEUES) and not any(found.values())
 
 
 @contextmanager
@@ -104,5 +102,5 @@ def working_off(brokers: str, folder: Path, environment: Mapping[str, str]) -> G
         finally:
             jobs.end()
             serving.result()
-            # An error that was raised by an answer keeps the client in a cycle with it.
+            # An error that an answer raised keeps its client in a cycle, and the interpreter does not end with one.
             gc.collect()

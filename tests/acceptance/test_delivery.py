@@ -16,7 +16,7 @@ import pytest
 from ameide.delivery.demo_remotes import create_orders_remotes, orders_patches
 from tests.acceptance.course import course_of
 from tests.acceptance.installation import Installation, git, post, remove, wait_for
-from tests.acceptance.jobs import admin_of, lags, working_off
+from tests.acceptance.jobs import settled, working_off
 from tests.engines.kafka import broker_in
 from tests.engines.kafka.broker import KafkaBroker
 
@@ -66,7 +66,7 @@ def test_with_kafka_and_a_job_for_each_work_the_course_is_the_same(
     assert {child.status for child in jobs.all} == {0}
     works = other.works(change)
     assert len([child for child in jobs.all if "Took one work" in child.log.read_text()]) == len(works)
-    assert sum(lags(admin_of(broker.brokers)).values()) == 0
+    wait_for(lambda: settled(broker.brokers), "every invitation to be acknowledged")
 
 
 def test_with_runners_outside_the_course_is_the_same(installation: Installation, delivered: tuple[str, Path]) -> None:

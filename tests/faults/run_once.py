@@ -26,7 +26,7 @@ from ameide_core_proto.transformation.work.v1.command_service_pb import RequestW
 from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, WorkKind
 from tests.acceptance.hold import Hold, create_held_orders
 from tests.acceptance.installation import git
-from tests.acceptance.jobs import admin_of, lags
+from tests.acceptance.jobs import settled
 from tests.engines.kafka import broker_in
 from tests.engines.kafka.broker import KafkaBroker
 from tests.faults.rig.client import RigClient, key
@@ -258,7 +258,7 @@ async def test_a_long_work_goes_on_while_others_join_and_leave_its_group(bench: 
     await bench.ended(after, "succeeded")
     pool.send(signal.SIGTERM)
     assert await bench.over(pool) == [0]
-    await until(lambda: sum(lags(admin_of(bench.broker.brokers)).values()) == 0, "all to be acknowledged", PATIENCE)
+    await until(lambda: settled(bench.broker.brokers), "all to be acknowledged", PATIENCE)
 
 
 async def test_without_a_broker_it_says_so_and_what_was_requested_is_done_later(bench: Bench) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from ameide import config, logs
 from ameide.config import Settings
-from ameide.contracts import topics
 from ameide.contracts.runners import one_shot
 from ameide.contracts.transports import KAFKA, POSTGRES, Transports
 from ameide.errors import InvalidArgument
@@ -36,7 +35,7 @@ CHILD = (sys.executable, "-m", "ameide.app.executors")
 def pool(settings: Settings, on_ready: Callable[[], None]) -> None:
     """Run the worker pool, author and verifier, until SIGTERM or SIGINT."""
     logs.configure(settings.log_level, Redactor(config.secret_values(settings)).text)
-    invited(settings, "")
+    invited(settings, "", [queue for role in Role for queue in role.queues])
     asyncio.run(run_pool(settings, _operator(settings), CHILD, on_ready))
 
 
@@ -72,7 +71,7 @@ def _kafka_queues(settings: Settings) -> frozenset[str]:
     return Transports.of(POSTGRES, settings.queue_transport).kafka_queues
 
 
-def invited(settings: Settings, name: str, served: Collection[str] = topics.QUEUES) -> Sources:
+def invited(settings: Settings, name: str, served: Collection[str]) -> Sources:
     """The sources of those of the `served` queues that go by Kafka, for an executor of that name.
 
     Who serves none of them needs no brokers. Raises InvalidArgument.
@@ -111,7 +110,7 @@ async def _child(role: Role) -> None:
 
     listening = asyncio.create_task(listen())
     try:
-        sources, pauses = invited(settings, role.value), Pauses.of(settings.state_dir)
+        sources, pauses = invited(settings, role.value, role.queues), Pauses.of(settings.state_dir)
         async with executing(settings, role, operator, invited=sources, pauses=pauses) as executor:
             stop.on_signals()
             print(READY.decode(), flush=True)

@@ -56,7 +56,7 @@ async def _serve(name: str, effects: Path, ready_file: Path) -> None:
             scripted(effects),
             clients,
             ObjectStore(settings.object_store),
-            invited=invited(said, name)({said.tenant: clients}),
+            invited=invited(said, name, settings.queues)({said.tenant: clients}),
         )
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, executor.stop)
         write_whole(ready_file, f"{os.getpid()}\n")
