@@ -6,7 +6,10 @@ import pytest
 
 from ameide.storage.db import Database
 from tests.conftest import SpineDatabase
+from tests.domain_work.door import address, objects
 from tests.domain_work.world import World
+
+__all__ = ["address", "objects"]
 
 
 @pytest.fixture
