@@ -53,7 +53,7 @@ def test_a_container_has_a_user_a_process_tree_and_a_root_of_its_own(image: Imag
     script = """
         id -u; hostname; echo "process $$"; cat /tmp/inner/key
         touch /tmp/mine && echo volume
-        touch /root/mine || echo root; touch /tmp/inner/key || echo secret
+        touch /usr/mine || echo root; touch /tmp/inner/key || echo secret
         test -e /proc/1/root/proc/sys/kernel/ostype && ls -d /tests; exit 7"""
     mounts = (Mount(open_to_all, "/tmp", read_only=False), Mount(secret, "/tmp/inner"))
     with start(image, tmp_path, "sh", "-c", script, mounts=mounts) as process:

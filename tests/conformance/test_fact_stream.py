@@ -10,6 +10,7 @@ from ameide.errors import Refused, Unreachable
 from ameide.events.consumer import Consumer
 from ameide.events.messages import LoggedMessage
 from tests.conformance.carriers import Carrier, fact
+from tests.faults.rig.patience import pause
 
 _PATIENCE = 30.0
 
@@ -41,7 +42,7 @@ class Worker:
                 await self._process(message)
                 await self._consumer.acknowledge(message.position)
         except Unreachable:
-            await asyncio.sleep(0.1)
+            await pause()
 
     async def _process(self, message: LoggedMessage) -> None:
         if self._consumer.is_parked(message.key):

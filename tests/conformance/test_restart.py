@@ -8,6 +8,7 @@ from ameide.errors import Unreachable
 from ameide.events.consumer import Consumer
 from ameide.events.ports import IntentQueue
 from tests.conformance.carriers import Carrier, fact, intent
+from tests.faults.rig.patience import pause
 
 _PATIENCE = 120.0
 
@@ -60,7 +61,7 @@ async def _versions(consumer: Consumer) -> list[int]:
             if not batch:
                 await consumer.wait(0.2)
         except Unreachable:
-            await asyncio.sleep(0.1)
+            await pause()
     return seen
 
 
@@ -74,5 +75,5 @@ async def _works(carrier: Carrier, queue: IntentQueue, number: int) -> set[str]:
                     await delivery.acknowledge()
                     seen.add(delivery.invitation.work_request_id)
         except Unreachable:
-            await asyncio.sleep(0.1)
+            await pause()
     return seen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
@@ -134,7 +134,7 @@ async def _serve(roles: frozenset[str], settings: Settings, on_ready: Callable[[
             app = await database("app")
             await migrations.check_guard(app.dsn)
             door = Listener(
-                _server(app, wakeups, settings, probes),
+                _server(app, wakeups, settings, probes, transports.kafka_queues),
                 settings.listen_host,
                 settings.listen_port,
                 setting="AMEIDE_LISTEN_PORT",
@@ -250,7 +250,9 @@ async def _answers(database: Database) -> None:
         return
 
 
-def _server(database: Database, wakeups: Wakeups, settings: Settings, probes: Probes) -> Server:
+def _server(
+    database: Database, wakeups: Wakeups, settings: Settings, probes: Probes, elsewhere: Collection[str]
+) -> Server:
     def wake() -> None:
         wakeups.ring("outbox")
 
@@ -269,7 +271,7 @@ def _server(database: Database, wakeups: Wakeups, settings: Settings, probes: Pr
                 wakeups,
                 lease_seconds=settings.lease_seconds,
                 bounds=bounds,
-                elsewhere=Transports.of(settings.facts_transport, settings.queue_transport).kafka_queues,
+                elsewhere=elsewhere,
             ),
             interceptors=door,
         ),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from ameide import config, logs
 from ameide.config import Settings
 from ameide.contracts.runners import one_shot
-from ameide.contracts.transports import KAFKA, POSTGRES, Transports
+from ameide.contracts.transports import KAFKA, queues_by_kafka
 from ameide.errors import InvalidArgument
 from ameide.infra.claiming import Invited, Source
 from ameide.infra.pausing import Pauses
@@ -45,7 +45,7 @@ def run_once(settings: Settings, queue: str, wait: float, on_answer: Callable[[]
     Raises InvalidArgument for a wait that is too short to be given what a killed member of the queue's group held.
     """
     logs.configure(settings.log_level, Redactor(config.secret_values(settings)).text)
-    if queue in _kafka_queues(settings) and wait <= settings.kafka_session_seconds:
+    if queue in queues_by_kafka(settings.queue_transport) and wait <= settings.kafka_session_seconds:
         raise InvalidArgument(
             f"{wait:g} s are no longer than the session of {settings.kafka_session_seconds} s",
             field="--wait",
@@ -67,16 +67,12 @@ def _operator(settings: Settings) -> dict[str, str]:
     return config.passed_through((*OPERATOR_VARIABLES, *STORE_VARIABLES, *named))
 
 
-def _kafka_queues(settings: Settings) -> frozenset[str]:
-    return Transports.of(POSTGRES, settings.queue_transport).kafka_queues
-
-
 def invited(settings: Settings, name: str, served: Collection[str]) -> Sources:
     """The sources of those of the `served` queues that go by Kafka, for an executor of that name.
 
     Who serves none of them needs no brokers. Raises InvalidArgument.
     """
-    queues = _kafka_queues(settings).intersection(served)
+    queues = queues_by_kafka(settings.queue_transport).intersection(served)
     if not queues:
         return none_invited
     # Kafka's client is loaded where a queue goes by Kafka, and nowhere else.

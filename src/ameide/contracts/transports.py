@@ -39,6 +39,11 @@ class Transports:
         return cls(_transport(facts, "AMEIDE_FACTS_TRANSPORT") == KAFKA, on_kafka)
 
 
+def queues_by_kafka(queues: Sequence[str]) -> frozenset[str]:
+    """The queues that go by Kafka, for who has nothing to do with facts. Raises as `Transports.of`."""
+    return Transports.of(POSTGRES, queues).kafka_queues
+
+
 def _transport(text: str, field: str) -> str:
     if text not in (POSTGRES, KAFKA):
         raise InvalidArgument(f"{text!r} carries nothing", field=field, remedy=f"Choose {POSTGRES} or {KAFKA}")

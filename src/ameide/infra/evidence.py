@@ -6,17 +6,16 @@ What a step leaves behind, redacted, then hashed, then stored once under the att
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from protobuf.wkt import Timestamp
 
+from ameide.contracts.evidence import ARTIFACT_NAME, folder_of_attempt
 from ameide.contracts.ids import new_id
 from ameide.errors import NotFound
 from ameide.events.ports import Objects
-from ameide.infra.object_store import SCHEME
 from ameide.infra.redaction import Redactor
 from ameide_core_proto.transformation.work.v1.work_pb import CheckResult, EvidenceArtifact, EvidenceBundle, WorkRequest
 
@@ -28,7 +27,6 @@ _TEXT = (
     "application/yaml",
     "application/x-patch",
 )
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _HEAD, _TAIL = 1 << 20, 3 << 20
 # Read beside a cut, so that it goes through no secret before that is looked for.
 _MARGIN = 16 << 10
@@ -63,7 +61,7 @@ class EvidenceWriter:
         read: Callable[[Path], bytes] = Path.read_bytes,
     ) -> None:
         tenant = work.scope.tenant_id if work.scope else ""
-        self._prefix = f"{SCHEME}work/{tenant or 'default'}/{work.work_request_id}/{attempt}-{claim_id}/"
+        self._prefix = folder_of_attempt(tenant or "default", work.work_request_id, attempt, claim_id)
         self._work, self._attempt, self._redactor, self._read = work, attempt, redactor, read
         self._data: dict[str, bytes] = {}
         self._artifacts: dict[str, EvidenceArtifact] = {}
@@ -80,7 +78,7 @@ class EvidenceWriter:
 
         Raises `ValueError` for another name.
         """
-        if not _NAME.fullmatch(name):
+        if not ARTIFACT_NAME.fullmatch(name):
             raise ValueError(f"{name!r} names no artifact: use letters, digits, '.', '_' and '-', at most 128 of them")
         if is_text(media_type):
             data = _shown(data, self._redactor)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from ameide.contracts.hosts import is_here
 from ameide.delivery.git_process import run_git
 from ameide.delivery.gitops import image_ref_in
 from ameide.errors import AmeideError
@@ -208,7 +209,7 @@ class RepositoryCheck:
 
 def _need_safe(url: str) -> None:
     host = urlsplit(url).hostname or ""
-    if scheme_of(url) == "http" and host not in ("localhost", "::1") and not host.startswith("127."):
+    if scheme_of(url) == "http" and not is_here(host):
         raise _Failed("the URL is http://, so that everybody on the way reads it", "register the https:// URL")
 
 

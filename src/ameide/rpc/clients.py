@@ -12,6 +12,7 @@ from connectrpc.errors import ConnectError
 from connectrpc.request import RequestContext
 from pyqwest import Client, HTTPTransport, Proxy, ReadError, RemoteProtocolError, WriteError
 
+from ameide.contracts import hosts
 from ameide.errors import Unreachable
 from ameide.rpc.mapping import from_answer, from_connect
 from ameide.rpc.traces import attributes_of, is_traced
@@ -38,8 +39,7 @@ _NO_PROXY = Proxy("http://127.0.0.1:9", no_proxy="127.0.0.0/8,::1,localhost")
 
 def is_here(address: str) -> bool:
     """Whether the address is this machine's own: no proxy gets there, and none is to see the token."""
-    host = urlsplit(address).hostname or ""
-    return host == "localhost" or host == "::1" or host.startswith("127.")
+    return hosts.is_here(urlsplit(address).hostname or "")
 
 
 class _Caller:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ameide.contracts.evidence import ARTIFACT_NAME, folder_of_attempt, folder_of_tenant
 from ameide.domain.decisions.work import inputs_of
 from ameide.errors import Conflict, InvalidArgument, NotFound
 from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, EvidenceBundle, WorkRequest
 
 # A bundle lists 50 at most; a few may be put anew under another name.
 MAX_ARTIFACTS = 64
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +43,12 @@ class Upload:
 def folder_of(work: WorkRequest, attempt: int, claim_id: str) -> str:
     """The uri under which the artifacts of an attempt lie, with a slash at its end (contracts 4)."""
     tenant_id = work.scope.tenant_id if work.scope else ""
-    return f"store:work/{tenant_id}/{work.work_request_id}/{attempt}-{claim_id}/"
+    return folder_of_attempt(tenant_id, work.work_request_id, attempt, claim_id)
 
 
 def need_name(name: str) -> None:
     """Raises InvalidArgument for what is no name of an artifact."""
-    if not _NAME.fullmatch(name):
+    if not ARTIFACT_NAME.fullmatch(name):
         raise InvalidArgument(
             f"{name[:200]!r} names no artifact",
             field="name",
@@ -132,7 +131,7 @@ def need_own_build(work: WorkRequest, build_uri: str, folder: str, uploads: Sequ
 
 def need_input(work: WorkRequest, uri: str) -> None:
     """Raises NotFound unless the object is an input of the work and of its tenant."""
-    own = f"store:work/{work.scope.tenant_id if work.scope else ''}/"
+    own = folder_of_tenant(work.scope.tenant_id if work.scope else "")
     build = inputs_of(work).build_uri
     # The uri came from whoever built, perhaps an executor of somebody else's.
     if not uri or uri != build or not uri.startswith(own) or ".." in uri.split("/"):

@@ -18,7 +18,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from ameide.config import Settings
-from ameide.contracts.transports import POSTGRES, Transports
+from ameide.contracts.transports import queues_by_kafka
 from ameide.errors import InvalidArgument
 from ameide.infra.roles import Role, queue_slots
 from ameide.infra.settings import OPERATOR_VARIABLES, STORE_VARIABLES
@@ -84,7 +84,7 @@ def child_environment(settings: Settings, role: Role) -> dict[str, str]:
 
 def _brokers(settings: Settings, role: Role) -> dict[str, str]:
     """How a role reaches the brokers that carry a queue of it."""
-    if Transports.of(POSTGRES, settings.queue_transport).kafka_queues.isdisjoint(role.queues):
+    if queues_by_kafka(settings.queue_transport).isdisjoint(role.queues):
         return {}
     files = {
         "CA_FILE": settings.kafka_ca_file,

@@ -140,6 +140,11 @@ class Troubles:
         return self._last or error
 
 
+def reason_of(error: KafkaException) -> KafkaError:
+    """What the library says went wrong."""
+    return cast("KafkaError", error.args[0])
+
+
 def unreachable(error: KafkaError, doing: str) -> Unreachable:
     """What is said when Kafka did not do something, e.g. `Kafka did not take messages`, for callers to try again."""
     return Unreachable(f"{doing}: {error.str()}", remedy=_remedy(error), reason=error.name())
@@ -151,7 +156,7 @@ def made(make: Callable[[], T]) -> T:
         return make()
     except KafkaException as error:
         raise InvalidArgument(
-            f"the client of Kafka does not take the settings: {cast('KafkaError', error.args[0]).str()}",
+            f"the client of Kafka does not take the settings: {reason_of(error).str()}",
             field="AMEIDE_KAFKA_…",
             remedy="Correct the setting that it names, e.g. the PEM files or AMEIDE_KAFKA_KEY_PASSWORD",
         ) from error

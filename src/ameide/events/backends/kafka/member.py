@@ -13,11 +13,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from ameide.events.backends.kafka.connection import KafkaConnection, Troubles, made, unreachable
+from ameide.events.backends.kafka.connection import KafkaConnection, Troubles, made, reason_of, unreachable
 from ameide.events.backends.kafka.own_thread import OwnThread
 
 log = logging.getLogger(__name__)
@@ -156,7 +156,7 @@ class Member:
         try:
             await self._thread.run(lambda: self._poll(most, seconds))
         except KafkaException as error:
-            raise unreachable(_reason(error), _DOING) from error
+            raise unreachable(reason_of(error), _DOING) from error
 
     def take(self, most: int) -> list[Given]:
         """What was given and not taken yet, oldest first of each partition."""
@@ -175,7 +175,7 @@ class Member:
         try:
             return await self._thread.run(lambda: self._commit_now(done))
         except KafkaException as error:
-            raise unreachable(_reason(error), _NOT_NOTED) from error
+            raise unreachable(reason_of(error), _NOT_NOTED) from error
 
     async def close(self) -> None:
         """Leave the group, so that others get its partitions at once. It is asked no more."""
@@ -223,7 +223,7 @@ class Member:
             try:
                 consumer.list_topics(self._topics[0], timeout=_PROBE_SECONDS)
             except KafkaException as error:
-                raise unreachable(self._troubles.or_else(_reason(error)), _DOING) from error
+                raise unreachable(self._troubles.or_else(reason_of(error)), _DOING) from error
             self._troubles.down = False
 
     def _bound(self, consumer: Consumer) -> None:
@@ -265,7 +265,7 @@ class Member:
         try:
             consumer.commit(offsets=own, asynchronous=True)
         except KafkaException as error:
-            return self._lost(_reason(error))
+            return self._lost(reason_of(error))
         while (answered := self._answered()) is None:
             if time.monotonic() > deadline:
                 silent = self._troubles.or_else(KafkaError(KafkaError._TIMED_OUT))
@@ -314,7 +314,3 @@ class Member:
 
     def _committed(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         self._commit = (error, partitions)
-
-
-def _reason(error: KafkaException) -> KafkaError:
-    return cast("KafkaError", error.args[0])

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar, cast
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # pyright: ignore[reportPrivateImportUsage]
 
 from ameide.errors import Unreachable
-from ameide.events.backends.kafka.connection import KafkaConnection, made, unreachable
+from ameide.events.backends.kafka.connection import KafkaConnection, made, reason_of, unreachable
 from ameide.events.ports import Place
 
 T = TypeVar("T")
@@ -74,7 +74,7 @@ class Group:
             try:
                 return await asyncio.to_thread(question)
             except KafkaException as error:
-                raise unreachable(cast("KafkaError", error.args[0]), _DOING) from error
+                raise unreachable(reason_of(error), _DOING) from error
 
     def _places(self) -> list[Place]:
         there = self._client().list_topics(timeout=self._patience).topics

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ameide.errors import AmeideError, Refused, Unreachable
-from ameide.events.backends.kafka.connection import KafkaConnection, Troubles, made, unreachable
+from ameide.events.backends.kafka.connection import KafkaConnection, Troubles, made, reason_of, unreachable
 from ameide.events.backends.kafka.own_thread import OwnThread
 from ameide.events.backends.kafka.records import headers
 from ameide.events.messages import LoggedMessage
@@ -131,7 +131,7 @@ class Publisher:
         try:
             producer.poll(_POLL_SECONDS)
         except KafkaException as error:
-            self._troubles.note(cast("KafkaError", error.args[0]))
+            self._troubles.note(reason_of(error))
             return False
         return True
 
@@ -157,7 +157,7 @@ class Publisher:
                 if time.monotonic() > deadline or not self._hear(producer):
                     return KafkaError(KafkaError._QUEUE_FULL)
             except KafkaException as error:
-                return cast("KafkaError", error.args[0])
+                return reason_of(error)
             else:
                 return None
 
@@ -168,6 +168,7 @@ class Publisher:
             producer.close()
 
     def options(self) -> dict[str, Any]:
+        """What the client library takes. It holds the secrets of the connection."""
         return {
             **self._connection.options(),
             "enable.idempotence": True,

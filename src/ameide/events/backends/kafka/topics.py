@@ -11,7 +11,7 @@ from typing import Any, cast
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # pyright: ignore[reportPrivateImportUsage]
 
-from ameide.events.backends.kafka.connection import KafkaConnection, Troubles, made, unreachable
+from ameide.events.backends.kafka.connection import KafkaConnection, Troubles, made, reason_of, unreachable
 
 ANSWER_SECONDS = 5.0
 # What each topic admits, in bytes of a batch: one message of the largest size with its headers, and room to spare.
@@ -69,7 +69,7 @@ class KafkaTopics:
             return set(self._admin.list_topics(timeout=ANSWER_SECONDS).topics)
         except KafkaException as error:
             self._admin.poll(0)
-            reason = self._troubles.or_else(cast("KafkaError", error.args[0]))
+            reason = self._troubles.or_else(reason_of(error))
             raise unreachable(reason, "Kafka did not answer") from error
 
     def _make(self, topics: list[str], settings: TopicSettings) -> None:
@@ -83,6 +83,6 @@ class KafkaTopics:
             try:
                 made_one.result(2 * ANSWER_SECONDS)
             except KafkaException as error:
-                reason = cast("KafkaError", error.args[0])
+                reason = reason_of(error)
                 if reason.code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise unreachable(reason, f"Kafka did not make the topic {topic}") from error
