@@ -7,9 +7,11 @@ from typing import Any
 from confluent_kafka import OFFSET_END, Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from ameide.errors import Unreachable
 from ameide.events.backends.kafka.connection import KafkaConnection
 from ameide.events.backends.kafka.topics import KafkaTopics, TopicSettings
 from ameide.events.messages import LoggedMessage, OutboxMessage
+from tests.faults.rig.patience import pause
 
 
 def logged(position: int, message: OutboxMessage) -> LoggedMessage:
@@ -20,6 +22,15 @@ def logged(position: int, message: OutboxMessage) -> LoggedMessage:
 async def make_topics(connection: KafkaConnection, topics: Sequence[str], partitions: int = 3) -> None:
     """Topics as the forwarder would make them."""
     await KafkaTopics(connection).ensure(topics, TopicSettings(partitions, 1, 1))
+
+
+async def makes_topics_again(connection: KafkaConnection, topic: str) -> None:
+    """Wait until a broker that was away makes this one: its controller has to know it again."""
+    while True:
+        try:
+            return await make_topics(connection, [topic], 1)
+        except Unreachable:
+            await pause()
 
 
 def records(connection: KafkaConnection, topic: str, number: int, seconds: float = 10.0) -> list[Message]:

@@ -19,7 +19,7 @@ from ameide.events.ports import Delivery
 from ameide.telemetry.metrics import REGISTRY
 from tests.conformance.carriers import intent
 from tests.engines.kafka.broker import KafkaBroker
-from tests.events.kafka_world import committed, garble, logged, make_topics
+from tests.events.kafka_world import committed, garble, logged, make_topics, makes_topics_again
 
 _PATIENCE = 30.0
 _SESSION = 3.0
@@ -124,6 +124,8 @@ async def test_a_broker_that_goes_away_costs_no_claim(world: World, kafka: Kafka
             assert time.monotonic() - began < 10
         finally:
             kafka.thaw()
+    async with asyncio.timeout(_PATIENCE):
+        await makes_topics_again(world.connection, World(world.connection).name)
 
 
 async def test_what_cannot_be_read_is_counted_and_passed_over(world: World):

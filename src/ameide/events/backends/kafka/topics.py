@@ -86,3 +86,6 @@ class KafkaTopics:
                 reason = reason_of(error)
                 if reason.code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise unreachable(reason, f"Kafka did not make the topic {topic}") from error
+            except TimeoutError as error:
+                # Such as a broker that was away and that its controller does not know again yet.
+                raise unreachable(KafkaError(KafkaError._TIMED_OUT), f"Kafka did not make the topic {topic}") from error
