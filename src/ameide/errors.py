@@ -8,6 +8,7 @@ AmeideError
 ├── Refused              a rule of the Domain says no; `reason` is its code
 ├── Conflict             the same key or place already holds something else
 ├── Fenced               the claim is not the current one any more
+├── LimitReached         it is too much at once; ask for less
 ├── Unreachable          nobody answered; the same call may succeed later   (retry)
 └── Internal             a defect or an unexpected fault                    (retry)
 """
@@ -75,6 +76,12 @@ class Fenced(AmeideError):
     """The (attempt, claim_id) pair is not the current claim. Kill the child and write nothing."""
 
     code = "aborted"
+
+
+class LimitReached(AmeideError):
+    """What was asked for is larger, or takes longer, than is allowed at once. Ask for less."""
+
+    code = "resource_exhausted"
 
 
 class Unreachable(AmeideError):

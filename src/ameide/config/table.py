@@ -13,7 +13,14 @@ T = TypeVar("T")
 CODEX_SECRET = Path("/codex-secret")
 """Where a cluster mounts the secret with Codex's credentials."""
 SANDBOXES = ("bubblewrap", "none")
-DATABASE_ROLES = ("ameide_app", "ameide_relay", "ameide_sweeper", "ameide_ingress", "ameide_projector")
+DATABASE_ROLES = (
+    "ameide_app",
+    "ameide_relay",
+    "ameide_sweeper",
+    "ameide_ingress",
+    "ameide_projector",
+    "ameide_architect",
+)
 """The roles of this program that log in to the database; each has a setting `database_url_<name without ameide_>`."""
 SCALER_ROLE = "ameide_keda"
 """The role of a scaler of executors, which may ask how many works of a queue wait. It has such a setting, too."""
@@ -231,6 +238,46 @@ class Settings:
         "",
         "W3C trace context that a command of the command line belongs to, e.g. a pipeline's.",
         variable="TRACEPARENT",
+    )
+    database_url_architect: str = _setting(
+        "", "Connection of the Architect agent as role ameide_architect; only what was said lies there.", secret=True
+    )
+    architect_token: str = _setting(
+        "", "Token of the Architect agent; several with spaces between them, one a tenant.", secret=True
+    )
+    architect_address: str = _setting(
+        "", "URL of the Architect agent, e.g. `http://127.0.0.1:8580`. Default: the one that `ameide up` started."
+    )
+    architect_listen_port: int = _setting(
+        8580, "Port on which the Architect agent listens; `ameide up` takes another if it is busy."
+    )
+    architect_model: str = _setting(
+        "",
+        "The agent's model as `provider:model`, e.g. `openai:gpt-5.2` or `anthropic:claude-sonnet-4-5`. Default: none; "
+        "then the agent says so and answers from the records alone.",
+    )
+    architect_fallback_models: tuple[str, ...] = _setting(
+        (), "Models that are asked in this order when the first does not answer."
+    )
+    architect_model_url: str = _setting(
+        "", "Base URL of the model's provider, for a gateway or a server of your own. Default: the provider's."
+    )
+    architect_model_key: str = _setting(
+        "", "Key for the model's provider. Default: OPENAI_API_KEY or ANTHROPIC_API_KEY, by provider.", secret=True
+    )
+    openai_api_key: str = _setting("", "Key for OpenAI.", variable="OPENAI_API_KEY", secret=True)
+    anthropic_api_key: str = _setting("", "Key for Anthropic.", variable="ANTHROPIC_API_KEY", secret=True)
+    architect_model_seconds: int = _setting(120, "Seconds that one answer of the model may take, and it may be silent.")
+    architect_model_retries: int = _setting(2, "How often a model is asked again that fails for now.")
+    architect_output_tokens: int = _setting(8000, "Tokens of one answer of the model at most.")
+    architect_turn_seconds: int = _setting(600, "Seconds that one turn may take; what was reached then is kept.")
+    architect_turn_calls: int = _setting(24, "How often the model may be asked in one turn.")
+    architect_retention_days: int = _setting(
+        365, "Days after its last turn for which a conversation's words are kept; 0: for ever. Records are kept anyway."
+    )
+    architect_origins: tuple[str, ...] = _setting(
+        (),
+        "Origins of web pages that may call the agent's MCP endpoint, e.g. `https://ide.example.com`. Default: none.",
     )
     notify_command: tuple[str, ...] = _setting(
         (), "Command line that is run when a gate waits, without a shell; the notice comes as JSON on standard input."

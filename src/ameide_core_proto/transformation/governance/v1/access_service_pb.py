@@ -117,7 +117,7 @@ class AdmitPrincipalResponse(Message[_AdmitPrincipalResponseFields]):
         principal: Principal | None
         idempotent_replay: bool
 
-_IssueTokenRequestFields: TypeAlias = Literal["scope", "principal_id", "expires_in_seconds", "queues", "only_executes"]
+_IssueTokenRequestFields: TypeAlias = Literal["scope", "principal_id", "expires_in_seconds", "queues", "only_executes", "scopes"]
 
 class IssueTokenRequest(Message[_IssueTokenRequestFields]):
     """
@@ -153,9 +153,16 @@ class IssueTokenRequest(Message[_IssueTokenRequestFields]):
             ```proto
             bool only_executes = 5;
             ```
+        scopes:
+            What the token may be used for at most: `read` is all queries, `propose` to open changes and to propose, revise and submit
+            artifacts. Empty: all that its principal may.
+
+            ```proto
+            repeated string scopes = 6;
+            ```
     """
 
-    __slots__ = ("scope", "principal_id", "expires_in_seconds", "queues", "only_executes")
+    __slots__ = ("scope", "principal_id", "expires_in_seconds", "queues", "only_executes", "scopes")
 
     if TYPE_CHECKING:
 
@@ -167,6 +174,7 @@ class IssueTokenRequest(Message[_IssueTokenRequestFields]):
             expires_in_seconds: int = 0,
             queues: list[str] | None = None,
             only_executes: bool = False,
+            scopes: list[str] | None = None,
         ) -> None:
             pass
 
@@ -175,6 +183,7 @@ class IssueTokenRequest(Message[_IssueTokenRequestFields]):
         expires_in_seconds: int
         queues: list[str]
         only_executes: bool
+        scopes: list[str]
 
 _IssueTokenResponseFields: TypeAlias = Literal["token", "secret"]
 
@@ -346,7 +355,7 @@ class WhoAmIRequest(Message[_WhoAmIRequestFields]):
         ) -> None:
             pass
 
-_WhoAmIResponseFields: TypeAlias = Literal["principal"]
+_WhoAmIResponseFields: TypeAlias = Literal["principal", "agent", "roles", "scopes"]
 
 class WhoAmIResponse(Message[_WhoAmIResponseFields]):
     """
@@ -359,9 +368,27 @@ class WhoAmIResponse(Message[_WhoAmIResponseFields]):
             ```proto
             optional ameide_core_proto.transformation.governance.v1.Principal principal = 1;
             ```
+        agent:
+            The program that acts for the principal in this call, if any.
+
+            ```proto
+            optional ameide_core_proto.transformation.governance.v1.Principal agent = 2;
+            ```
+        roles:
+            Those that count in this call.
+
+            ```proto
+            repeated string roles = 3;
+            ```
+        scopes:
+            Of the token; empty: no limit.
+
+            ```proto
+            repeated string scopes = 4;
+            ```
     """
 
-    __slots__ = ("principal",)
+    __slots__ = ("principal", "agent", "roles", "scopes")
 
     if TYPE_CHECKING:
 
@@ -369,14 +396,20 @@ class WhoAmIResponse(Message[_WhoAmIResponseFields]):
             self,
             *,
             principal: Principal | None = None,
+            agent: Principal | None = None,
+            roles: list[str] | None = None,
+            scopes: list[str] | None = None,
         ) -> None:
             pass
 
         principal: Principal | None
+        agent: Principal | None
+        roles: list[str]
+        scopes: list[str]
 
 
 _DESC = file_desc(
-    b'\nCameide_core_proto/transformation/governance/v1/access_service.proto\x12.ameide_core_proto.transformation.governance.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a?ameide_core_proto/transformation/governance/v1/governance.proto\x1a\x1bbuf/validate/validate.proto"\xcf\x03\n\x15AdmitPrincipalRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x126\n\x11client_request_id\x18\x02 \x01(\tR\x0fclientRequestIdB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12E\n\x0cprincipal_id\x18\x03 \x01(\tR\x0bprincipalIdB"\xbaH\x1fr\x1d\x10\x01\x18?2\x17^[a-z0-9][a-z0-9._@-]*$\x12+\n\x0cdisplay_name\x18\x04 \x01(\tR\x0bdisplayNameB\x08\xbaH\x05r\x03\x18\xc8\x01\x12]\n\x04kind\x18\x05 \x01(\x0e2=.ameide_core_proto.transformation.governance.v1.PrincipalKindR\x04kindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12q\n\x05roles\x18\x06 \x03(\tR\x05rolesB[\xbaHX\x92\x01U\x08\x01\x10\n\x18\x01"MrKR\x06viewerR\trequesterR\x08approverR\x08releaserR\x08executorR\x08operatorR\x05adminR\x07process"\x9e\x01\n\x16AdmitPrincipalResponse\x12W\n\tprincipal\x18\x01 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PrincipalR\tprincipal\x12+\n\x11idempotent_replay\x18\x02 \x01(\x08R\x10idempotentReplay"\x8a\x02\n\x11IssueTokenRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12,\n\x0cprincipal_id\x18\x02 \x01(\tR\x0bprincipalIdB\t\xbaH\x06r\x04\x10\x01\x18?\x12;\n\x12expires_in_seconds\x18\x03 \x01(\x03R\x10expiresInSecondsB\r\xbaH\n"\x08\x18\x80\x86\xb0\x96\x01(\x00\x12+\n\x06queues\x18\x04 \x03(\tR\x06queuesB\x13\xbaH\x10\x92\x01\r\x10 \x18\x01"\x07r\x05\x10\x01\x18\xf9\x01\x12#\n\ronly_executes\x18\x05 \x01(\x08R\x0conlyExecutes"|\n\x12IssueTokenResponse\x12N\n\x05token\x18\x01 \x01(\x0b28.ameide_core_proto.transformation.governance.v1.ApiTokenR\x05token\x12\x16\n\x06secret\x18\x02 \x01(\tR\x06secret"M\n\x11ListTokensRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope"f\n\x12ListTokensResponse\x12P\n\x06tokens\x18\x01 \x03(\x0b28.ameide_core_proto.transformation.governance.v1.ApiTokenR\x06tokens"t\n\x12RevokeTokenRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12$\n\x08token_id\x18\x02 \x01(\tR\x07tokenIdB\t\xbaH\x06r\x04\x10\x01\x18?"e\n\x13RevokeTokenResponse\x12N\n\x05token\x18\x01 \x01(\x0b28.ameide_core_proto.transformation.governance.v1.ApiTokenR\x05token"\x0f\n\rWhoAmIRequest"i\n\x0eWhoAmIResponse\x12W\n\tprincipal\x18\x01 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PrincipalR\tprincipal2\x80\x06\n\rAccessService\x12\x9f\x01\n\x0eAdmitPrincipal\x12E.ameide_core_proto.transformation.governance.v1.AdmitPrincipalRequest\x1aF.ameide_core_proto.transformation.governance.v1.AdmitPrincipalResponse\x12\x93\x01\n\nIssueToken\x12A.ameide_core_proto.transformation.governance.v1.IssueTokenRequest\x1aB.ameide_core_proto.transformation.governance.v1.IssueTokenResponse\x12\x93\x01\n\nListTokens\x12A.ameide_core_proto.transformation.governance.v1.ListTokensRequest\x1aB.ameide_core_proto.transformation.governance.v1.ListTokensResponse\x12\x96\x01\n\x0bRevokeToken\x12B.ameide_core_proto.transformation.governance.v1.RevokeTokenRequest\x1aC.ameide_core_proto.transformation.governance.v1.RevokeTokenResponse\x12\x87\x01\n\x06WhoAmI\x12=.ameide_core_proto.transformation.governance.v1.WhoAmIRequest\x1a>.ameide_core_proto.transformation.governance.v1.WhoAmIResponseb\x06proto3',
+    b'\nCameide_core_proto/transformation/governance/v1/access_service.proto\x12.ameide_core_proto.transformation.governance.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a?ameide_core_proto/transformation/governance/v1/governance.proto\x1a\x1bbuf/validate/validate.proto"\xcf\x03\n\x15AdmitPrincipalRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x126\n\x11client_request_id\x18\x02 \x01(\tR\x0fclientRequestIdB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12E\n\x0cprincipal_id\x18\x03 \x01(\tR\x0bprincipalIdB"\xbaH\x1fr\x1d\x10\x01\x18?2\x17^[a-z0-9][a-z0-9._@-]*$\x12+\n\x0cdisplay_name\x18\x04 \x01(\tR\x0bdisplayNameB\x08\xbaH\x05r\x03\x18\xc8\x01\x12]\n\x04kind\x18\x05 \x01(\x0e2=.ameide_core_proto.transformation.governance.v1.PrincipalKindR\x04kindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12q\n\x05roles\x18\x06 \x03(\tR\x05rolesB[\xbaHX\x92\x01U\x08\x01\x10\n\x18\x01"MrKR\x06viewerR\trequesterR\x08approverR\x08releaserR\x08executorR\x08operatorR\x05adminR\x07process"\x9e\x01\n\x16AdmitPrincipalResponse\x12W\n\tprincipal\x18\x01 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PrincipalR\tprincipal\x12+\n\x11idempotent_replay\x18\x02 \x01(\x08R\x10idempotentReplay"\xc1\x02\n\x11IssueTokenRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12,\n\x0cprincipal_id\x18\x02 \x01(\tR\x0bprincipalIdB\t\xbaH\x06r\x04\x10\x01\x18?\x12;\n\x12expires_in_seconds\x18\x03 \x01(\x03R\x10expiresInSecondsB\r\xbaH\n"\x08\x18\x80\x86\xb0\x96\x01(\x00\x12+\n\x06queues\x18\x04 \x03(\tR\x06queuesB\x13\xbaH\x10\x92\x01\r\x10 \x18\x01"\x07r\x05\x10\x01\x18\xf9\x01\x12#\n\ronly_executes\x18\x05 \x01(\x08R\x0conlyExecutes\x125\n\x06scopes\x18\x06 \x03(\tR\x06scopesB\x1d\xbaH\x1a\x92\x01\x17\x10\x02\x18\x01"\x11r\x0fR\x04readR\x07propose"|\n\x12IssueTokenResponse\x12N\n\x05token\x18\x01 \x01(\x0b28.ameide_core_proto.transformation.governance.v1.ApiTokenR\x05token\x12\x16\n\x06secret\x18\x02 \x01(\tR\x06secret"M\n\x11ListTokensRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope"f\n\x12ListTokensResponse\x12P\n\x06tokens\x18\x01 \x03(\x0b28.ameide_core_proto.transformation.governance.v1.ApiTokenR\x06tokens"t\n\x12RevokeTokenRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12$\n\x08token_id\x18\x02 \x01(\tR\x07tokenIdB\t\xbaH\x06r\x04\x10\x01\x18?"e\n\x13RevokeTokenResponse\x12N\n\x05token\x18\x01 \x01(\x0b28.ameide_core_proto.transformation.governance.v1.ApiTokenR\x05token"\x0f\n\rWhoAmIRequest"\xe8\x01\n\x0eWhoAmIResponse\x12W\n\tprincipal\x18\x01 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PrincipalR\tprincipal\x12O\n\x05agent\x18\x02 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PrincipalR\x05agent\x12\x14\n\x05roles\x18\x03 \x03(\tR\x05roles\x12\x16\n\x06scopes\x18\x04 \x03(\tR\x06scopes2\x80\x06\n\rAccessService\x12\x9f\x01\n\x0eAdmitPrincipal\x12E.ameide_core_proto.transformation.governance.v1.AdmitPrincipalRequest\x1aF.ameide_core_proto.transformation.governance.v1.AdmitPrincipalResponse\x12\x93\x01\n\nIssueToken\x12A.ameide_core_proto.transformation.governance.v1.IssueTokenRequest\x1aB.ameide_core_proto.transformation.governance.v1.IssueTokenResponse\x12\x93\x01\n\nListTokens\x12A.ameide_core_proto.transformation.governance.v1.ListTokensRequest\x1aB.ameide_core_proto.transformation.governance.v1.ListTokensResponse\x12\x96\x01\n\x0bRevokeToken\x12B.ameide_core_proto.transformation.governance.v1.RevokeTokenRequest\x1aC.ameide_core_proto.transformation.governance.v1.RevokeTokenResponse\x12\x87\x01\n\x06WhoAmI\x12=.ameide_core_proto.transformation.governance.v1.WhoAmIRequest\x1a>.ameide_core_proto.transformation.governance.v1.WhoAmIResponseb\x06proto3',
     [
         metadata_pb.desc(),
         governance_pb.desc(),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from protobuf import DescFile, Oneof
 
     from ....common.v1.metadata_pb import AggregateRef, MessageMetadata
-    from .governance_pb import Change, Gate, Principal, Promotion, Release, Repository, Run, TenantBudget
+    from .governance_pb import Change, Consent, Conversation, Gate, Principal, Promotion, Release, Repository, Run, TenantBudget
     from .policy_pb import Policy
 
 
@@ -673,7 +673,207 @@ class PrincipalAdmitted(Message[_PrincipalAdmittedFields]):
 
         principal: Principal | None
 
-_TransformationGovernanceDomainFactFields: TypeAlias = Literal["metadata", "aggregate", "repository_registered", "policy_adopted", "change_opened", "change_canceled", "change_closed", "change_budget_settled", "run_requested", "run_cancel_requested", "run_closed", "gate_opened", "gate_vote_recorded", "gate_decided", "gate_voided", "gate_expired", "gate_consumed", "release_recorded", "promotion_requested", "promotion_proposed", "promotion_merged", "rollout_health_recorded", "principal_admitted", "run_queued", "tenant_budget_allotted"]
+_ConversationOpenedFields: TypeAlias = Literal["conversation"]
+
+class ConversationOpened(Message[_ConversationOpenedFields]):
+    """
+    ```proto
+    message ameide_core_proto.transformation.governance.v1.ConversationOpened
+    ```
+
+    Attributes:
+        conversation:
+            ```proto
+            optional ameide_core_proto.transformation.governance.v1.Conversation conversation = 1;
+            ```
+    """
+
+    __slots__ = ("conversation",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            conversation: Conversation | None = None,
+        ) -> None:
+            pass
+
+        conversation: Conversation | None
+
+_ConversationAttachedFields: TypeAlias = Literal["conversation"]
+
+class ConversationAttached(Message[_ConversationAttachedFields]):
+    """
+    It is about a change from here on.
+
+    ```proto
+    message ameide_core_proto.transformation.governance.v1.ConversationAttached
+    ```
+
+    Attributes:
+        conversation:
+            ```proto
+            optional ameide_core_proto.transformation.governance.v1.Conversation conversation = 1;
+            ```
+    """
+
+    __slots__ = ("conversation",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            conversation: Conversation | None = None,
+        ) -> None:
+            pass
+
+        conversation: Conversation | None
+
+_ConversationProgressRecordedFields: TypeAlias = Literal["conversation"]
+
+class ConversationProgressRecorded(Message[_ConversationProgressRecordedFields]):
+    """
+    What it used and read moved.
+
+    ```proto
+    message ameide_core_proto.transformation.governance.v1.ConversationProgressRecorded
+    ```
+
+    Attributes:
+        conversation:
+            ```proto
+            optional ameide_core_proto.transformation.governance.v1.Conversation conversation = 1;
+            ```
+    """
+
+    __slots__ = ("conversation",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            conversation: Conversation | None = None,
+        ) -> None:
+            pass
+
+        conversation: Conversation | None
+
+_ConsentAskedFields: TypeAlias = Literal["consent"]
+
+class ConsentAsked(Message[_ConsentAskedFields]):
+    """
+    ```proto
+    message ameide_core_proto.transformation.governance.v1.ConsentAsked
+    ```
+
+    Attributes:
+        consent:
+            ```proto
+            optional ameide_core_proto.transformation.governance.v1.Consent consent = 1;
+            ```
+    """
+
+    __slots__ = ("consent",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            consent: Consent | None = None,
+        ) -> None:
+            pass
+
+        consent: Consent | None
+
+_ConsentGivenFields: TypeAlias = Literal["consent"]
+
+class ConsentGiven(Message[_ConsentGivenFields]):
+    """
+    ```proto
+    message ameide_core_proto.transformation.governance.v1.ConsentGiven
+    ```
+
+    Attributes:
+        consent:
+            ```proto
+            optional ameide_core_proto.transformation.governance.v1.Consent consent = 1;
+            ```
+    """
+
+    __slots__ = ("consent",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            consent: Consent | None = None,
+        ) -> None:
+            pass
+
+        consent: Consent | None
+
+_ConsentDeclinedFields: TypeAlias = Literal["consent"]
+
+class ConsentDeclined(Message[_ConsentDeclinedFields]):
+    """
+    ```proto
+    message ameide_core_proto.transformation.governance.v1.ConsentDeclined
+    ```
+
+    Attributes:
+        consent:
+            ```proto
+            optional ameide_core_proto.transformation.governance.v1.Consent consent = 1;
+            ```
+    """
+
+    __slots__ = ("consent",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            consent: Consent | None = None,
+        ) -> None:
+            pass
+
+        consent: Consent | None
+
+_ConsentUsedFields: TypeAlias = Literal["consent"]
+
+class ConsentUsed(Message[_ConsentUsedFields]):
+    """
+    ```proto
+    message ameide_core_proto.transformation.governance.v1.ConsentUsed
+    ```
+
+    Attributes:
+        consent:
+            ```proto
+            optional ameide_core_proto.transformation.governance.v1.Consent consent = 1;
+            ```
+    """
+
+    __slots__ = ("consent",)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            consent: Consent | None = None,
+        ) -> None:
+            pass
+
+        consent: Consent | None
+
+_TransformationGovernanceDomainFactFields: TypeAlias = Literal["metadata", "aggregate", "repository_registered", "policy_adopted", "change_opened", "change_canceled", "change_closed", "change_budget_settled", "run_requested", "run_cancel_requested", "run_closed", "gate_opened", "gate_vote_recorded", "gate_decided", "gate_voided", "gate_expired", "gate_consumed", "release_recorded", "promotion_requested", "promotion_proposed", "promotion_merged", "rollout_health_recorded", "principal_admitted", "run_queued", "tenant_budget_allotted", "conversation_opened", "conversation_attached", "conversation_progress_recorded", "consent_asked", "consent_given", "consent_declined", "consent_used"]
 
 class TransformationGovernanceDomainFact(Message[_TransformationGovernanceDomainFactFields]):
     """
@@ -705,17 +905,17 @@ class TransformationGovernanceDomainFact(Message[_TransformationGovernanceDomain
             *,
             metadata: MessageMetadata | None = None,
             aggregate: AggregateRef | None = None,
-            fact: Oneof[Literal["repository_registered"], RepositoryRegistered] | Oneof[Literal["policy_adopted"], PolicyAdopted] | Oneof[Literal["change_opened"], ChangeOpened] | Oneof[Literal["change_canceled"], ChangeCanceled] | Oneof[Literal["change_closed"], ChangeClosed] | Oneof[Literal["change_budget_settled"], ChangeBudgetSettled] | Oneof[Literal["run_requested"], RunRequested] | Oneof[Literal["run_cancel_requested"], RunCancelRequested] | Oneof[Literal["run_closed"], RunClosed] | Oneof[Literal["gate_opened"], GateOpened] | Oneof[Literal["gate_vote_recorded"], GateVoteRecorded] | Oneof[Literal["gate_decided"], GateDecided] | Oneof[Literal["gate_voided"], GateVoided] | Oneof[Literal["gate_expired"], GateExpired] | Oneof[Literal["gate_consumed"], GateConsumed] | Oneof[Literal["release_recorded"], ReleaseRecorded] | Oneof[Literal["promotion_requested"], PromotionRequested] | Oneof[Literal["promotion_proposed"], PromotionProposed] | Oneof[Literal["promotion_merged"], PromotionMerged] | Oneof[Literal["rollout_health_recorded"], RolloutHealthRecorded] | Oneof[Literal["principal_admitted"], PrincipalAdmitted] | Oneof[Literal["run_queued"], RunQueued] | Oneof[Literal["tenant_budget_allotted"], TenantBudgetAllotted] | None = None,
+            fact: Oneof[Literal["repository_registered"], RepositoryRegistered] | Oneof[Literal["policy_adopted"], PolicyAdopted] | Oneof[Literal["change_opened"], ChangeOpened] | Oneof[Literal["change_canceled"], ChangeCanceled] | Oneof[Literal["change_closed"], ChangeClosed] | Oneof[Literal["change_budget_settled"], ChangeBudgetSettled] | Oneof[Literal["run_requested"], RunRequested] | Oneof[Literal["run_cancel_requested"], RunCancelRequested] | Oneof[Literal["run_closed"], RunClosed] | Oneof[Literal["gate_opened"], GateOpened] | Oneof[Literal["gate_vote_recorded"], GateVoteRecorded] | Oneof[Literal["gate_decided"], GateDecided] | Oneof[Literal["gate_voided"], GateVoided] | Oneof[Literal["gate_expired"], GateExpired] | Oneof[Literal["gate_consumed"], GateConsumed] | Oneof[Literal["release_recorded"], ReleaseRecorded] | Oneof[Literal["promotion_requested"], PromotionRequested] | Oneof[Literal["promotion_proposed"], PromotionProposed] | Oneof[Literal["promotion_merged"], PromotionMerged] | Oneof[Literal["rollout_health_recorded"], RolloutHealthRecorded] | Oneof[Literal["principal_admitted"], PrincipalAdmitted] | Oneof[Literal["run_queued"], RunQueued] | Oneof[Literal["tenant_budget_allotted"], TenantBudgetAllotted] | Oneof[Literal["conversation_opened"], ConversationOpened] | Oneof[Literal["conversation_attached"], ConversationAttached] | Oneof[Literal["conversation_progress_recorded"], ConversationProgressRecorded] | Oneof[Literal["consent_asked"], ConsentAsked] | Oneof[Literal["consent_given"], ConsentGiven] | Oneof[Literal["consent_declined"], ConsentDeclined] | Oneof[Literal["consent_used"], ConsentUsed] | None = None,
         ) -> None:
             pass
 
         metadata: MessageMetadata | None
         aggregate: AggregateRef | None
-        fact: Oneof[Literal["repository_registered"], RepositoryRegistered] | Oneof[Literal["policy_adopted"], PolicyAdopted] | Oneof[Literal["change_opened"], ChangeOpened] | Oneof[Literal["change_canceled"], ChangeCanceled] | Oneof[Literal["change_closed"], ChangeClosed] | Oneof[Literal["change_budget_settled"], ChangeBudgetSettled] | Oneof[Literal["run_requested"], RunRequested] | Oneof[Literal["run_cancel_requested"], RunCancelRequested] | Oneof[Literal["run_closed"], RunClosed] | Oneof[Literal["gate_opened"], GateOpened] | Oneof[Literal["gate_vote_recorded"], GateVoteRecorded] | Oneof[Literal["gate_decided"], GateDecided] | Oneof[Literal["gate_voided"], GateVoided] | Oneof[Literal["gate_expired"], GateExpired] | Oneof[Literal["gate_consumed"], GateConsumed] | Oneof[Literal["release_recorded"], ReleaseRecorded] | Oneof[Literal["promotion_requested"], PromotionRequested] | Oneof[Literal["promotion_proposed"], PromotionProposed] | Oneof[Literal["promotion_merged"], PromotionMerged] | Oneof[Literal["rollout_health_recorded"], RolloutHealthRecorded] | Oneof[Literal["principal_admitted"], PrincipalAdmitted] | Oneof[Literal["run_queued"], RunQueued] | Oneof[Literal["tenant_budget_allotted"], TenantBudgetAllotted] | None
+        fact: Oneof[Literal["repository_registered"], RepositoryRegistered] | Oneof[Literal["policy_adopted"], PolicyAdopted] | Oneof[Literal["change_opened"], ChangeOpened] | Oneof[Literal["change_canceled"], ChangeCanceled] | Oneof[Literal["change_closed"], ChangeClosed] | Oneof[Literal["change_budget_settled"], ChangeBudgetSettled] | Oneof[Literal["run_requested"], RunRequested] | Oneof[Literal["run_cancel_requested"], RunCancelRequested] | Oneof[Literal["run_closed"], RunClosed] | Oneof[Literal["gate_opened"], GateOpened] | Oneof[Literal["gate_vote_recorded"], GateVoteRecorded] | Oneof[Literal["gate_decided"], GateDecided] | Oneof[Literal["gate_voided"], GateVoided] | Oneof[Literal["gate_expired"], GateExpired] | Oneof[Literal["gate_consumed"], GateConsumed] | Oneof[Literal["release_recorded"], ReleaseRecorded] | Oneof[Literal["promotion_requested"], PromotionRequested] | Oneof[Literal["promotion_proposed"], PromotionProposed] | Oneof[Literal["promotion_merged"], PromotionMerged] | Oneof[Literal["rollout_health_recorded"], RolloutHealthRecorded] | Oneof[Literal["principal_admitted"], PrincipalAdmitted] | Oneof[Literal["run_queued"], RunQueued] | Oneof[Literal["tenant_budget_allotted"], TenantBudgetAllotted] | Oneof[Literal["conversation_opened"], ConversationOpened] | Oneof[Literal["conversation_attached"], ConversationAttached] | Oneof[Literal["conversation_progress_recorded"], ConversationProgressRecorded] | Oneof[Literal["consent_asked"], ConsentAsked] | Oneof[Literal["consent_given"], ConsentGiven] | Oneof[Literal["consent_declined"], ConsentDeclined] | Oneof[Literal["consent_used"], ConsentUsed] | None
 
 
 _DESC = file_desc(
-    b'\n:ameide_core_proto/transformation/governance/v1/facts.proto\x12.ameide_core_proto.transformation.governance.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a?ameide_core_proto/transformation/governance/v1/governance.proto\x1a;ameide_core_proto/transformation/governance/v1/policy.proto"r\n\x14RepositoryRegistered\x12Z\n\nrepository\x18\x01 \x01(\x0b2:.ameide_core_proto.transformation.governance.v1.RepositoryR\nrepository"_\n\rPolicyAdopted\x12N\n\x06policy\x18\x01 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.PolicyR\x06policy"^\n\x0cChangeOpened\x12N\n\x06change\x18\x01 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.ChangeR\x06change"`\n\x0eChangeCanceled\x12N\n\x06change\x18\x01 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.ChangeR\x06change"^\n\x0cChangeClosed\x12N\n\x06change\x18\x01 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.ChangeR\x06change"e\n\x13ChangeBudgetSettled\x12N\n\x06change\x18\x01 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.ChangeR\x06change"R\n\tRunQueued\x12E\n\x03run\x18\x01 \x01(\x0b23.ameide_core_proto.transformation.governance.v1.RunR\x03run"U\n\x0cRunRequested\x12E\n\x03run\x18\x01 \x01(\x0b23.ameide_core_proto.transformation.governance.v1.RunR\x03run"[\n\x12RunCancelRequested\x12E\n\x03run\x18\x01 \x01(\x0b23.ameide_core_proto.transformation.governance.v1.RunR\x03run"R\n\tRunClosed\x12E\n\x03run\x18\x01 \x01(\x0b23.ameide_core_proto.transformation.governance.v1.RunR\x03run"V\n\nGateOpened\x12H\n\x04gate\x18\x01 \x01(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x04gate"\\\n\x10GateVoteRecorded\x12H\n\x04gate\x18\x01 \x01(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x04gate"W\n\x0bGateDecided\x12H\n\x04gate\x18\x01 \x01(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x04gate"V\n\nGateVoided\x12H\n\x04gate\x18\x01 \x01(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x04gate"W\n\x0bGateExpired\x12H\n\x04gate\x18\x01 \x01(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x04gate"X\n\x0cGateConsumed\x12H\n\x04gate\x18\x01 \x01(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x04gate"d\n\x0fReleaseRecorded\x12Q\n\x07release\x18\x01 \x01(\x0b27.ameide_core_proto.transformation.governance.v1.ReleaseR\x07release"m\n\x12PromotionRequested\x12W\n\tpromotion\x18\x01 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\tpromotion"l\n\x11PromotionProposed\x12W\n\tpromotion\x18\x01 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\tpromotion"j\n\x0fPromotionMerged\x12W\n\tpromotion\x18\x01 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\tpromotion"p\n\x15RolloutHealthRecorded\x12W\n\tpromotion\x18\x01 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\tpromotion"y\n\x14TenantBudgetAllotted\x12a\n\rtenant_budget\x18\x01 \x01(\x0b2<.ameide_core_proto.transformation.governance.v1.TenantBudgetR\x0ctenantBudget"l\n\x11PrincipalAdmitted\x12W\n\tprincipal\x18\x01 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PrincipalR\tprincipal"\xfc\x14\n"TransformationGovernanceDomainFact\x12H\n\x08metadata\x18\x01 \x01(\x0b2,.ameide_core_proto.common.v1.MessageMetadataR\x08metadata\x12G\n\taggregate\x18\x02 \x01(\x0b2).ameide_core_proto.common.v1.AggregateRefR\taggregate\x12{\n\x15repository_registered\x18\n \x01(\x0b2D.ameide_core_proto.transformation.governance.v1.RepositoryRegisteredH\x00R\x14repositoryRegistered\x12f\n\x0epolicy_adopted\x18\x0b \x01(\x0b2=.ameide_core_proto.transformation.governance.v1.PolicyAdoptedH\x00R\rpolicyAdopted\x12c\n\rchange_opened\x18\x0c \x01(\x0b2<.ameide_core_proto.transformation.governance.v1.ChangeOpenedH\x00R\x0cchangeOpened\x12i\n\x0fchange_canceled\x18\r \x01(\x0b2>.ameide_core_proto.transformation.governance.v1.ChangeCanceledH\x00R\x0echangeCanceled\x12c\n\rchange_closed\x18\x0e \x01(\x0b2<.ameide_core_proto.transformation.governance.v1.ChangeClosedH\x00R\x0cchangeClosed\x12y\n\x15change_budget_settled\x18\x0f \x01(\x0b2C.ameide_core_proto.transformation.governance.v1.ChangeBudgetSettledH\x00R\x13changeBudgetSettled\x12c\n\rrun_requested\x18\x10 \x01(\x0b2<.ameide_core_proto.transformation.governance.v1.RunRequestedH\x00R\x0crunRequested\x12v\n\x14run_cancel_requested\x18\x11 \x01(\x0b2B.ameide_core_proto.transformation.governance.v1.RunCancelRequestedH\x00R\x12runCancelRequested\x12Z\n\nrun_closed\x18\x12 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.RunClosedH\x00R\trunClosed\x12]\n\x0bgate_opened\x18\x13 \x01(\x0b2:.ameide_core_proto.transformation.governance.v1.GateOpenedH\x00R\ngateOpened\x12p\n\x12gate_vote_recorded\x18\x14 \x01(\x0b2@.ameide_core_proto.transformation.governance.v1.GateVoteRecordedH\x00R\x10gateVoteRecorded\x12`\n\x0cgate_decided\x18\x15 \x01(\x0b2;.ameide_core_proto.transformation.governance.v1.GateDecidedH\x00R\x0bgateDecided\x12]\n\x0bgate_voided\x18\x16 \x01(\x0b2:.ameide_core_proto.transformation.governance.v1.GateVoidedH\x00R\ngateVoided\x12`\n\x0cgate_expired\x18\x17 \x01(\x0b2;.ameide_core_proto.transformation.governance.v1.GateExpiredH\x00R\x0bgateExpired\x12c\n\rgate_consumed\x18\x18 \x01(\x0b2<.ameide_core_proto.transformation.governance.v1.GateConsumedH\x00R\x0cgateConsumed\x12l\n\x10release_recorded\x18\x19 \x01(\x0b2?.ameide_core_proto.transformation.governance.v1.ReleaseRecordedH\x00R\x0freleaseRecorded\x12u\n\x13promotion_requested\x18\x1a \x01(\x0b2B.ameide_core_proto.transformation.governance.v1.PromotionRequestedH\x00R\x12promotionRequested\x12r\n\x12promotion_proposed\x18\x1b \x01(\x0b2A.ameide_core_proto.transformation.governance.v1.PromotionProposedH\x00R\x11promotionProposed\x12l\n\x10promotion_merged\x18\x1c \x01(\x0b2?.ameide_core_proto.transformation.governance.v1.PromotionMergedH\x00R\x0fpromotionMerged\x12\x7f\n\x17rollout_health_recorded\x18\x1d \x01(\x0b2E.ameide_core_proto.transformation.governance.v1.RolloutHealthRecordedH\x00R\x15rolloutHealthRecorded\x12r\n\x12principal_admitted\x18\x1e \x01(\x0b2A.ameide_core_proto.transformation.governance.v1.PrincipalAdmittedH\x00R\x11principalAdmitted\x12Z\n\nrun_queued\x18( \x01(\x0b29.ameide_core_proto.transformation.governance.v1.RunQueuedH\x00R\trunQueued\x12|\n\x16tenant_budget_allotted\x18- \x01(\x0b2D.ameide_core_proto.transformation.governance.v1.TenantBudgetAllottedH\x00R\x14tenantBudgetAllottedB\x06\n\x04factb\x06proto3',
+    b'\n:ameide_core_proto/transformation/governance/v1/facts.proto\x12.ameide_core_proto.transformation.governance.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a?ameide_core_proto/transformation/governance/v1/governance.proto\x1a;ameide_core_proto/transformation/governance/v1/policy.proto"r\n\x14RepositoryRegistered\x12Z\n\nrepository\x18\x01 \x01(\x0b2:.ameide_core_proto.transformation.governance.v1.RepositoryR\nrepository"_\n\rPolicyAdopted\x12N\n\x06policy\x18\x01 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.PolicyR\x06policy"^\n\x0cChangeOpened\x12N\n\x06change\x18\x01 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.ChangeR\x06change"`\n\x0eChangeCanceled\x12N\n\x06change\x18\x01 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.ChangeR\x06change"^\n\x0cChangeClosed\x12N\n\x06change\x18\x01 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.ChangeR\x06change"e\n\x13ChangeBudgetSettled\x12N\n\x06change\x18\x01 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.ChangeR\x06change"R\n\tRunQueued\x12E\n\x03run\x18\x01 \x01(\x0b23.ameide_core_proto.transformation.governance.v1.RunR\x03run"U\n\x0cRunRequested\x12E\n\x03run\x18\x01 \x01(\x0b23.ameide_core_proto.transformation.governance.v1.RunR\x03run"[\n\x12RunCancelRequested\x12E\n\x03run\x18\x01 \x01(\x0b23.ameide_core_proto.transformation.governance.v1.RunR\x03run"R\n\tRunClosed\x12E\n\x03run\x18\x01 \x01(\x0b23.ameide_core_proto.transformation.governance.v1.RunR\x03run"V\n\nGateOpened\x12H\n\x04gate\x18\x01 \x01(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x04gate"\\\n\x10GateVoteRecorded\x12H\n\x04gate\x18\x01 \x01(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x04gate"W\n\x0bGateDecided\x12H\n\x04gate\x18\x01 \x01(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x04gate"V\n\nGateVoided\x12H\n\x04gate\x18\x01 \x01(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x04gate"W\n\x0bGateExpired\x12H\n\x04gate\x18\x01 \x01(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x04gate"X\n\x0cGateConsumed\x12H\n\x04gate\x18\x01 \x01(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x04gate"d\n\x0fReleaseRecorded\x12Q\n\x07release\x18\x01 \x01(\x0b27.ameide_core_proto.transformation.governance.v1.ReleaseR\x07release"m\n\x12PromotionRequested\x12W\n\tpromotion\x18\x01 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\tpromotion"l\n\x11PromotionProposed\x12W\n\tpromotion\x18\x01 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\tpromotion"j\n\x0fPromotionMerged\x12W\n\tpromotion\x18\x01 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\tpromotion"p\n\x15RolloutHealthRecorded\x12W\n\tpromotion\x18\x01 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\tpromotion"y\n\x14TenantBudgetAllotted\x12a\n\rtenant_budget\x18\x01 \x01(\x0b2<.ameide_core_proto.transformation.governance.v1.TenantBudgetR\x0ctenantBudget"l\n\x11PrincipalAdmitted\x12W\n\tprincipal\x18\x01 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PrincipalR\tprincipal"v\n\x12ConversationOpened\x12`\n\x0cconversation\x18\x01 \x01(\x0b2<.ameide_core_proto.transformation.governance.v1.ConversationR\x0cconversation"x\n\x14ConversationAttached\x12`\n\x0cconversation\x18\x01 \x01(\x0b2<.ameide_core_proto.transformation.governance.v1.ConversationR\x0cconversation"\x80\x01\n\x1cConversationProgressRecorded\x12`\n\x0cconversation\x18\x01 \x01(\x0b2<.ameide_core_proto.transformation.governance.v1.ConversationR\x0cconversation"a\n\x0cConsentAsked\x12Q\n\x07consent\x18\x01 \x01(\x0b27.ameide_core_proto.transformation.governance.v1.ConsentR\x07consent"a\n\x0cConsentGiven\x12Q\n\x07consent\x18\x01 \x01(\x0b27.ameide_core_proto.transformation.governance.v1.ConsentR\x07consent"d\n\x0fConsentDeclined\x12Q\n\x07consent\x18\x01 \x01(\x0b27.ameide_core_proto.transformation.governance.v1.ConsentR\x07consent"`\n\x0bConsentUsed\x12Q\n\x07consent\x18\x01 \x01(\x0b27.ameide_core_proto.transformation.governance.v1.ConsentR\x07consent"\xa1\x1b\n"TransformationGovernanceDomainFact\x12H\n\x08metadata\x18\x01 \x01(\x0b2,.ameide_core_proto.common.v1.MessageMetadataR\x08metadata\x12G\n\taggregate\x18\x02 \x01(\x0b2).ameide_core_proto.common.v1.AggregateRefR\taggregate\x12{\n\x15repository_registered\x18\n \x01(\x0b2D.ameide_core_proto.transformation.governance.v1.RepositoryRegisteredH\x00R\x14repositoryRegistered\x12f\n\x0epolicy_adopted\x18\x0b \x01(\x0b2=.ameide_core_proto.transformation.governance.v1.PolicyAdoptedH\x00R\rpolicyAdopted\x12c\n\rchange_opened\x18\x0c \x01(\x0b2<.ameide_core_proto.transformation.governance.v1.ChangeOpenedH\x00R\x0cchangeOpened\x12i\n\x0fchange_canceled\x18\r \x01(\x0b2>.ameide_core_proto.transformation.governance.v1.ChangeCanceledH\x00R\x0echangeCanceled\x12c\n\rchange_closed\x18\x0e \x01(\x0b2<.ameide_core_proto.transformation.governance.v1.ChangeClosedH\x00R\x0cchangeClosed\x12y\n\x15change_budget_settled\x18\x0f \x01(\x0b2C.ameide_core_proto.transformation.governance.v1.ChangeBudgetSettledH\x00R\x13changeBudgetSettled\x12c\n\rrun_requested\x18\x10 \x01(\x0b2<.ameide_core_proto.transformation.governance.v1.RunRequestedH\x00R\x0crunRequested\x12v\n\x14run_cancel_requested\x18\x11 \x01(\x0b2B.ameide_core_proto.transformation.governance.v1.RunCancelRequestedH\x00R\x12runCancelRequested\x12Z\n\nrun_closed\x18\x12 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.RunClosedH\x00R\trunClosed\x12]\n\x0bgate_opened\x18\x13 \x01(\x0b2:.ameide_core_proto.transformation.governance.v1.GateOpenedH\x00R\ngateOpened\x12p\n\x12gate_vote_recorded\x18\x14 \x01(\x0b2@.ameide_core_proto.transformation.governance.v1.GateVoteRecordedH\x00R\x10gateVoteRecorded\x12`\n\x0cgate_decided\x18\x15 \x01(\x0b2;.ameide_core_proto.transformation.governance.v1.GateDecidedH\x00R\x0bgateDecided\x12]\n\x0bgate_voided\x18\x16 \x01(\x0b2:.ameide_core_proto.transformation.governance.v1.GateVoidedH\x00R\ngateVoided\x12`\n\x0cgate_expired\x18\x17 \x01(\x0b2;.ameide_core_proto.transformation.governance.v1.GateExpiredH\x00R\x0bgateExpired\x12c\n\rgate_consumed\x18\x18 \x01(\x0b2<.ameide_core_proto.transformation.governance.v1.GateConsumedH\x00R\x0cgateConsumed\x12l\n\x10release_recorded\x18\x19 \x01(\x0b2?.ameide_core_proto.transformation.governance.v1.ReleaseRecordedH\x00R\x0freleaseRecorded\x12u\n\x13promotion_requested\x18\x1a \x01(\x0b2B.ameide_core_proto.transformation.governance.v1.PromotionRequestedH\x00R\x12promotionRequested\x12r\n\x12promotion_proposed\x18\x1b \x01(\x0b2A.ameide_core_proto.transformation.governance.v1.PromotionProposedH\x00R\x11promotionProposed\x12l\n\x10promotion_merged\x18\x1c \x01(\x0b2?.ameide_core_proto.transformation.governance.v1.PromotionMergedH\x00R\x0fpromotionMerged\x12\x7f\n\x17rollout_health_recorded\x18\x1d \x01(\x0b2E.ameide_core_proto.transformation.governance.v1.RolloutHealthRecordedH\x00R\x15rolloutHealthRecorded\x12r\n\x12principal_admitted\x18\x1e \x01(\x0b2A.ameide_core_proto.transformation.governance.v1.PrincipalAdmittedH\x00R\x11principalAdmitted\x12Z\n\nrun_queued\x18( \x01(\x0b29.ameide_core_proto.transformation.governance.v1.RunQueuedH\x00R\trunQueued\x12|\n\x16tenant_budget_allotted\x18- \x01(\x0b2D.ameide_core_proto.transformation.governance.v1.TenantBudgetAllottedH\x00R\x14tenantBudgetAllotted\x12u\n\x13conversation_opened\x182 \x01(\x0b2B.ameide_core_proto.transformation.governance.v1.ConversationOpenedH\x00R\x12conversationOpened\x12{\n\x15conversation_attached\x183 \x01(\x0b2D.ameide_core_proto.transformation.governance.v1.ConversationAttachedH\x00R\x14conversationAttached\x12\x94\x01\n\x1econversation_progress_recorded\x184 \x01(\x0b2L.ameide_core_proto.transformation.governance.v1.ConversationProgressRecordedH\x00R\x1cconversationProgressRecorded\x12c\n\rconsent_asked\x185 \x01(\x0b2<.ameide_core_proto.transformation.governance.v1.ConsentAskedH\x00R\x0cconsentAsked\x12c\n\rconsent_given\x186 \x01(\x0b2<.ameide_core_proto.transformation.governance.v1.ConsentGivenH\x00R\x0cconsentGiven\x12l\n\x10consent_declined\x187 \x01(\x0b2?.ameide_core_proto.transformation.governance.v1.ConsentDeclinedH\x00R\x0fconsentDeclined\x12`\n\x0cconsent_used\x188 \x01(\x0b2;.ameide_core_proto.transformation.governance.v1.ConsentUsedH\x00R\x0bconsentUsedB\x06\n\x04factb\x06proto3',
     [
         metadata_pb.desc(),
         governance_pb.desc(),
@@ -745,6 +945,13 @@ _DESC = file_desc(
         "RolloutHealthRecorded": RolloutHealthRecorded,
         "TenantBudgetAllotted": TenantBudgetAllotted,
         "PrincipalAdmitted": PrincipalAdmitted,
+        "ConversationOpened": ConversationOpened,
+        "ConversationAttached": ConversationAttached,
+        "ConversationProgressRecorded": ConversationProgressRecorded,
+        "ConsentAsked": ConsentAsked,
+        "ConsentGiven": ConsentGiven,
+        "ConsentDeclined": ConsentDeclined,
+        "ConsentUsed": ConsentUsed,
         "TransformationGovernanceDomainFact": TransformationGovernanceDomainFact,
     },
 )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from protobuf.wkt.google.protobuf.timestamp_pb import Timestamp
 
     from ....common.v1.metadata_pb import Actor, Scope
-    from ...knowledge.v1.artifact_pb import Artifact
+    from ...knowledge.v1.artifact_pb import Artifact, ArtifactContent
     from ...work.v1.work_pb import Budget, Finding, Usage, WorkResult, WorkStatus
     from .policy_pb import GateKind, Policy
 
@@ -265,7 +265,7 @@ class Change(Message[_ChangeFields]):
         version: int
         cancel_reason: str
 
-_RunInputFields: TypeAlias = Literal["scope", "process_instance_id", "change_id", "run_number", "repository", "policy", "requirement", "coder", "from_step", "reusable"]
+_RunInputFields: TypeAlias = Literal["scope", "process_instance_id", "change_id", "run_number", "repository", "policy", "requirement", "coder", "from_step", "reusable", "kind", "triage", "conversation_id"]
 
 class RunInput(Message[_RunInputFields]):
     """
@@ -320,9 +320,25 @@ class RunInput(Message[_RunInputFields]):
             ```proto
             repeated ameide_core_proto.transformation.governance.v1.ReusableWork reusable = 10;
             ```
+        kind:
+            ```proto
+            ameide_core_proto.transformation.governance.v1.RunKind kind = 11;
+            ```
+        triage:
+            Of a triage run: what it looks at and, unless it changes it, proposes.
+
+            ```proto
+            optional ameide_core_proto.transformation.knowledge.v1.ArtifactContent triage = 12;
+            ```
+        conversation_id:
+            The conversation that it came from, if any.
+
+            ```proto
+            string conversation_id = 13;
+            ```
     """
 
-    __slots__ = ("scope", "process_instance_id", "change_id", "run_number", "repository", "policy", "requirement", "coder", "from_step", "reusable")
+    __slots__ = ("scope", "process_instance_id", "change_id", "run_number", "repository", "policy", "requirement", "coder", "from_step", "reusable", "kind", "triage", "conversation_id")
 
     if TYPE_CHECKING:
 
@@ -339,6 +355,9 @@ class RunInput(Message[_RunInputFields]):
             coder: str = "",
             from_step: str = "",
             reusable: list[ReusableWork] | None = None,
+            kind: RunKind | None = None,
+            triage: ArtifactContent | None = None,
+            conversation_id: str = "",
         ) -> None:
             pass
 
@@ -352,6 +371,9 @@ class RunInput(Message[_RunInputFields]):
         coder: str
         from_step: str
         reusable: list[ReusableWork]
+        kind: RunKind
+        triage: ArtifactContent | None
+        conversation_id: str
 
 _ReusableWorkFields: TypeAlias = Literal["activity", "work_request_id", "process_instance_id", "input_digest", "status", "result", "executor_principal_id"]
 
@@ -427,7 +449,7 @@ class ReusableWork(Message[_ReusableWorkFields]):
         result: WorkResult | None
         executor_principal_id: str
 
-_RunFields: TypeAlias = Literal["scope", "process_instance_id", "change_id", "number", "status", "workflow_type", "task_queue", "input", "requested_at", "closed_at", "outcome", "version", "cancel_requested", "queue_number", "requested_by"]
+_RunFields: TypeAlias = Literal["scope", "process_instance_id", "change_id", "number", "status", "workflow_type", "task_queue", "input", "requested_at", "closed_at", "outcome", "version", "cancel_requested", "queue_number", "requested_by", "kind"]
 
 class Run(Message[_RunFields]):
     """
@@ -504,9 +526,13 @@ class Run(Message[_RunFields]):
             ```proto
             optional ameide_core_proto.common.v1.Actor requested_by = 14;
             ```
+        kind:
+            ```proto
+            ameide_core_proto.transformation.governance.v1.RunKind kind = 15;
+            ```
     """
 
-    __slots__ = ("scope", "process_instance_id", "change_id", "number", "status", "workflow_type", "task_queue", "input", "requested_at", "closed_at", "outcome", "version", "cancel_requested", "queue_number", "requested_by")
+    __slots__ = ("scope", "process_instance_id", "change_id", "number", "status", "workflow_type", "task_queue", "input", "requested_at", "closed_at", "outcome", "version", "cancel_requested", "queue_number", "requested_by", "kind")
 
     if TYPE_CHECKING:
 
@@ -528,6 +554,7 @@ class Run(Message[_RunFields]):
             cancel_requested: bool = False,
             queue_number: int = 0,
             requested_by: Actor | None = None,
+            kind: RunKind | None = None,
         ) -> None:
             pass
 
@@ -546,6 +573,7 @@ class Run(Message[_RunFields]):
         cancel_requested: bool
         queue_number: int
         requested_by: Actor | None
+        kind: RunKind
 
 _GateSubjectFields: TypeAlias = Literal["artifact_id", "artifact_number", "content_hash", "commit_sha", "diff_hash", "release_id", "image_ref", "environment", "findings", "reason", "base_sha", "verify_work_request_id"]
 
@@ -1215,7 +1243,7 @@ class Principal(Message[_PrincipalFields]):
         roles: list[str]
         version: int
 
-_ApiTokenFields: TypeAlias = Literal["token_id", "principal_id", "queues", "created_at", "expires_at", "revoked_at", "only_executes"]
+_ApiTokenFields: TypeAlias = Literal["token_id", "principal_id", "queues", "created_at", "expires_at", "revoked_at", "only_executes", "scopes"]
 
 class ApiToken(Message[_ApiTokenFields]):
     """
@@ -1254,9 +1282,15 @@ class ApiToken(Message[_ApiTokenFields]):
             ```proto
             bool only_executes = 7;
             ```
+        scopes:
+            What it may be used for at most; empty: all that its principal may.
+
+            ```proto
+            repeated string scopes = 8;
+            ```
     """
 
-    __slots__ = ("token_id", "principal_id", "queues", "created_at", "expires_at", "revoked_at", "only_executes")
+    __slots__ = ("token_id", "principal_id", "queues", "created_at", "expires_at", "revoked_at", "only_executes", "scopes")
 
     if TYPE_CHECKING:
 
@@ -1270,6 +1304,7 @@ class ApiToken(Message[_ApiTokenFields]):
             expires_at: Timestamp | None = None,
             revoked_at: Timestamp | None = None,
             only_executes: bool = False,
+            scopes: list[str] | None = None,
         ) -> None:
             pass
 
@@ -1280,6 +1315,283 @@ class ApiToken(Message[_ApiTokenFields]):
         expires_at: Timestamp | None
         revoked_at: Timestamp | None
         only_executes: bool
+        scopes: list[str]
+
+_UntrustedSourceFields: TypeAlias = Literal["ref", "read_at"]
+
+class UntrustedSource(Message[_UntrustedSourceFields]):
+    """
+    A text that anybody may have written, and that an agent read: an instruction in it may have steered what it proposes.
+
+    ```proto
+    message ameide_core_proto.transformation.governance.v1.UntrustedSource
+    ```
+
+    Attributes:
+        ref:
+            repository@commit:path, evidence bundle and artifact, or artifact version.
+
+            ```proto
+            string ref = 1;
+            ```
+        read_at:
+            ```proto
+            optional google.protobuf.Timestamp read_at = 2;
+            ```
+    """
+
+    __slots__ = ("ref", "read_at")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            ref: str = "",
+            read_at: Timestamp | None = None,
+        ) -> None:
+            pass
+
+        ref: str
+        read_at: Timestamp | None
+
+_ConversationFields: TypeAlias = Literal["scope", "conversation_id", "repository_id", "change_id", "title", "opened_by", "opened_at", "last_turn_at", "turns", "usage", "untrusted_sources", "untrusted_count", "version"]
+
+class Conversation(Message[_ConversationFields]):
+    """
+    A person's talk with an agent. What was said is with the agent; here is what others must be able to count on.
+
+    ```proto
+    message ameide_core_proto.transformation.governance.v1.Conversation
+    ```
+
+    Attributes:
+        scope:
+            ```proto
+            optional ameide_core_proto.common.v1.Scope scope = 1;
+            ```
+        conversation_id:
+            ```proto
+            string conversation_id = 2;
+            ```
+        repository_id:
+            ```proto
+            string repository_id = 3;
+            ```
+        change_id:
+            Empty until it is about a change.
+
+            ```proto
+            string change_id = 4;
+            ```
+        title:
+            ```proto
+            string title = 5;
+            ```
+        opened_by:
+            The agent, on behalf of the person.
+
+            ```proto
+            optional ameide_core_proto.common.v1.Actor opened_by = 6;
+            ```
+        opened_at:
+            ```proto
+            optional google.protobuf.Timestamp opened_at = 7;
+            ```
+        last_turn_at:
+            ```proto
+            optional google.protobuf.Timestamp last_turn_at = 8;
+            ```
+        turns:
+            ```proto
+            int32 turns = 9;
+            ```
+        usage:
+            What its models used in all; it counts against the budgets of the change, if any, and of the tenant.
+
+            ```proto
+            optional ameide_core_proto.transformation.work.v1.Usage usage = 10;
+            ```
+        untrusted_sources:
+            The first ones; `untrusted_count` counts all.
+
+            ```proto
+            repeated ameide_core_proto.transformation.governance.v1.UntrustedSource untrusted_sources = 11;
+            ```
+        untrusted_count:
+            ```proto
+            int32 untrusted_count = 12;
+            ```
+        version:
+            ```proto
+            int64 version = 13;
+            ```
+    """
+
+    __slots__ = ("scope", "conversation_id", "repository_id", "change_id", "title", "opened_by", "opened_at", "last_turn_at", "turns", "usage", "untrusted_sources", "untrusted_count", "version")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            scope: Scope | None = None,
+            conversation_id: str = "",
+            repository_id: str = "",
+            change_id: str = "",
+            title: str = "",
+            opened_by: Actor | None = None,
+            opened_at: Timestamp | None = None,
+            last_turn_at: Timestamp | None = None,
+            turns: int = 0,
+            usage: Usage | None = None,
+            untrusted_sources: list[UntrustedSource] | None = None,
+            untrusted_count: int = 0,
+            version: int = 0,
+        ) -> None:
+            pass
+
+        scope: Scope | None
+        conversation_id: str
+        repository_id: str
+        change_id: str
+        title: str
+        opened_by: Actor | None
+        opened_at: Timestamp | None
+        last_turn_at: Timestamp | None
+        turns: int
+        usage: Usage | None
+        untrusted_sources: list[UntrustedSource]
+        untrusted_count: int
+        version: int
+
+_ConsentFields: TypeAlias = Literal["scope", "consent_id", "conversation_id", "change_id", "action", "summary", "subject_hash", "asked_by", "status", "asked_at", "expires_at", "decided_by", "decided_at", "comment", "used_by", "version"]
+
+class Consent(Message[_ConsentFields]):
+    """
+    A person's word that an agent may send one command. It binds the command's bytes and is used once.
+
+    ```proto
+    message ameide_core_proto.transformation.governance.v1.Consent
+    ```
+
+    Attributes:
+        scope:
+            ```proto
+            optional ameide_core_proto.common.v1.Scope scope = 1;
+            ```
+        consent_id:
+            ```proto
+            string consent_id = 2;
+            ```
+        conversation_id:
+            ```proto
+            string conversation_id = 3;
+            ```
+        change_id:
+            ```proto
+            string change_id = 4;
+            ```
+        action:
+            ```proto
+            ameide_core_proto.transformation.governance.v1.ConsentAction action = 5;
+            ```
+        summary:
+            What is to be done, as the person is told.
+
+            ```proto
+            string summary = 6;
+            ```
+        subject_hash:
+            SHA-256 of the command, by contracts.subjects.command_hash.
+
+            ```proto
+            string subject_hash = 7;
+            ```
+        asked_by:
+            The agent, on behalf of the person who is asked.
+
+            ```proto
+            optional ameide_core_proto.common.v1.Actor asked_by = 8;
+            ```
+        status:
+            ```proto
+            ameide_core_proto.transformation.governance.v1.ConsentStatus status = 9;
+            ```
+        asked_at:
+            ```proto
+            optional google.protobuf.Timestamp asked_at = 10;
+            ```
+        expires_at:
+            ```proto
+            optional google.protobuf.Timestamp expires_at = 11;
+            ```
+        decided_by:
+            ```proto
+            optional ameide_core_proto.common.v1.Actor decided_by = 12;
+            ```
+        decided_at:
+            ```proto
+            optional google.protobuf.Timestamp decided_at = 13;
+            ```
+        comment:
+            ```proto
+            string comment = 14;
+            ```
+        used_by:
+            The client_request_id of the command that used it.
+
+            ```proto
+            string used_by = 15;
+            ```
+        version:
+            ```proto
+            int64 version = 16;
+            ```
+    """
+
+    __slots__ = ("scope", "consent_id", "conversation_id", "change_id", "action", "summary", "subject_hash", "asked_by", "status", "asked_at", "expires_at", "decided_by", "decided_at", "comment", "used_by", "version")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            scope: Scope | None = None,
+            consent_id: str = "",
+            conversation_id: str = "",
+            change_id: str = "",
+            action: ConsentAction | None = None,
+            summary: str = "",
+            subject_hash: str = "",
+            asked_by: Actor | None = None,
+            status: ConsentStatus | None = None,
+            asked_at: Timestamp | None = None,
+            expires_at: Timestamp | None = None,
+            decided_by: Actor | None = None,
+            decided_at: Timestamp | None = None,
+            comment: str = "",
+            used_by: str = "",
+            version: int = 0,
+        ) -> None:
+            pass
+
+        scope: Scope | None
+        consent_id: str
+        conversation_id: str
+        change_id: str
+        action: ConsentAction
+        summary: str
+        subject_hash: str
+        asked_by: Actor | None
+        status: ConsentStatus
+        asked_at: Timestamp | None
+        expires_at: Timestamp | None
+        decided_by: Actor | None
+        decided_at: Timestamp | None
+        comment: str
+        used_by: str
+        version: int
 
 class ChangeStatus(Enum):
     """
@@ -1352,6 +1664,35 @@ class RunStatus(Enum):
     FAILED = 3
     CANCELED = 4
     QUEUED = 5
+
+class RunKind(Enum):
+    """
+    What a run is for; it chooses the workflow.
+
+    ```proto
+    enum ameide_core_proto.transformation.governance.v1.RunKind
+    ```
+
+    Attributes:
+        UNSPECIFIED:
+            As GOVERNANCE.
+
+            ```proto
+            RUN_KIND_UNSPECIFIED = 0
+            ```
+        GOVERNANCE:
+            ```proto
+            RUN_KIND_GOVERNANCE = 1
+            ```
+        TRIAGE:
+            ```proto
+            RUN_KIND_TRIAGE = 2
+            ```
+    """
+
+    UNSPECIFIED = 0
+    GOVERNANCE = 1
+    TRIAGE = 2
 
 class GateStatus(Enum):
     """
@@ -1525,9 +1866,91 @@ class PrincipalKind(Enum):
     AGENT = 2
     SERVICE = 3
 
+class ConsentAction(Enum):
+    """
+    ```proto
+    enum ameide_core_proto.transformation.governance.v1.ConsentAction
+    ```
+
+    Attributes:
+        UNSPECIFIED:
+            ```proto
+            CONSENT_ACTION_UNSPECIFIED = 0
+            ```
+        OPEN_CHANGE:
+            ```proto
+            CONSENT_ACTION_OPEN_CHANGE = 1
+            ```
+        PROPOSE_ARTIFACT:
+            ```proto
+            CONSENT_ACTION_PROPOSE_ARTIFACT = 2
+            ```
+        REVISE_ARTIFACT:
+            ```proto
+            CONSENT_ACTION_REVISE_ARTIFACT = 3
+            ```
+        SUBMIT_ARTIFACT:
+            ```proto
+            CONSENT_ACTION_SUBMIT_ARTIFACT = 4
+            ```
+        REQUEST_WORK:
+            ```proto
+            CONSENT_ACTION_REQUEST_WORK = 5
+            ```
+        START_RUN:
+            ```proto
+            CONSENT_ACTION_START_RUN = 6
+            ```
+    """
+
+    UNSPECIFIED = 0
+    OPEN_CHANGE = 1
+    PROPOSE_ARTIFACT = 2
+    REVISE_ARTIFACT = 3
+    SUBMIT_ARTIFACT = 4
+    REQUEST_WORK = 5
+    START_RUN = 6
+
+class ConsentStatus(Enum):
+    """
+    ```proto
+    enum ameide_core_proto.transformation.governance.v1.ConsentStatus
+    ```
+
+    Attributes:
+        UNSPECIFIED:
+            ```proto
+            CONSENT_STATUS_UNSPECIFIED = 0
+            ```
+        ASKED:
+            ```proto
+            CONSENT_STATUS_ASKED = 1
+            ```
+        GIVEN:
+            ```proto
+            CONSENT_STATUS_GIVEN = 2
+            ```
+        DECLINED:
+            ```proto
+            CONSENT_STATUS_DECLINED = 3
+            ```
+        USED:
+            The command that it was asked for has had its effect.
+
+            ```proto
+            CONSENT_STATUS_USED = 4
+            ```
+    """
+
+    UNSPECIFIED = 0
+    ASKED = 1
+    GIVEN = 2
+    DECLINED = 3
+    USED = 4
+
 
 _DESC = file_desc(
-    b'\n?ameide_core_proto/transformation/governance/v1/governance.proto\x12.ameide_core_proto.transformation.governance.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a;ameide_core_proto/transformation/governance/v1/policy.proto\x1a<ameide_core_proto/transformation/knowledge/v1/artifact.proto\x1a3ameide_core_proto/transformation/work/v1/work.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto"\xcb\x03\n\nRepository\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12#\n\rrepository_id\x18\x02 \x01(\tR\x0crepositoryId\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x10\n\x03url\x18\x04 \x01(\tR\x03url\x12%\n\x0edefault_branch\x18\x05 \x01(\tR\rdefaultBranch\x12%\n\x0ecredential_ref\x18\x06 \x01(\tR\rcredentialRef\x12T\n\x06gitops\x18\x07 \x01(\x0b2<.ameide_core_proto.transformation.governance.v1.GitopsTargetR\x06gitops\x12\x18\n\x07workdir\x18\x08 \x01(\tR\x07workdir\x12\x18\n\x07version\x18\t \x01(\x03R\x07version\x12?\n\rregistered_at\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\x0cregisteredAt\x12\x1f\n\x0bqueue_count\x18\r \x01(\x03R\nqueueCount"\xf8\x01\n\x0cGitopsTarget\x12\xc3\x01\n\x03url\x18\x01 \x01(\tR\x03urlB\xb0\x01\xbaH\xac\x01\xba\x01\xa1\x01\n\x12url.no_credentials\x12@must not carry credentials; put them where credential_ref points\x1aI!this.matches(\'(?i)^(https?://[^/]*@|[a-z][a-z0-9+.-]*://[^/@]*:[^/]*@)\')r\x05\x10\x01\x18\x80\x08\x12"\n\x06branch\x18\x02 \x01(\tR\x06branchB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01"\xd1\x05\n\x06Change\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12\x1b\n\tchange_id\x18\x02 \x01(\tR\x08changeId\x12#\n\rrepository_id\x18\x03 \x01(\tR\x0crepositoryId\x12\x14\n\x05title\x18\x04 \x01(\tR\x05title\x12T\n\x06status\x18\x05 \x01(\x0e2<.ameide_core_proto.transformation.governance.v1.ChangeStatusR\x06status\x12@\n\trequester\x18\x06 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\trequester\x12&\n\x0flast_run_number\x18\x07 \x01(\x05R\rlastRunNumber\x12\x1e\n\x0bopen_run_id\x18\x08 \x01(\tR\topenRunId\x12E\n\x05usage\x18\t \x01(\x0b2/.ameide_core_proto.transformation.work.v1.UsageR\x05usage\x12H\n\x06budget\x18\n \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x06budget\x12L\n\x08reserved\x18\x0b \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x08reserved\x127\n\topened_at\x18\x0c \x01(\x0b2\x1a.google.protobuf.TimestampR\x08openedAt\x12\x18\n\x07version\x18\r \x01(\x03R\x07version\x12#\n\rcancel_reason\x18\x0e \x01(\tR\x0ccancelReason"\xc4\x04\n\x08RunInput\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12.\n\x13process_instance_id\x18\x02 \x01(\tR\x11processInstanceId\x12\x1b\n\tchange_id\x18\x03 \x01(\tR\x08changeId\x12\x1d\n\nrun_number\x18\x04 \x01(\x05R\trunNumber\x12Z\n\nrepository\x18\x05 \x01(\x0b2:.ameide_core_proto.transformation.governance.v1.RepositoryR\nrepository\x12N\n\x06policy\x18\x06 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.PolicyR\x06policy\x12Y\n\x0brequirement\x18\x07 \x01(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\x0brequirement\x12\x14\n\x05coder\x18\x08 \x01(\tR\x05coder\x12\x1b\n\tfrom_step\x18\t \x01(\tR\x08fromStep\x12X\n\x08reusable\x18\n \x03(\x0b2<.ameide_core_proto.transformation.governance.v1.ReusableWorkR\x08reusable"\xf5\x02\n\x0cReusableWork\x12\x1a\n\x08activity\x18\x01 \x01(\tR\x08activity\x12&\n\x0fwork_request_id\x18\x02 \x01(\tR\rworkRequestId\x12.\n\x13process_instance_id\x18\x03 \x01(\tR\x11processInstanceId\x12!\n\x0cinput_digest\x18\x04 \x01(\tR\x0binputDigest\x12L\n\x06status\x18\x05 \x01(\x0e24.ameide_core_proto.transformation.work.v1.WorkStatusR\x06status\x12L\n\x06result\x18\x06 \x01(\x0b24.ameide_core_proto.transformation.work.v1.WorkResultR\x06result\x122\n\x15executor_principal_id\x18\x07 \x01(\tR\x13executorPrincipalId"\xcc\x05\n\x03Run\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12.\n\x13process_instance_id\x18\x02 \x01(\tR\x11processInstanceId\x12\x1b\n\tchange_id\x18\x03 \x01(\tR\x08changeId\x12\x16\n\x06number\x18\x04 \x01(\x05R\x06number\x12Q\n\x06status\x18\x05 \x01(\x0e29.ameide_core_proto.transformation.governance.v1.RunStatusR\x06status\x12#\n\rworkflow_type\x18\x06 \x01(\tR\x0cworkflowType\x12\x1d\n\ntask_queue\x18\x07 \x01(\tR\ttaskQueue\x12N\n\x05input\x18\x08 \x01(\x0b28.ameide_core_proto.transformation.governance.v1.RunInputR\x05input\x12=\n\x0crequested_at\x18\t \x01(\x0b2\x1a.google.protobuf.TimestampR\x0brequestedAt\x127\n\tclosed_at\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\x08closedAt\x12\x18\n\x07outcome\x18\x0b \x01(\tR\x07outcome\x12\x18\n\x07version\x18\x0c \x01(\x03R\x07version\x12)\n\x10cancel_requested\x18\r \x01(\x08R\x0fcancelRequested\x12!\n\x0cqueue_number\x18\x14 \x01(\x03R\x0bqueueNumber\x12E\n\x0crequested_by\x18\x0e \x01(\x0b2".ameide_core_proto.common.v1.ActorR\x0brequestedBy"\xb1\x04\n\x0bGateSubject\x12(\n\x0bartifact_id\x18\x01 \x01(\tR\nartifactIdB\x07\xbaH\x04r\x02\x18?\x12\'\n\x0fartifact_number\x18\x02 \x01(\x05R\x0eartifactNumber\x12*\n\x0ccontent_hash\x18\x03 \x01(\tR\x0bcontentHashB\x07\xbaH\x04r\x02\x18@\x12&\n\ncommit_sha\x18\x04 \x01(\tR\tcommitShaB\x07\xbaH\x04r\x02\x18(\x12$\n\tdiff_hash\x18\x05 \x01(\tR\x08diffHashB\x07\xbaH\x04r\x02\x18@\x12&\n\nrelease_id\x18\x06 \x01(\tR\treleaseIdB\x07\xbaH\x04r\x02\x18?\x12%\n\timage_ref\x18\x07 \x01(\tR\x08imageRefB\x08\xbaH\x05r\x03\x18\x80\x04\x12)\n\x0benvironment\x18\x08 \x01(\tR\x0benvironmentB\x07\xbaH\x04r\x02\x18?\x12W\n\x08findings\x18\t \x03(\x0b21.ameide_core_proto.transformation.work.v1.FindingR\x08findingsB\x08\xbaH\x05\x92\x01\x02\x102\x12 \n\x06reason\x18\n \x01(\tR\x06reasonB\x08\xbaH\x05r\x03\x18\xd0\x0f\x12"\n\x08base_sha\x18\x0b \x01(\tR\x07baseShaB\x07\xbaH\x04r\x02\x18(\x12<\n\x16verify_work_request_id\x18\x0c \x01(\tR\x13verifyWorkRequestIdB\x07\xbaH\x04r\x02\x18?"\x88\x02\n\x08GateVote\x128\n\x05actor\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\x05actor\x12U\n\x07verdict\x18\x02 \x01(\x0e2;.ameide_core_proto.transformation.governance.v1.GateVerdictR\x07verdict\x12\x18\n\x07comment\x18\x03 \x01(\tR\x07comment\x12*\n\x02at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x02at\x12%\n\x0epolicy_version\x18\x05 \x01(\x03R\rpolicyVersion"\x8e\x01\n\x0eGateParameters\x122\n\x0fmore_iterations\x18\x01 \x01(\x05R\x0emoreIterationsB\t\xbaH\x06\x1a\x04\x182(\x00\x12H\n\x06budget\x18\x02 \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x06budget"\xf2\x07\n\x04Gate\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12\x17\n\x07gate_id\x18\x02 \x01(\tR\x06gateId\x12\x1b\n\tchange_id\x18\x03 \x01(\tR\x08changeId\x12.\n\x13process_instance_id\x18\x04 \x01(\tR\x11processInstanceId\x12L\n\x04kind\x18\x05 \x01(\x0e28.ameide_core_proto.transformation.governance.v1.GateKindR\x04kind\x12R\n\x06status\x18\x06 \x01(\x0e2:.ameide_core_proto.transformation.governance.v1.GateStatusR\x06status\x12U\n\x07subject\x18\x07 \x01(\x0b2;.ameide_core_proto.transformation.governance.v1.GateSubjectR\x07subject\x12!\n\x0csubject_hash\x18\x08 \x01(\tR\x0bsubjectHash\x12N\n\x05votes\x18\t \x03(\x0b28.ameide_core_proto.transformation.governance.v1.GateVoteR\x05votes\x127\n\topened_at\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\x08openedAt\x129\n\nexpires_at\x18\x0b \x01(\x0b2\x1a.google.protobuf.TimestampR\texpiresAt\x129\n\ndecided_at\x18\x0c \x01(\x0b2\x1a.google.protobuf.TimestampR\tdecidedAt\x12\x18\n\x07comment\x18\r \x01(\tR\x07comment\x12^\n\nparameters\x18\x0e \x01(\x0b2>.ameide_core_proto.transformation.governance.v1.GateParametersR\nparameters\x12\x16\n\x06quorum\x18\x0f \x01(\x05R\x06quorum\x12\x1f\n\x0bconsumed_by\x18\x10 \x01(\tR\nconsumedBy\x12\x1f\n\x0bvoid_reason\x18\x11 \x01(\tR\nvoidReason\x12\x18\n\x07version\x18\x12 \x01(\x03R\x07version\x12A\n\ndecided_by\x18\x13 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\tdecidedBy"\xc2\x03\n\x07Release\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12\x1d\n\nrelease_id\x18\x02 \x01(\tR\treleaseId\x12\x1b\n\tchange_id\x18\x03 \x01(\tR\x08changeId\x12#\n\rrepository_id\x18\x04 \x01(\tR\x0crepositoryId\x12.\n\x13process_instance_id\x18\x05 \x01(\tR\x11processInstanceId\x12\x1c\n\tcomponent\x18\x06 \x01(\tR\tcomponent\x12%\n\timage_ref\x18\x07 \x01(\tR\x08imageRefB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x1d\n\ncommit_sha\x18\x08 \x01(\tR\tcommitSha\x121\n\x15build_work_request_id\x18\t \x01(\tR\x12buildWorkRequestId\x12;\n\x0brecorded_at\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\nrecordedAt\x12\x18\n\x07version\x18\x0b \x01(\x03R\x07version"\xab\x05\n\tPromotion\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12!\n\x0cpromotion_id\x18\x02 \x01(\tR\x0bpromotionId\x12\x1d\n\nrelease_id\x18\x03 \x01(\tR\treleaseId\x12\x1b\n\tchange_id\x18\x04 \x01(\tR\x08changeId\x12#\n\rrepository_id\x18\x05 \x01(\tR\x0crepositoryId\x12.\n\x13process_instance_id\x18\x06 \x01(\tR\x11processInstanceId\x12 \n\x0benvironment\x18\x07 \x01(\tR\x0benvironment\x12\x1b\n\timage_ref\x18\x08 \x01(\tR\x08imageRef\x12W\n\x06status\x18\t \x01(\x0e2?.ameide_core_proto.transformation.governance.v1.PromotionStatusR\x06status\x12\x15\n\x06pr_url\x18\n \x01(\tR\x05prUrl\x12*\n\x11gitops_commit_sha\x18\x0b \x01(\tR\x0fgitopsCommitSha\x12=\n\x0crequested_at\x18\x0c \x01(\x0b2\x1a.google.protobuf.TimestampR\x0brequestedAt\x127\n\tmerged_at\x18\r \x01(\x0b2\x1a.google.protobuf.TimestampR\x08mergedAt\x12%\n\x0ehealth_summary\x18\x0e \x01(\tR\rhealthSummary\x12\x18\n\x07version\x18\x0f \x01(\x03R\x07version\x12\x1c\n\tcomponent\x18\x10 \x01(\tR\tcomponent"\x9e\x03\n\x0cTenantBudget\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12H\n\x06budget\x18\x02 \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x06budget\x12T\n\x06period\x18\x03 \x01(\x0e2<.ameide_core_proto.transformation.governance.v1.BudgetPeriodR\x06period\x12C\n\x0ballotted_by\x18\x04 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\nallottedBy\x12;\n\x0ballotted_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\nallottedAt\x12\x18\n\x07comment\x18\x06 \x01(\tR\x07comment\x12\x18\n\x07version\x18\x07 \x01(\x03R\x07version"\x8e\x02\n\tPrincipal\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12!\n\x0cprincipal_id\x18\x02 \x01(\tR\x0bprincipalId\x12!\n\x0cdisplay_name\x18\x03 \x01(\tR\x0bdisplayName\x12Q\n\x04kind\x18\x04 \x01(\x0e2=.ameide_core_proto.transformation.governance.v1.PrincipalKindR\x04kind\x12\x14\n\x05roles\x18\x05 \x03(\tR\x05roles\x12\x18\n\x07version\x18\x06 \x01(\x03R\x07version"\xb6\x02\n\x08ApiToken\x12\x19\n\x08token_id\x18\x01 \x01(\tR\x07tokenId\x12!\n\x0cprincipal_id\x18\x02 \x01(\tR\x0bprincipalId\x12\x16\n\x06queues\x18\x03 \x03(\tR\x06queues\x129\n\ncreated_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n\nexpires_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\texpiresAt\x129\n\nrevoked_at\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\trevokedAt\x12#\n\ronly_executes\x18\x07 \x01(\x08R\x0conlyExecutes*{\n\x0cChangeStatus\x12\x1d\n\x19CHANGE_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12CHANGE_STATUS_OPEN\x10\x01\x12\x1a\n\x16CHANGE_STATUS_CANCELED\x10\x02\x12\x18\n\x14CHANGE_STATUS_CLOSED\x10\x03*\x9d\x01\n\tRunStatus\x12\x1a\n\x16RUN_STATUS_UNSPECIFIED\x10\x00\x12\x13\n\x0fRUN_STATUS_OPEN\x10\x01\x12\x18\n\x14RUN_STATUS_COMPLETED\x10\x02\x12\x15\n\x11RUN_STATUS_FAILED\x10\x03\x12\x17\n\x13RUN_STATUS_CANCELED\x10\x04\x12\x15\n\x11RUN_STATUS_QUEUED\x10\x05*\xc0\x01\n\nGateStatus\x12\x1b\n\x17GATE_STATUS_UNSPECIFIED\x10\x00\x12\x14\n\x10GATE_STATUS_OPEN\x10\x01\x12\x18\n\x14GATE_STATUS_APPROVED\x10\x02\x12\x18\n\x14GATE_STATUS_REJECTED\x10\x03\x12\x1a\n\x16GATE_STATUS_OVERRIDDEN\x10\x04\x12\x16\n\x12GATE_STATUS_VOIDED\x10\x05\x12\x17\n\x13GATE_STATUS_EXPIRED\x10\x06*y\n\x0bGateVerdict\x12\x1c\n\x18GATE_VERDICT_UNSPECIFIED\x10\x00\x12\x18\n\x14GATE_VERDICT_APPROVE\x10\x01\x12\x17\n\x13GATE_VERDICT_REJECT\x10\x02\x12\x19\n\x15GATE_VERDICT_OVERRIDE\x10\x03*\xcd\x01\n\x0fPromotionStatus\x12 \n\x1cPROMOTION_STATUS_UNSPECIFIED\x10\x00\x12\x1e\n\x1aPROMOTION_STATUS_REQUESTED\x10\x01\x12\x1d\n\x19PROMOTION_STATUS_PROPOSED\x10\x02\x12\x1b\n\x17PROMOTION_STATUS_MERGED\x10\x03\x12\x1c\n\x18PROMOTION_STATUS_HEALTHY\x10\x04\x12\x1e\n\x1aPROMOTION_STATUS_UNHEALTHY\x10\x05*i\n\x0cBudgetPeriod\x12\x1d\n\x19BUDGET_PERIOD_UNSPECIFIED\x10\x00\x12 \n\x1cBUDGET_PERIOD_CALENDAR_MONTH\x10\x01\x12\x18\n\x14BUDGET_PERIOD_IN_ALL\x10\x02*\x80\x01\n\rPrincipalKind\x12\x1e\n\x1aPRINCIPAL_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15PRINCIPAL_KIND_PERSON\x10\x01\x12\x18\n\x14PRINCIPAL_KIND_AGENT\x10\x02\x12\x1a\n\x16PRINCIPAL_KIND_SERVICE\x10\x03b\x06proto3',
+    b'\n?ameide_core_proto/transformation/governance/v1/governance.proto\x12.ameide_core_proto.transformation.governance.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a;ameide_core_proto/transformation/governance/v1/policy.proto\x1a<ameide_core_proto/transformation/knowledge/v1/artifact.proto\x1a3ameide_core_proto/transformation/work/v1/work.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto"\xcb\x03\n\nRepository\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12#\n\rrepository_id\x18\x02 \x01(\tR\x0crepositoryId\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x10\n\x03url\x18\x04 \x01(\tR\x03url\x12%\n\x0edefault_branch\x18\x05 \x01(\tR\rdefaultBranch\x12%\n\x0ecredential_ref\x18\x06 \x01(\tR\rcredentialRef\x12T\n\x06gitops\x18\x07 \x01(\x0b2<.ameide_core_proto.transformation.governance.v1.GitopsTargetR\x06gitops\x12\x18\n\x07workdir\x18\x08 \x01(\tR\x07workdir\x12\x18\n\x07version\x18\t \x01(\x03R\x07version\x12?\n\rregistered_at\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\x0cregisteredAt\x12\x1f\n\x0bqueue_count\x18\r \x01(\x03R\nqueueCount"\xf8\x01\n\x0cGitopsTarget\x12\xc3\x01\n\x03url\x18\x01 \x01(\tR\x03urlB\xb0\x01\xbaH\xac\x01\xba\x01\xa1\x01\n\x12url.no_credentials\x12@must not carry credentials; put them where credential_ref points\x1aI!this.matches(\'(?i)^(https?://[^/]*@|[a-z][a-z0-9+.-]*://[^/@]*:[^/]*@)\')r\x05\x10\x01\x18\x80\x08\x12"\n\x06branch\x18\x02 \x01(\tR\x06branchB\n\xbaH\x07r\x05\x10\x01\x18\xff\x01"\xd1\x05\n\x06Change\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12\x1b\n\tchange_id\x18\x02 \x01(\tR\x08changeId\x12#\n\rrepository_id\x18\x03 \x01(\tR\x0crepositoryId\x12\x14\n\x05title\x18\x04 \x01(\tR\x05title\x12T\n\x06status\x18\x05 \x01(\x0e2<.ameide_core_proto.transformation.governance.v1.ChangeStatusR\x06status\x12@\n\trequester\x18\x06 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\trequester\x12&\n\x0flast_run_number\x18\x07 \x01(\x05R\rlastRunNumber\x12\x1e\n\x0bopen_run_id\x18\x08 \x01(\tR\topenRunId\x12E\n\x05usage\x18\t \x01(\x0b2/.ameide_core_proto.transformation.work.v1.UsageR\x05usage\x12H\n\x06budget\x18\n \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x06budget\x12L\n\x08reserved\x18\x0b \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x08reserved\x127\n\topened_at\x18\x0c \x01(\x0b2\x1a.google.protobuf.TimestampR\x08openedAt\x12\x18\n\x07version\x18\r \x01(\x03R\x07version\x12#\n\rcancel_reason\x18\x0e \x01(\tR\x0ccancelReason"\x92\x06\n\x08RunInput\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12.\n\x13process_instance_id\x18\x02 \x01(\tR\x11processInstanceId\x12\x1b\n\tchange_id\x18\x03 \x01(\tR\x08changeId\x12\x1d\n\nrun_number\x18\x04 \x01(\x05R\trunNumber\x12Z\n\nrepository\x18\x05 \x01(\x0b2:.ameide_core_proto.transformation.governance.v1.RepositoryR\nrepository\x12N\n\x06policy\x18\x06 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.PolicyR\x06policy\x12Y\n\x0brequirement\x18\x07 \x01(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\x0brequirement\x12\x14\n\x05coder\x18\x08 \x01(\tR\x05coder\x12\x1b\n\tfrom_step\x18\t \x01(\tR\x08fromStep\x12X\n\x08reusable\x18\n \x03(\x0b2<.ameide_core_proto.transformation.governance.v1.ReusableWorkR\x08reusable\x12K\n\x04kind\x18\x0b \x01(\x0e27.ameide_core_proto.transformation.governance.v1.RunKindR\x04kind\x12V\n\x06triage\x18\x0c \x01(\x0b2>.ameide_core_proto.transformation.knowledge.v1.ArtifactContentR\x06triage\x12\'\n\x0fconversation_id\x18\r \x01(\tR\x0econversationId"\xf5\x02\n\x0cReusableWork\x12\x1a\n\x08activity\x18\x01 \x01(\tR\x08activity\x12&\n\x0fwork_request_id\x18\x02 \x01(\tR\rworkRequestId\x12.\n\x13process_instance_id\x18\x03 \x01(\tR\x11processInstanceId\x12!\n\x0cinput_digest\x18\x04 \x01(\tR\x0binputDigest\x12L\n\x06status\x18\x05 \x01(\x0e24.ameide_core_proto.transformation.work.v1.WorkStatusR\x06status\x12L\n\x06result\x18\x06 \x01(\x0b24.ameide_core_proto.transformation.work.v1.WorkResultR\x06result\x122\n\x15executor_principal_id\x18\x07 \x01(\tR\x13executorPrincipalId"\x99\x06\n\x03Run\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12.\n\x13process_instance_id\x18\x02 \x01(\tR\x11processInstanceId\x12\x1b\n\tchange_id\x18\x03 \x01(\tR\x08changeId\x12\x16\n\x06number\x18\x04 \x01(\x05R\x06number\x12Q\n\x06status\x18\x05 \x01(\x0e29.ameide_core_proto.transformation.governance.v1.RunStatusR\x06status\x12#\n\rworkflow_type\x18\x06 \x01(\tR\x0cworkflowType\x12\x1d\n\ntask_queue\x18\x07 \x01(\tR\ttaskQueue\x12N\n\x05input\x18\x08 \x01(\x0b28.ameide_core_proto.transformation.governance.v1.RunInputR\x05input\x12=\n\x0crequested_at\x18\t \x01(\x0b2\x1a.google.protobuf.TimestampR\x0brequestedAt\x127\n\tclosed_at\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\x08closedAt\x12\x18\n\x07outcome\x18\x0b \x01(\tR\x07outcome\x12\x18\n\x07version\x18\x0c \x01(\x03R\x07version\x12)\n\x10cancel_requested\x18\r \x01(\x08R\x0fcancelRequested\x12!\n\x0cqueue_number\x18\x14 \x01(\x03R\x0bqueueNumber\x12E\n\x0crequested_by\x18\x0e \x01(\x0b2".ameide_core_proto.common.v1.ActorR\x0brequestedBy\x12K\n\x04kind\x18\x0f \x01(\x0e27.ameide_core_proto.transformation.governance.v1.RunKindR\x04kind"\xb1\x04\n\x0bGateSubject\x12(\n\x0bartifact_id\x18\x01 \x01(\tR\nartifactIdB\x07\xbaH\x04r\x02\x18?\x12\'\n\x0fartifact_number\x18\x02 \x01(\x05R\x0eartifactNumber\x12*\n\x0ccontent_hash\x18\x03 \x01(\tR\x0bcontentHashB\x07\xbaH\x04r\x02\x18@\x12&\n\ncommit_sha\x18\x04 \x01(\tR\tcommitShaB\x07\xbaH\x04r\x02\x18(\x12$\n\tdiff_hash\x18\x05 \x01(\tR\x08diffHashB\x07\xbaH\x04r\x02\x18@\x12&\n\nrelease_id\x18\x06 \x01(\tR\treleaseIdB\x07\xbaH\x04r\x02\x18?\x12%\n\timage_ref\x18\x07 \x01(\tR\x08imageRefB\x08\xbaH\x05r\x03\x18\x80\x04\x12)\n\x0benvironment\x18\x08 \x01(\tR\x0benvironmentB\x07\xbaH\x04r\x02\x18?\x12W\n\x08findings\x18\t \x03(\x0b21.ameide_core_proto.transformation.work.v1.FindingR\x08findingsB\x08\xbaH\x05\x92\x01\x02\x102\x12 \n\x06reason\x18\n \x01(\tR\x06reasonB\x08\xbaH\x05r\x03\x18\xd0\x0f\x12"\n\x08base_sha\x18\x0b \x01(\tR\x07baseShaB\x07\xbaH\x04r\x02\x18(\x12<\n\x16verify_work_request_id\x18\x0c \x01(\tR\x13verifyWorkRequestIdB\x07\xbaH\x04r\x02\x18?"\x88\x02\n\x08GateVote\x128\n\x05actor\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\x05actor\x12U\n\x07verdict\x18\x02 \x01(\x0e2;.ameide_core_proto.transformation.governance.v1.GateVerdictR\x07verdict\x12\x18\n\x07comment\x18\x03 \x01(\tR\x07comment\x12*\n\x02at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x02at\x12%\n\x0epolicy_version\x18\x05 \x01(\x03R\rpolicyVersion"\x8e\x01\n\x0eGateParameters\x122\n\x0fmore_iterations\x18\x01 \x01(\x05R\x0emoreIterationsB\t\xbaH\x06\x1a\x04\x182(\x00\x12H\n\x06budget\x18\x02 \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x06budget"\xf2\x07\n\x04Gate\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12\x17\n\x07gate_id\x18\x02 \x01(\tR\x06gateId\x12\x1b\n\tchange_id\x18\x03 \x01(\tR\x08changeId\x12.\n\x13process_instance_id\x18\x04 \x01(\tR\x11processInstanceId\x12L\n\x04kind\x18\x05 \x01(\x0e28.ameide_core_proto.transformation.governance.v1.GateKindR\x04kind\x12R\n\x06status\x18\x06 \x01(\x0e2:.ameide_core_proto.transformation.governance.v1.GateStatusR\x06status\x12U\n\x07subject\x18\x07 \x01(\x0b2;.ameide_core_proto.transformation.governance.v1.GateSubjectR\x07subject\x12!\n\x0csubject_hash\x18\x08 \x01(\tR\x0bsubjectHash\x12N\n\x05votes\x18\t \x03(\x0b28.ameide_core_proto.transformation.governance.v1.GateVoteR\x05votes\x127\n\topened_at\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\x08openedAt\x129\n\nexpires_at\x18\x0b \x01(\x0b2\x1a.google.protobuf.TimestampR\texpiresAt\x129\n\ndecided_at\x18\x0c \x01(\x0b2\x1a.google.protobuf.TimestampR\tdecidedAt\x12\x18\n\x07comment\x18\r \x01(\tR\x07comment\x12^\n\nparameters\x18\x0e \x01(\x0b2>.ameide_core_proto.transformation.governance.v1.GateParametersR\nparameters\x12\x16\n\x06quorum\x18\x0f \x01(\x05R\x06quorum\x12\x1f\n\x0bconsumed_by\x18\x10 \x01(\tR\nconsumedBy\x12\x1f\n\x0bvoid_reason\x18\x11 \x01(\tR\nvoidReason\x12\x18\n\x07version\x18\x12 \x01(\x03R\x07version\x12A\n\ndecided_by\x18\x13 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\tdecidedBy"\xc2\x03\n\x07Release\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12\x1d\n\nrelease_id\x18\x02 \x01(\tR\treleaseId\x12\x1b\n\tchange_id\x18\x03 \x01(\tR\x08changeId\x12#\n\rrepository_id\x18\x04 \x01(\tR\x0crepositoryId\x12.\n\x13process_instance_id\x18\x05 \x01(\tR\x11processInstanceId\x12\x1c\n\tcomponent\x18\x06 \x01(\tR\tcomponent\x12%\n\timage_ref\x18\x07 \x01(\tR\x08imageRefB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x1d\n\ncommit_sha\x18\x08 \x01(\tR\tcommitSha\x121\n\x15build_work_request_id\x18\t \x01(\tR\x12buildWorkRequestId\x12;\n\x0brecorded_at\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\nrecordedAt\x12\x18\n\x07version\x18\x0b \x01(\x03R\x07version"\xab\x05\n\tPromotion\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12!\n\x0cpromotion_id\x18\x02 \x01(\tR\x0bpromotionId\x12\x1d\n\nrelease_id\x18\x03 \x01(\tR\treleaseId\x12\x1b\n\tchange_id\x18\x04 \x01(\tR\x08changeId\x12#\n\rrepository_id\x18\x05 \x01(\tR\x0crepositoryId\x12.\n\x13process_instance_id\x18\x06 \x01(\tR\x11processInstanceId\x12 \n\x0benvironment\x18\x07 \x01(\tR\x0benvironment\x12\x1b\n\timage_ref\x18\x08 \x01(\tR\x08imageRef\x12W\n\x06status\x18\t \x01(\x0e2?.ameide_core_proto.transformation.governance.v1.PromotionStatusR\x06status\x12\x15\n\x06pr_url\x18\n \x01(\tR\x05prUrl\x12*\n\x11gitops_commit_sha\x18\x0b \x01(\tR\x0fgitopsCommitSha\x12=\n\x0crequested_at\x18\x0c \x01(\x0b2\x1a.google.protobuf.TimestampR\x0brequestedAt\x127\n\tmerged_at\x18\r \x01(\x0b2\x1a.google.protobuf.TimestampR\x08mergedAt\x12%\n\x0ehealth_summary\x18\x0e \x01(\tR\rhealthSummary\x12\x18\n\x07version\x18\x0f \x01(\x03R\x07version\x12\x1c\n\tcomponent\x18\x10 \x01(\tR\tcomponent"\x9e\x03\n\x0cTenantBudget\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12H\n\x06budget\x18\x02 \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x06budget\x12T\n\x06period\x18\x03 \x01(\x0e2<.ameide_core_proto.transformation.governance.v1.BudgetPeriodR\x06period\x12C\n\x0ballotted_by\x18\x04 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\nallottedBy\x12;\n\x0ballotted_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\nallottedAt\x12\x18\n\x07comment\x18\x06 \x01(\tR\x07comment\x12\x18\n\x07version\x18\x07 \x01(\x03R\x07version"\x8e\x02\n\tPrincipal\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12!\n\x0cprincipal_id\x18\x02 \x01(\tR\x0bprincipalId\x12!\n\x0cdisplay_name\x18\x03 \x01(\tR\x0bdisplayName\x12Q\n\x04kind\x18\x04 \x01(\x0e2=.ameide_core_proto.transformation.governance.v1.PrincipalKindR\x04kind\x12\x14\n\x05roles\x18\x05 \x03(\tR\x05roles\x12\x18\n\x07version\x18\x06 \x01(\x03R\x07version"\xce\x02\n\x08ApiToken\x12\x19\n\x08token_id\x18\x01 \x01(\tR\x07tokenId\x12!\n\x0cprincipal_id\x18\x02 \x01(\tR\x0bprincipalId\x12\x16\n\x06queues\x18\x03 \x03(\tR\x06queues\x129\n\ncreated_at\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n\nexpires_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\texpiresAt\x129\n\nrevoked_at\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\trevokedAt\x12#\n\ronly_executes\x18\x07 \x01(\x08R\x0conlyExecutes\x12\x16\n\x06scopes\x18\x08 \x03(\tR\x06scopes"d\n\x0fUntrustedSource\x12\x1c\n\x03ref\x18\x01 \x01(\tR\x03refB\n\xbaH\x07r\x05\x10\x01\x18\x80\x08\x123\n\x07read_at\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x06readAt"\x8f\x05\n\x0cConversation\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12\'\n\x0fconversation_id\x18\x02 \x01(\tR\x0econversationId\x12#\n\rrepository_id\x18\x03 \x01(\tR\x0crepositoryId\x12\x1b\n\tchange_id\x18\x04 \x01(\tR\x08changeId\x12\x14\n\x05title\x18\x05 \x01(\tR\x05title\x12?\n\topened_by\x18\x06 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\x08openedBy\x127\n\topened_at\x18\x07 \x01(\x0b2\x1a.google.protobuf.TimestampR\x08openedAt\x12<\n\x0clast_turn_at\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\nlastTurnAt\x12\x14\n\x05turns\x18\t \x01(\x05R\x05turns\x12E\n\x05usage\x18\n \x01(\x0b2/.ameide_core_proto.transformation.work.v1.UsageR\x05usage\x12l\n\x11untrusted_sources\x18\x0b \x03(\x0b2?.ameide_core_proto.transformation.governance.v1.UntrustedSourceR\x10untrustedSources\x12\'\n\x0funtrusted_count\x18\x0c \x01(\x05R\x0euntrustedCount\x12\x18\n\x07version\x18\r \x01(\x03R\x07version"\x8f\x06\n\x07Consent\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12\x1d\n\nconsent_id\x18\x02 \x01(\tR\tconsentId\x12\'\n\x0fconversation_id\x18\x03 \x01(\tR\x0econversationId\x12\x1b\n\tchange_id\x18\x04 \x01(\tR\x08changeId\x12U\n\x06action\x18\x05 \x01(\x0e2=.ameide_core_proto.transformation.governance.v1.ConsentActionR\x06action\x12\x18\n\x07summary\x18\x06 \x01(\tR\x07summary\x12!\n\x0csubject_hash\x18\x07 \x01(\tR\x0bsubjectHash\x12=\n\x08asked_by\x18\x08 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\x07askedBy\x12U\n\x06status\x18\t \x01(\x0e2=.ameide_core_proto.transformation.governance.v1.ConsentStatusR\x06status\x125\n\x08asked_at\x18\n \x01(\x0b2\x1a.google.protobuf.TimestampR\x07askedAt\x129\n\nexpires_at\x18\x0b \x01(\x0b2\x1a.google.protobuf.TimestampR\texpiresAt\x12A\n\ndecided_by\x18\x0c \x01(\x0b2".ameide_core_proto.common.v1.ActorR\tdecidedBy\x129\n\ndecided_at\x18\r \x01(\x0b2\x1a.google.protobuf.TimestampR\tdecidedAt\x12\x18\n\x07comment\x18\x0e \x01(\tR\x07comment\x12\x17\n\x07used_by\x18\x0f \x01(\tR\x06usedBy\x12\x18\n\x07version\x18\x10 \x01(\x03R\x07version*{\n\x0cChangeStatus\x12\x1d\n\x19CHANGE_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12CHANGE_STATUS_OPEN\x10\x01\x12\x1a\n\x16CHANGE_STATUS_CANCELED\x10\x02\x12\x18\n\x14CHANGE_STATUS_CLOSED\x10\x03*\x9d\x01\n\tRunStatus\x12\x1a\n\x16RUN_STATUS_UNSPECIFIED\x10\x00\x12\x13\n\x0fRUN_STATUS_OPEN\x10\x01\x12\x18\n\x14RUN_STATUS_COMPLETED\x10\x02\x12\x15\n\x11RUN_STATUS_FAILED\x10\x03\x12\x17\n\x13RUN_STATUS_CANCELED\x10\x04\x12\x15\n\x11RUN_STATUS_QUEUED\x10\x05*Q\n\x07RunKind\x12\x18\n\x14RUN_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13RUN_KIND_GOVERNANCE\x10\x01\x12\x13\n\x0fRUN_KIND_TRIAGE\x10\x02*\xc0\x01\n\nGateStatus\x12\x1b\n\x17GATE_STATUS_UNSPECIFIED\x10\x00\x12\x14\n\x10GATE_STATUS_OPEN\x10\x01\x12\x18\n\x14GATE_STATUS_APPROVED\x10\x02\x12\x18\n\x14GATE_STATUS_REJECTED\x10\x03\x12\x1a\n\x16GATE_STATUS_OVERRIDDEN\x10\x04\x12\x16\n\x12GATE_STATUS_VOIDED\x10\x05\x12\x17\n\x13GATE_STATUS_EXPIRED\x10\x06*y\n\x0bGateVerdict\x12\x1c\n\x18GATE_VERDICT_UNSPECIFIED\x10\x00\x12\x18\n\x14GATE_VERDICT_APPROVE\x10\x01\x12\x17\n\x13GATE_VERDICT_REJECT\x10\x02\x12\x19\n\x15GATE_VERDICT_OVERRIDE\x10\x03*\xcd\x01\n\x0fPromotionStatus\x12 \n\x1cPROMOTION_STATUS_UNSPECIFIED\x10\x00\x12\x1e\n\x1aPROMOTION_STATUS_REQUESTED\x10\x01\x12\x1d\n\x19PROMOTION_STATUS_PROPOSED\x10\x02\x12\x1b\n\x17PROMOTION_STATUS_MERGED\x10\x03\x12\x1c\n\x18PROMOTION_STATUS_HEALTHY\x10\x04\x12\x1e\n\x1aPROMOTION_STATUS_UNHEALTHY\x10\x05*i\n\x0cBudgetPeriod\x12\x1d\n\x19BUDGET_PERIOD_UNSPECIFIED\x10\x00\x12 \n\x1cBUDGET_PERIOD_CALENDAR_MONTH\x10\x01\x12\x18\n\x14BUDGET_PERIOD_IN_ALL\x10\x02*\x80\x01\n\rPrincipalKind\x12\x1e\n\x1aPRINCIPAL_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15PRINCIPAL_KIND_PERSON\x10\x01\x12\x18\n\x14PRINCIPAL_KIND_AGENT\x10\x02\x12\x1a\n\x16PRINCIPAL_KIND_SERVICE\x10\x03*\xfb\x01\n\rConsentAction\x12\x1e\n\x1aCONSENT_ACTION_UNSPECIFIED\x10\x00\x12\x1e\n\x1aCONSENT_ACTION_OPEN_CHANGE\x10\x01\x12#\n\x1fCONSENT_ACTION_PROPOSE_ARTIFACT\x10\x02\x12"\n\x1eCONSENT_ACTION_REVISE_ARTIFACT\x10\x03\x12"\n\x1eCONSENT_ACTION_SUBMIT_ARTIFACT\x10\x04\x12\x1f\n\x1bCONSENT_ACTION_REQUEST_WORK\x10\x05\x12\x1c\n\x18CONSENT_ACTION_START_RUN\x10\x06*\x99\x01\n\rConsentStatus\x12\x1e\n\x1aCONSENT_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14CONSENT_STATUS_ASKED\x10\x01\x12\x18\n\x14CONSENT_STATUS_GIVEN\x10\x02\x12\x1b\n\x17CONSENT_STATUS_DECLINED\x10\x03\x12\x17\n\x13CONSENT_STATUS_USED\x10\x04b\x06proto3',
     [
         metadata_pb.desc(),
         policy_pb.desc(),
@@ -1552,13 +1975,19 @@ _DESC = file_desc(
         "TenantBudget": TenantBudget,
         "Principal": Principal,
         "ApiToken": ApiToken,
+        "UntrustedSource": UntrustedSource,
+        "Conversation": Conversation,
+        "Consent": Consent,
         "ChangeStatus": ChangeStatus,
         "RunStatus": RunStatus,
+        "RunKind": RunKind,
         "GateStatus": GateStatus,
         "GateVerdict": GateVerdict,
         "PromotionStatus": PromotionStatus,
         "BudgetPeriod": BudgetPeriod,
         "PrincipalKind": PrincipalKind,
+        "ConsentAction": ConsentAction,
+        "ConsentStatus": ConsentStatus,
     },
 )
 

@@ -19,7 +19,7 @@ from connectrpc.server import ConnectASGIApplication, ConnectWSGIApplication, DE
 from protobuf import DescService
 
 from . import query_service_pb
-from .query_service_pb import GetArtifactRequest, GetArtifactResponse, GetChangeRequest, GetChangeResponse, GetFactRequest, GetFactResponse, GetGateRequest, GetGateResponse, GetPromotionRequest, GetPromotionResponse, GetReleaseRequest, GetReleaseResponse, GetRepositoryRequest, GetRepositoryResponse, GetStatusRequest, GetStatusResponse, GetTenantBudgetRequest, GetTenantBudgetResponse, GetTimelineRequest, GetTimelineResponse, ListAuditRequest, ListAuditResponse, ListChangesRequest, ListChangesResponse, ListEnvironmentsRequest, ListEnvironmentsResponse, ListGatesRequest, ListGatesResponse, ListPromotionsRequest, ListPromotionsResponse, ListReleasesRequest, ListReleasesResponse, ListRepositoriesRequest, ListRepositoriesResponse
+from .query_service_pb import GetArtifactRequest, GetArtifactResponse, GetChangeRequest, GetChangeResponse, GetConsentRequest, GetConsentResponse, GetConversationRequest, GetConversationResponse, GetFactRequest, GetFactResponse, GetGateRequest, GetGateResponse, GetPromotionRequest, GetPromotionResponse, GetReleaseRequest, GetReleaseResponse, GetRepositoryRequest, GetRepositoryResponse, GetStatusRequest, GetStatusResponse, GetTenantBudgetRequest, GetTenantBudgetResponse, GetTimelineRequest, GetTimelineResponse, ListArtifactsRequest, ListArtifactsResponse, ListAuditRequest, ListAuditResponse, ListChangesRequest, ListChangesResponse, ListConversationsRequest, ListConversationsResponse, ListEnvironmentsRequest, ListEnvironmentsResponse, ListGatesRequest, ListGatesResponse, ListPromotionsRequest, ListPromotionsResponse, ListReleasesRequest, ListReleasesResponse, ListRepositoriesRequest, ListRepositoriesResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -83,6 +83,18 @@ class GovernanceQueryService(Protocol):
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def get_tenant_budget(self, request: GetTenantBudgetRequest, ctx: RequestContext[GetTenantBudgetRequest, GetTenantBudgetResponse], /) -> GetTenantBudgetResponse:
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    async def list_conversations(self, request: ListConversationsRequest, ctx: RequestContext[ListConversationsRequest, ListConversationsResponse], /) -> ListConversationsResponse:
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    async def get_conversation(self, request: GetConversationRequest, ctx: RequestContext[GetConversationRequest, GetConversationResponse], /) -> GetConversationResponse:
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    async def get_consent(self, request: GetConsentRequest, ctx: RequestContext[GetConsentRequest, GetConsentResponse], /) -> GetConsentResponse:
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    async def list_artifacts(self, request: ListArtifactsRequest, ctx: RequestContext[ListArtifactsRequest, ListArtifactsResponse], /) -> ListArtifactsResponse:
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -289,6 +301,50 @@ class GovernanceQueryServiceASGIApplication(ConnectASGIApplication[GovernanceQue
                         stream_type=StreamType.UNARY,
                     ),
                     function=svc.get_tenant_budget,
+                ),
+                "/ameide_core_proto.transformation.governance.v1.GovernanceQueryService/ListConversations": Endpoint.unary(
+                    method=MethodInfo(
+                        name="ListConversations",
+                        service_name="ameide_core_proto.transformation.governance.v1.GovernanceQueryService",
+                        input=ListConversationsRequest,
+                        output=ListConversationsResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.list_conversations,
+                ),
+                "/ameide_core_proto.transformation.governance.v1.GovernanceQueryService/GetConversation": Endpoint.unary(
+                    method=MethodInfo(
+                        name="GetConversation",
+                        service_name="ameide_core_proto.transformation.governance.v1.GovernanceQueryService",
+                        input=GetConversationRequest,
+                        output=GetConversationResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.get_conversation,
+                ),
+                "/ameide_core_proto.transformation.governance.v1.GovernanceQueryService/GetConsent": Endpoint.unary(
+                    method=MethodInfo(
+                        name="GetConsent",
+                        service_name="ameide_core_proto.transformation.governance.v1.GovernanceQueryService",
+                        input=GetConsentRequest,
+                        output=GetConsentResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.get_consent,
+                ),
+                "/ameide_core_proto.transformation.governance.v1.GovernanceQueryService/ListArtifacts": Endpoint.unary(
+                    method=MethodInfo(
+                        name="ListArtifacts",
+                        service_name="ameide_core_proto.transformation.governance.v1.GovernanceQueryService",
+                        input=ListArtifactsRequest,
+                        output=ListArtifactsResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.list_artifacts,
                 ),
             },
             interceptors=interceptors,
@@ -647,6 +703,86 @@ class GovernanceQueryServiceClient(ConnectClient):
             headers=headers,
             timeout_ms=timeout_ms,
         )
+    async def list_conversations(
+        self,
+        request: ListConversationsRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> ListConversationsResponse:
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="ListConversations",
+                service_name="ameide_core_proto.transformation.governance.v1.GovernanceQueryService",
+                input=ListConversationsRequest,
+                output=ListConversationsResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    async def get_conversation(
+        self,
+        request: GetConversationRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> GetConversationResponse:
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="GetConversation",
+                service_name="ameide_core_proto.transformation.governance.v1.GovernanceQueryService",
+                input=GetConversationRequest,
+                output=GetConversationResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    async def get_consent(
+        self,
+        request: GetConsentRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> GetConsentResponse:
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="GetConsent",
+                service_name="ameide_core_proto.transformation.governance.v1.GovernanceQueryService",
+                input=GetConsentRequest,
+                output=GetConsentResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    async def list_artifacts(
+        self,
+        request: ListArtifactsRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> ListArtifactsResponse:
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="ListArtifacts",
+                service_name="ameide_core_proto.transformation.governance.v1.GovernanceQueryService",
+                input=ListArtifactsRequest,
+                output=ListArtifactsResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
 
 class GovernanceQueryServiceSync(Protocol):
     """
@@ -701,6 +837,18 @@ class GovernanceQueryServiceSync(Protocol):
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def get_tenant_budget(self, request: GetTenantBudgetRequest, ctx: RequestContext[GetTenantBudgetRequest, GetTenantBudgetResponse], /) -> GetTenantBudgetResponse:
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def list_conversations(self, request: ListConversationsRequest, ctx: RequestContext[ListConversationsRequest, ListConversationsResponse], /) -> ListConversationsResponse:
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def get_conversation(self, request: GetConversationRequest, ctx: RequestContext[GetConversationRequest, GetConversationResponse], /) -> GetConversationResponse:
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def get_consent(self, request: GetConsentRequest, ctx: RequestContext[GetConsentRequest, GetConsentResponse], /) -> GetConsentResponse:
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def list_artifacts(self, request: ListArtifactsRequest, ctx: RequestContext[ListArtifactsRequest, ListArtifactsResponse], /) -> ListArtifactsResponse:
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     @classmethod
@@ -905,6 +1053,50 @@ class GovernanceQueryServiceWSGIApplication(ConnectWSGIApplication):
                         stream_type=StreamType.UNARY,
                     ),
                     function=service.get_tenant_budget,
+                ),
+                "/ameide_core_proto.transformation.governance.v1.GovernanceQueryService/ListConversations": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="ListConversations",
+                        service_name="ameide_core_proto.transformation.governance.v1.GovernanceQueryService",
+                        input=ListConversationsRequest,
+                        output=ListConversationsResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.list_conversations,
+                ),
+                "/ameide_core_proto.transformation.governance.v1.GovernanceQueryService/GetConversation": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="GetConversation",
+                        service_name="ameide_core_proto.transformation.governance.v1.GovernanceQueryService",
+                        input=GetConversationRequest,
+                        output=GetConversationResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.get_conversation,
+                ),
+                "/ameide_core_proto.transformation.governance.v1.GovernanceQueryService/GetConsent": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="GetConsent",
+                        service_name="ameide_core_proto.transformation.governance.v1.GovernanceQueryService",
+                        input=GetConsentRequest,
+                        output=GetConsentResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.get_consent,
+                ),
+                "/ameide_core_proto.transformation.governance.v1.GovernanceQueryService/ListArtifacts": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="ListArtifacts",
+                        service_name="ameide_core_proto.transformation.governance.v1.GovernanceQueryService",
+                        input=ListArtifactsRequest,
+                        output=ListArtifactsResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.list_artifacts,
                 ),
             },
             interceptors=interceptors,
@@ -1257,6 +1449,86 @@ class GovernanceQueryServiceClientSync(ConnectClientSync):
                 service_name="ameide_core_proto.transformation.governance.v1.GovernanceQueryService",
                 input=GetTenantBudgetRequest,
                 output=GetTenantBudgetResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def list_conversations(
+        self,
+        request: ListConversationsRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> ListConversationsResponse:
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="ListConversations",
+                service_name="ameide_core_proto.transformation.governance.v1.GovernanceQueryService",
+                input=ListConversationsRequest,
+                output=ListConversationsResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def get_conversation(
+        self,
+        request: GetConversationRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> GetConversationResponse:
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="GetConversation",
+                service_name="ameide_core_proto.transformation.governance.v1.GovernanceQueryService",
+                input=GetConversationRequest,
+                output=GetConversationResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def get_consent(
+        self,
+        request: GetConsentRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> GetConsentResponse:
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="GetConsent",
+                service_name="ameide_core_proto.transformation.governance.v1.GovernanceQueryService",
+                input=GetConsentRequest,
+                output=GetConsentResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def list_artifacts(
+        self,
+        request: ListArtifactsRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> ListArtifactsResponse:
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="ListArtifacts",
+                service_name="ameide_core_proto.transformation.governance.v1.GovernanceQueryService",
+                input=ListArtifactsRequest,
+                output=ListArtifactsResponse,
                 idempotency_level=IdempotencyLevel.UNKNOWN,
                 stream_type=StreamType.UNARY,
             ),

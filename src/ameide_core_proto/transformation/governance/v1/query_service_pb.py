@@ -29,9 +29,375 @@ if TYPE_CHECKING:
     from ....common.v1.reading_pb import Citation, Page, ReadContext
     from ...knowledge.v1.artifact_pb import Artifact
     from ...work.v1.work_pb import Budget, FailureCode, Finding, Usage, WorkRequest, WorkStatus
-    from .governance_pb import Change, ChangeStatus, Gate, GateStatus, Promotion, PromotionStatus, Release, Repository, Run, TenantBudget
+    from .governance_pb import Change, ChangeStatus, Consent, Conversation, Gate, GateStatus, Promotion, PromotionStatus, Release, Repository, Run, TenantBudget
     from .policy_pb import Policy
 
+
+_ListConversationsRequestFields: TypeAlias = Literal["scope", "min_position", "page", "change_id", "repository_id"]
+
+class ListConversationsRequest(Message[_ListConversationsRequestFields]):
+    """
+    ```proto
+    message ameide_core_proto.transformation.governance.v1.ListConversationsRequest
+    ```
+
+    Attributes:
+        scope:
+            ```proto
+            optional ameide_core_proto.common.v1.Scope scope = 1;
+            ```
+        min_position:
+            Wait until the read model has reached this log position.
+
+            ```proto
+            int64 min_position = 2;
+            ```
+        page:
+            ```proto
+            optional ameide_core_proto.common.v1.Page page = 3;
+            ```
+        change_id:
+            ```proto
+            string change_id = 4;
+            ```
+        repository_id:
+            ```proto
+            string repository_id = 5;
+            ```
+    """
+
+    __slots__ = ("scope", "min_position", "page", "change_id", "repository_id")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            scope: Scope | None = None,
+            min_position: int = 0,
+            page: Page | None = None,
+            change_id: str = "",
+            repository_id: str = "",
+        ) -> None:
+            pass
+
+        scope: Scope | None
+        min_position: int
+        page: Page | None
+        change_id: str
+        repository_id: str
+
+_ListConversationsResponseFields: TypeAlias = Literal["read_context", "citations", "conversations", "next_page_token"]
+
+class ListConversationsResponse(Message[_ListConversationsResponseFields]):
+    """
+    ```proto
+    message ameide_core_proto.transformation.governance.v1.ListConversationsResponse
+    ```
+
+    Attributes:
+        read_context:
+            ```proto
+            optional ameide_core_proto.common.v1.ReadContext read_context = 1;
+            ```
+        citations:
+            ```proto
+            repeated ameide_core_proto.common.v1.Citation citations = 2;
+            ```
+        conversations:
+            ```proto
+            repeated ameide_core_proto.transformation.governance.v1.Conversation conversations = 3;
+            ```
+        next_page_token:
+            ```proto
+            string next_page_token = 4;
+            ```
+    """
+
+    __slots__ = ("read_context", "citations", "conversations", "next_page_token")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            read_context: ReadContext | None = None,
+            citations: list[Citation] | None = None,
+            conversations: list[Conversation] | None = None,
+            next_page_token: str = "",
+        ) -> None:
+            pass
+
+        read_context: ReadContext | None
+        citations: list[Citation]
+        conversations: list[Conversation]
+        next_page_token: str
+
+_GetConversationRequestFields: TypeAlias = Literal["scope", "min_position", "conversation_id"]
+
+class GetConversationRequest(Message[_GetConversationRequestFields]):
+    """
+    ```proto
+    message ameide_core_proto.transformation.governance.v1.GetConversationRequest
+    ```
+
+    Attributes:
+        scope:
+            ```proto
+            optional ameide_core_proto.common.v1.Scope scope = 1;
+            ```
+        min_position:
+            Wait until the read model has reached this log position.
+
+            ```proto
+            int64 min_position = 2;
+            ```
+        conversation_id:
+            ```proto
+            string conversation_id = 3;
+            ```
+    """
+
+    __slots__ = ("scope", "min_position", "conversation_id")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            scope: Scope | None = None,
+            min_position: int = 0,
+            conversation_id: str = "",
+        ) -> None:
+            pass
+
+        scope: Scope | None
+        min_position: int
+        conversation_id: str
+
+_GetConversationResponseFields: TypeAlias = Literal["read_context", "citations", "conversation", "consents"]
+
+class GetConversationResponse(Message[_GetConversationResponseFields]):
+    """
+    ```proto
+    message ameide_core_proto.transformation.governance.v1.GetConversationResponse
+    ```
+
+    Attributes:
+        read_context:
+            ```proto
+            optional ameide_core_proto.common.v1.ReadContext read_context = 1;
+            ```
+        citations:
+            ```proto
+            repeated ameide_core_proto.common.v1.Citation citations = 2;
+            ```
+        conversation:
+            ```proto
+            optional ameide_core_proto.transformation.governance.v1.Conversation conversation = 3;
+            ```
+        consents:
+            Oldest first.
+
+            ```proto
+            repeated ameide_core_proto.transformation.governance.v1.Consent consents = 4;
+            ```
+    """
+
+    __slots__ = ("read_context", "citations", "conversation", "consents")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            read_context: ReadContext | None = None,
+            citations: list[Citation] | None = None,
+            conversation: Conversation | None = None,
+            consents: list[Consent] | None = None,
+        ) -> None:
+            pass
+
+        read_context: ReadContext | None
+        citations: list[Citation]
+        conversation: Conversation | None
+        consents: list[Consent]
+
+_GetConsentRequestFields: TypeAlias = Literal["scope", "consent_id"]
+
+class GetConsentRequest(Message[_GetConsentRequestFields]):
+    """
+    ```proto
+    message ameide_core_proto.transformation.governance.v1.GetConsentRequest
+    ```
+
+    Attributes:
+        scope:
+            ```proto
+            optional ameide_core_proto.common.v1.Scope scope = 1;
+            ```
+        consent_id:
+            ```proto
+            string consent_id = 2;
+            ```
+    """
+
+    __slots__ = ("scope", "consent_id")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            scope: Scope | None = None,
+            consent_id: str = "",
+        ) -> None:
+            pass
+
+        scope: Scope | None
+        consent_id: str
+
+_GetConsentResponseFields: TypeAlias = Literal["read_context", "citations", "consent"]
+
+class GetConsentResponse(Message[_GetConsentResponseFields]):
+    """
+    Read from the Domain's own record, now: who asks has just been told of a decision.
+
+    ```proto
+    message ameide_core_proto.transformation.governance.v1.GetConsentResponse
+    ```
+
+    Attributes:
+        read_context:
+            ```proto
+            optional ameide_core_proto.common.v1.ReadContext read_context = 1;
+            ```
+        citations:
+            ```proto
+            repeated ameide_core_proto.common.v1.Citation citations = 2;
+            ```
+        consent:
+            ```proto
+            optional ameide_core_proto.transformation.governance.v1.Consent consent = 3;
+            ```
+    """
+
+    __slots__ = ("read_context", "citations", "consent")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            read_context: ReadContext | None = None,
+            citations: list[Citation] | None = None,
+            consent: Consent | None = None,
+        ) -> None:
+            pass
+
+        read_context: ReadContext | None
+        citations: list[Citation]
+        consent: Consent | None
+
+_ListArtifactsRequestFields: TypeAlias = Literal["scope", "min_position", "page", "change_id", "repository_id"]
+
+class ListArtifactsRequest(Message[_ListArtifactsRequestFields]):
+    """
+    ```proto
+    message ameide_core_proto.transformation.governance.v1.ListArtifactsRequest
+    ```
+
+    Attributes:
+        scope:
+            ```proto
+            optional ameide_core_proto.common.v1.Scope scope = 1;
+            ```
+        min_position:
+            Wait until the read model has reached this log position.
+
+            ```proto
+            int64 min_position = 2;
+            ```
+        page:
+            ```proto
+            optional ameide_core_proto.common.v1.Page page = 3;
+            ```
+        change_id:
+            ```proto
+            string change_id = 4;
+            ```
+        repository_id:
+            ```proto
+            string repository_id = 5;
+            ```
+    """
+
+    __slots__ = ("scope", "min_position", "page", "change_id", "repository_id")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            scope: Scope | None = None,
+            min_position: int = 0,
+            page: Page | None = None,
+            change_id: str = "",
+            repository_id: str = "",
+        ) -> None:
+            pass
+
+        scope: Scope | None
+        min_position: int
+        page: Page | None
+        change_id: str
+        repository_id: str
+
+_ListArtifactsResponseFields: TypeAlias = Literal["read_context", "citations", "artifacts", "next_page_token"]
+
+class ListArtifactsResponse(Message[_ListArtifactsResponseFields]):
+    """
+    ```proto
+    message ameide_core_proto.transformation.governance.v1.ListArtifactsResponse
+    ```
+
+    Attributes:
+        read_context:
+            ```proto
+            optional ameide_core_proto.common.v1.ReadContext read_context = 1;
+            ```
+        citations:
+            ```proto
+            repeated ameide_core_proto.common.v1.Citation citations = 2;
+            ```
+        artifacts:
+            ```proto
+            repeated ameide_core_proto.transformation.knowledge.v1.Artifact artifacts = 3;
+            ```
+        next_page_token:
+            ```proto
+            string next_page_token = 4;
+            ```
+    """
+
+    __slots__ = ("read_context", "citations", "artifacts", "next_page_token")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            read_context: ReadContext | None = None,
+            citations: list[Citation] | None = None,
+            artifacts: list[Artifact] | None = None,
+            next_page_token: str = "",
+        ) -> None:
+            pass
+
+        read_context: ReadContext | None
+        citations: list[Citation]
+        artifacts: list[Artifact]
+        next_page_token: str
 
 _GetTenantBudgetRequestFields: TypeAlias = Literal["scope", "min_position"]
 
@@ -1190,7 +1556,7 @@ class GetChangeRequest(Message[_GetChangeRequestFields]):
         min_position: int
         change_id: str
 
-_GetChangeResponseFields: TypeAlias = Literal["read_context", "citations", "summary", "runs", "artifacts", "gates", "works", "releases", "promotions", "iterations", "steps", "costs", "total"]
+_GetChangeResponseFields: TypeAlias = Literal["read_context", "citations", "summary", "runs", "artifacts", "gates", "works", "releases", "promotions", "iterations", "steps", "costs", "total", "conversations"]
 
 class GetChangeResponse(Message[_GetChangeResponseFields]):
     """
@@ -1255,9 +1621,15 @@ class GetChangeResponse(Message[_GetChangeResponseFields]):
             ```proto
             optional ameide_core_proto.transformation.governance.v1.Cost total = 13;
             ```
+        conversations:
+            Their usage is part of no run's cost, and of the change's budget.
+
+            ```proto
+            repeated ameide_core_proto.transformation.governance.v1.Conversation conversations = 14;
+            ```
     """
 
-    __slots__ = ("read_context", "citations", "summary", "runs", "artifacts", "gates", "works", "releases", "promotions", "iterations", "steps", "costs", "total")
+    __slots__ = ("read_context", "citations", "summary", "runs", "artifacts", "gates", "works", "releases", "promotions", "iterations", "steps", "costs", "total", "conversations")
 
     if TYPE_CHECKING:
 
@@ -1277,6 +1649,7 @@ class GetChangeResponse(Message[_GetChangeResponseFields]):
             steps: list[StepCost] | None = None,
             costs: list[Cost] | None = None,
             total: Cost | None = None,
+            conversations: list[Conversation] | None = None,
         ) -> None:
             pass
 
@@ -1293,6 +1666,7 @@ class GetChangeResponse(Message[_GetChangeResponseFields]):
         steps: list[StepCost]
         costs: list[Cost]
         total: Cost | None
+        conversations: list[Conversation]
 
 _GetTimelineRequestFields: TypeAlias = Literal["scope", "min_position", "page", "change_id", "process_instance_id"]
 
@@ -1536,7 +1910,7 @@ class GetGateRequest(Message[_GetGateRequestFields]):
         min_position: int
         gate_id: str
 
-_GetGateResponseFields: TypeAlias = Literal["read_context", "citations", "gate", "artifact"]
+_GetGateResponseFields: TypeAlias = Literal["read_context", "citations", "gate", "artifact", "marked_conversations"]
 
 class GetGateResponse(Message[_GetGateResponseFields]):
     """
@@ -1561,9 +1935,15 @@ class GetGateResponse(Message[_GetGateResponseFields]):
             ```proto
             optional ameide_core_proto.transformation.knowledge.v1.Artifact artifact = 4;
             ```
+        marked_conversations:
+            Conversations about the change whose agent read what anybody may have written.
+
+            ```proto
+            repeated ameide_core_proto.transformation.governance.v1.Conversation marked_conversations = 5;
+            ```
     """
 
-    __slots__ = ("read_context", "citations", "gate", "artifact")
+    __slots__ = ("read_context", "citations", "gate", "artifact", "marked_conversations")
 
     if TYPE_CHECKING:
 
@@ -1574,6 +1954,7 @@ class GetGateResponse(Message[_GetGateResponseFields]):
             citations: list[Citation] | None = None,
             gate: Gate | None = None,
             artifact: Artifact | None = None,
+            marked_conversations: list[Conversation] | None = None,
         ) -> None:
             pass
 
@@ -1581,6 +1962,7 @@ class GetGateResponse(Message[_GetGateResponseFields]):
         citations: list[Citation]
         gate: Gate | None
         artifact: Artifact | None
+        marked_conversations: list[Conversation]
 
 _GetArtifactRequestFields: TypeAlias = Literal["scope", "min_position", "artifact_id", "number"]
 
@@ -2546,7 +2928,7 @@ class StuckKind(Enum):
 
 
 _DESC = file_desc(
-    b'\nBameide_core_proto/transformation/governance/v1/query_service.proto\x12.ameide_core_proto.transformation.governance.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a)ameide_core_proto/common/v1/reading.proto\x1a?ameide_core_proto/transformation/governance/v1/governance.proto\x1a;ameide_core_proto/transformation/governance/v1/policy.proto\x1a<ameide_core_proto/transformation/knowledge/v1/artifact.proto\x1a3ameide_core_proto/transformation/work/v1/work.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto"~\n\x16GetTenantBudgetRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00"\xe1\x03\n\x17GetTenantBudgetResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12a\n\rtenant_budget\x18\x03 \x01(\x0b2<.ameide_core_proto.transformation.governance.v1.TenantBudgetR\x0ctenantBudget\x12D\n\x04used\x18\x04 \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x04used\x12L\n\x08reserved\x18\x05 \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x08reserved\x12=\n\x0ccounted_from\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0bcountedFrom"\x8c\x02\n\rChangeSummary\x12N\n\x06change\x18\x01 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.ChangeR\x06change\x12\x14\n\x05phase\x18\x02 \x01(\tR\x05phase\x12\x1a\n\x08awaiting\x18\x03 \x01(\tR\x08awaiting\x12R\n\nnewest_run\x18\x04 \x01(\x0b23.ameide_core_proto.transformation.governance.v1.RunR\tnewestRun\x12%\n\x0equeue_position\x18\x14 \x01(\x05R\rqueuePosition"\xf3\x02\n\tIteration\x12\x16\n\x06number\x18\x01 \x01(\x05R\x06number\x12.\n\x13process_instance_id\x18\x02 \x01(\tR\x11processInstanceId\x121\n\x15agent_work_request_id\x18\x03 \x01(\tR\x12agentWorkRequestId\x123\n\x16verify_work_request_id\x18\x04 \x01(\tR\x13verifyWorkRequestId\x12\x1d\n\ncommit_sha\x18\x05 \x01(\tR\tcommitSha\x12\x14\n\x05green\x18\x06 \x01(\x08R\x05green\x12\x18\n\x07failing\x18\x07 \x03(\tR\x07failing\x12\x18\n\x07passing\x18\x08 \x03(\tR\x07passing\x12M\n\x08findings\x18\t \x03(\x0b21.ameide_core_proto.transformation.work.v1.FindingR\x08findings"\xef\x04\n\x08StepCost\x12\x1d\n\nrun_number\x18\x01 \x01(\x05R\trunNumber\x12.\n\x13process_instance_id\x18\x02 \x01(\tR\x11processInstanceId\x12\x12\n\x04step\x18\x03 \x01(\tR\x04step\x12\x1c\n\titeration\x18\x04 \x01(\x05R\titeration\x12&\n\x0fwork_request_id\x18\x05 \x01(\tR\rworkRequestId\x12L\n\x06status\x18\x06 \x01(\x0e24.ameide_core_proto.transformation.work.v1.WorkStatusR\x06status\x12X\n\x0cfailure_code\x18\x07 \x01(\x0e25.ameide_core_proto.transformation.work.v1.FailureCodeR\x0bfailureCode\x12\x1a\n\x08attempts\x18\x08 \x01(\x05R\x08attempts\x12E\n\x05usage\x18\t \x01(\x0b2/.ameide_core_proto.transformation.work.v1.UsageR\x05usage\x12"\n\rqueue_wait_ms\x18\n \x01(\x03R\x0bqueueWaitMs\x12 \n\x0cwall_time_ms\x18\x0b \x01(\x03R\nwallTimeMs\x12H\n\x06budget\x18\x0c \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x06budget\x12\x1f\n\x0breused_from\x18\r \x01(\tR\nreusedFrom"\xf8\x01\n\x04Cost\x12.\n\x13process_instance_id\x18\x01 \x01(\tR\x11processInstanceId\x12\x1d\n\nrun_number\x18\x02 \x01(\x05R\trunNumber\x12\x14\n\x05works\x18\x03 \x01(\x05R\x05works\x12E\n\x05usage\x18\x04 \x01(\x0b2/.ameide_core_proto.transformation.work.v1.UsageR\x05usage\x12"\n\rqueue_wait_ms\x18\x05 \x01(\x03R\x0bqueueWaitMs\x12 \n\x0cwall_time_ms\x18\x06 \x01(\x03R\nwallTimeMs"\xb0\x03\n\x0bTimelineRow\x12V\n\x06column\x18\x01 \x01(\x0e2>.ameide_core_proto.transformation.governance.v1.TimelineColumnR\x06column\x12*\n\x02at\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x12\n\x04text\x18\x04 \x01(\tR\x04text\x12&\n\x0fwork_request_id\x18\x05 \x01(\tR\rworkRequestId\x12.\n\x13process_instance_id\x18\x06 \x01(\tR\x11processInstanceId\x12\x14\n\x05actor\x18\x07 \x01(\tR\x05actor\x12A\n\x08citation\x18\x08 \x01(\x0b2%.ameide_core_proto.common.v1.CitationR\x08citation\x12!\n\x0clog_position\x18\t \x01(\x03R\x0blogPosition\x12!\n\x0ccausation_id\x18\n \x01(\tR\x0bcausationId"\xe1\x02\n\x10EnvironmentState\x12#\n\rrepository_id\x18\x01 \x01(\tR\x0crepositoryId\x12 \n\x0benvironment\x18\x02 \x01(\tR\x0benvironment\x12\x1c\n\tcomponent\x18\x03 \x01(\tR\tcomponent\x12\x1b\n\timage_ref\x18\x04 \x01(\tR\x08imageRef\x12\x1d\n\nrelease_id\x18\x05 \x01(\tR\treleaseId\x12!\n\x0cpromotion_id\x18\x06 \x01(\tR\x0bpromotionId\x12W\n\x06status\x18\x07 \x01(\x0e2?.ameide_core_proto.transformation.governance.v1.PromotionStatusR\x06status\x120\n\x05since\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\x05since"\xbc\x03\n\nAuditEntry\x12!\n\x0clog_position\x18\x01 \x01(\x03R\x0blogPosition\x12\x1d\n\nmessage_id\x18\x02 \x01(\tR\tmessageId\x12\x14\n\x05topic\x18\x03 \x01(\tR\x05topic\x12\x12\n\x04name\x18\x04 \x01(\tR\x04name\x12;\n\x0boccurred_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\noccurredAt\x128\n\x05actor\x18\x06 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\x05actor\x12G\n\taggregate\x18\x07 \x01(\x0b2).ameide_core_proto.common.v1.AggregateRefR\taggregate\x12\x1b\n\tchange_id\x18\x08 \x01(\tR\x08changeId\x12.\n\x13process_instance_id\x18\t \x01(\tR\x11processInstanceId\x12!\n\x0ccausation_id\x18\n \x01(\tR\x0bcausationId\x12\x12\n\x04text\x18\x0b \x01(\tR\x04text"f\n\nQueueState\x12\x14\n\x05queue\x18\x01 \x01(\tR\x05queue\x12\x14\n\x05ready\x18\x02 \x01(\x03R\x05ready\x12,\n\x12oldest_age_seconds\x18\x03 \x01(\x01R\x10oldestAgeSeconds"Y\n\rConsumerState\x12\x1a\n\x08consumer\x18\x01 \x01(\tR\x08consumer\x12\x1a\n\x08position\x18\x02 \x01(\x03R\x08position\x12\x10\n\x03lag\x18\x03 \x01(\x03R\x03lag"\xd4\x03\n\x05Stuck\x12M\n\x04kind\x18\x01 \x01(\x0e29.ameide_core_proto.transformation.governance.v1.StuckKindR\x04kind\x12\x18\n\x07subject\x18\x02 \x01(\tR\x07subject\x12\x1b\n\tchange_id\x18\x03 \x01(\tR\x08changeId\x120\n\x05since\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x05since\x12\x1f\n\x0bage_seconds\x18\x05 \x01(\x01R\nageSeconds\x12\x18\n\x07waiting\x18\x06 \x01(\x03R\x07waiting\x12\x16\n\x06reason\x18\x07 \x01(\tR\x06reason\x127\n\tlast_seen\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\x08lastSeen\x12\x1a\n\x08consumer\x18\t \x01(\tR\x08consumer\x12!\n\x0cprincipal_id\x18\n \x01(\tR\x0bprincipalId\x12H\n\x04gate\x18\x0b \x01(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x04gate"\xb6\x01\n\x17ListRepositoriesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page"\xb4\x02\n\x18ListRepositoriesResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12^\n\x0crepositories\x18\x03 \x03(\x0b2:.ameide_core_proto.transformation.governance.v1.RepositoryR\x0crepositories\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xac\x01\n\x14GetRepositoryRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12.\n\rrepository_id\x18\x03 \x01(\tR\x0crepositoryIdB\t\xbaH\x06r\x04\x10\x01\x18?"\xd5\x02\n\x15GetRepositoryResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12Z\n\nrepository\x18\x03 \x01(\x0b2:.ameide_core_proto.transformation.governance.v1.RepositoryR\nrepository\x12N\n\x06policy\x18\x04 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.PolicyR\x06policy"\xc3\x02\n\x12ListChangesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12b\n\x08statuses\x18\x04 \x03(\x0e2<.ameide_core_proto.transformation.governance.v1.ChangeStatusR\x08statusesB\x08\xbaH\x05\x92\x01\x02\x10\x08\x12,\n\rrepository_id\x18\x05 \x01(\tR\x0crepositoryIdB\x07\xbaH\x04r\x02\x18?"\xa8\x02\n\x13ListChangesResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12W\n\x07changes\x18\x03 \x03(\x0b2=.ameide_core_proto.transformation.governance.v1.ChangeSummaryR\x07changes\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xa0\x01\n\x10GetChangeRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12&\n\tchange_id\x18\x03 \x01(\tR\x08changeIdB\t\xbaH\x06r\x04\x10\x01\x18?"\xaa\x08\n\x11GetChangeResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12W\n\x07summary\x18\x03 \x01(\x0b2=.ameide_core_proto.transformation.governance.v1.ChangeSummaryR\x07summary\x12G\n\x04runs\x18\x04 \x03(\x0b23.ameide_core_proto.transformation.governance.v1.RunR\x04runs\x12U\n\tartifacts\x18\x05 \x03(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\tartifacts\x12J\n\x05gates\x18\x06 \x03(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x05gates\x12K\n\x05works\x18\x07 \x03(\x0b25.ameide_core_proto.transformation.work.v1.WorkRequestR\x05works\x12S\n\x08releases\x18\x08 \x03(\x0b27.ameide_core_proto.transformation.governance.v1.ReleaseR\x08releases\x12Y\n\npromotions\x18\t \x03(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\npromotions\x12Y\n\niterations\x18\n \x03(\x0b29.ameide_core_proto.transformation.governance.v1.IterationR\niterations\x12N\n\x05steps\x18\x0b \x03(\x0b28.ameide_core_proto.transformation.governance.v1.StepCostR\x05steps\x12J\n\x05costs\x18\x0c \x03(\x0b24.ameide_core_proto.transformation.governance.v1.CostR\x05costs\x12J\n\x05total\x18\r \x01(\x0b24.ameide_core_proto.transformation.governance.v1.CostR\x05total"\x91\x02\n\x12GetTimelineRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x128\n\x13process_instance_id\x18\x05 \x01(\tR\x11processInstanceIdB\x08\xbaH\x05r\x03\x18\x80\x02"\xa0\x02\n\x13GetTimelineResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12O\n\x04rows\x18\x03 \x03(\x0b2;.ameide_core_proto.transformation.governance.v1.TimelineRowR\x04rows\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xb7\x02\n\x10ListGatesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x12`\n\x08statuses\x18\x05 \x03(\x0e2:.ameide_core_proto.transformation.governance.v1.GateStatusR\x08statusesB\x08\xbaH\x05\x92\x01\x02\x10\x08"\x99\x02\n\x11ListGatesResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12J\n\x05gates\x18\x03 \x03(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x05gates\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\x9a\x01\n\x0eGetGateRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12"\n\x07gate_id\x18\x03 \x01(\tR\x06gateIdB\t\xbaH\x06r\x04\x10\x01\x18?"\xc2\x02\n\x0fGetGateResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12H\n\x04gate\x18\x03 \x01(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x04gate\x12S\n\x08artifact\x18\x04 \x01(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\x08artifact"\xc7\x01\n\x12GetArtifactRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12*\n\x0bartifact_id\x18\x03 \x01(\tR\nartifactIdB\t\xbaH\x06r\x04\x10\x01\x18?\x12\x1f\n\x06number\x18\x04 \x01(\x05R\x06numberB\x07\xbaH\x04\x1a\x02(\x00"\xfc\x01\n\x13GetArtifactResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12S\n\x08artifact\x18\x03 \x01(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\x08artifact"\xd8\x01\n\x13ListReleasesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?"\xa5\x02\n\x14ListReleasesResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12S\n\x08releases\x18\x03 \x03(\x0b27.ameide_core_proto.transformation.governance.v1.ReleaseR\x08releases\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xa3\x01\n\x11GetReleaseRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12(\n\nrelease_id\x18\x03 \x01(\tR\treleaseIdB\t\xbaH\x06r\x04\x10\x01\x18?"\xd4\x02\n\x12GetReleaseResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12Q\n\x07release\x18\x03 \x01(\x0b27.ameide_core_proto.transformation.governance.v1.ReleaseR\x07release\x12Y\n\npromotions\x18\x04 \x03(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\npromotions"\x82\x02\n\x15ListPromotionsRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x12&\n\nrelease_id\x18\x05 \x01(\tR\treleaseIdB\x07\xbaH\x04r\x02\x18?"\xad\x02\n\x16ListPromotionsResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12Y\n\npromotions\x18\x03 \x03(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\npromotions\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xa9\x01\n\x13GetPromotionRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12,\n\x0cpromotion_id\x18\x03 \x01(\tR\x0bpromotionIdB\t\xbaH\x06r\x04\x10\x01\x18?"\x81\x02\n\x14GetPromotionResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12W\n\tpromotion\x18\x03 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\tpromotion"\xad\x01\n\x17ListEnvironmentsRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12,\n\rrepository_id\x18\x03 \x01(\tR\x0crepositoryIdB\x07\xbaH\x04r\x02\x18?"\x92\x02\n\x18ListEnvironmentsResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12d\n\x0cenvironments\x18\x03 \x03(\x0b2@.ameide_core_proto.transformation.governance.v1.EnvironmentStateR\x0cenvironments"\x81\x02\n\x10ListAuditRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x12*\n\x0cprincipal_id\x18\x05 \x01(\tR\x0bprincipalIdB\x07\xbaH\x04r\x02\x18?"\xa3\x02\n\x11ListAuditResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12T\n\x07entries\x18\x03 \x03(\x0b2:.ameide_core_proto.transformation.governance.v1.AuditEntryR\x07entries\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xa0\x01\n\x0eGetFactRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12(\n\nmessage_id\x18\x03 \x01(\tR\tmessageIdB\t\xbaH\x06r\x04\x10\x01\x18?"\x92\x02\n\x0fGetFactResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12P\n\x05entry\x18\x03 \x01(\x0b2:.ameide_core_proto.transformation.governance.v1.AuditEntryR\x05entry\x12\x1b\n\tbody_json\x18\x04 \x01(\tR\x08bodyJson"L\n\x10GetStatusRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope"\xe9\x04\n\x11GetStatusResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12!\n\x0clog_position\x18\x02 \x01(\x03R\x0blogPosition\x12%\n\x0eoutbox_pending\x18\x03 \x01(\x03R\routboxPending\x129\n\x19outbox_oldest_age_seconds\x18\x04 \x01(\x01R\x16outboxOldestAgeSeconds\x12\'\n\x0fparked_messages\x18\x05 \x01(\x03R\x0eparkedMessages\x12R\n\x06queues\x18\x06 \x03(\x0b2:.ameide_core_proto.transformation.governance.v1.QueueStateR\x06queues\x12[\n\tconsumers\x18\x07 \x03(\x0b2=.ameide_core_proto.transformation.governance.v1.ConsumerStateR\tconsumers\x12\x1d\n\nopen_gates\x18\x08 \x01(\x05R\topenGates\x12\x1b\n\topen_runs\x18\t \x01(\x05R\x08openRuns\x12\x1f\n\x0bqueued_runs\x18\x14 \x01(\x05R\nqueuedRuns\x12K\n\x05stuck\x18\n \x03(\x0b25.ameide_core_proto.transformation.governance.v1.StuckR\x05stuck*\x85\x01\n\x0eTimelineColumn\x12\x1f\n\x1bTIMELINE_COLUMN_UNSPECIFIED\x10\x00\x12\x1b\n\x17TIMELINE_COLUMN_PROCESS\x10\x01\x12\x1a\n\x16TIMELINE_COLUMN_EVENTS\x10\x02\x12\x19\n\x15TIMELINE_COLUMN_INFRA\x10\x03*\xa8\x02\n\tStuckKind\x12\x1a\n\x16STUCK_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTUCK_KIND_GATE\x10\x01\x12\x14\n\x10STUCK_KIND_QUEUE\x10\x02\x12\x14\n\x10STUCK_KIND_RELAY\x10\x03\x12\x16\n\x12STUCK_KIND_SWEEPER\x10\x04\x12\x16\n\x12STUCK_KIND_INGRESS\x10\x05\x12\x18\n\x14STUCK_KIND_PROJECTOR\x10\x06\x12\x15\n\x11STUCK_KIND_PARKED\x10\x07\x12\x12\n\x0eSTUCK_KIND_RUN\x10\x08\x12\x15\n\x11STUCK_KIND_CANCEL\x10\t\x12\x18\n\x14STUCK_KIND_PROMOTION\x10\n\x12\x18\n\x14STUCK_KIND_FORWARDER\x10\x0b2\xcd\x14\n\x16GovernanceQueryService\x12\xa5\x01\n\x10ListRepositories\x12G.ameide_core_proto.transformation.governance.v1.ListRepositoriesRequest\x1aH.ameide_core_proto.transformation.governance.v1.ListRepositoriesResponse\x12\x9c\x01\n\rGetRepository\x12D.ameide_core_proto.transformation.governance.v1.GetRepositoryRequest\x1aE.ameide_core_proto.transformation.governance.v1.GetRepositoryResponse\x12\x96\x01\n\x0bListChanges\x12B.ameide_core_proto.transformation.governance.v1.ListChangesRequest\x1aC.ameide_core_proto.transformation.governance.v1.ListChangesResponse\x12\x90\x01\n\tGetChange\x12@.ameide_core_proto.transformation.governance.v1.GetChangeRequest\x1aA.ameide_core_proto.transformation.governance.v1.GetChangeResponse\x12\x96\x01\n\x0bGetTimeline\x12B.ameide_core_proto.transformation.governance.v1.GetTimelineRequest\x1aC.ameide_core_proto.transformation.governance.v1.GetTimelineResponse\x12\x90\x01\n\tListGates\x12@.ameide_core_proto.transformation.governance.v1.ListGatesRequest\x1aA.ameide_core_proto.transformation.governance.v1.ListGatesResponse\x12\x8a\x01\n\x07GetGate\x12>.ameide_core_proto.transformation.governance.v1.GetGateRequest\x1a?.ameide_core_proto.transformation.governance.v1.GetGateResponse\x12\x96\x01\n\x0bGetArtifact\x12B.ameide_core_proto.transformation.governance.v1.GetArtifactRequest\x1aC.ameide_core_proto.transformation.governance.v1.GetArtifactResponse\x12\x99\x01\n\x0cListReleases\x12C.ameide_core_proto.transformation.governance.v1.ListReleasesRequest\x1aD.ameide_core_proto.transformation.governance.v1.ListReleasesResponse\x12\x93\x01\n\nGetRelease\x12A.ameide_core_proto.transformation.governance.v1.GetReleaseRequest\x1aB.ameide_core_proto.transformation.governance.v1.GetReleaseResponse\x12\x9f\x01\n\x0eListPromotions\x12E.ameide_core_proto.transformation.governance.v1.ListPromotionsRequest\x1aF.ameide_core_proto.transformation.governance.v1.ListPromotionsResponse\x12\x99\x01\n\x0cGetPromotion\x12C.ameide_core_proto.transformation.governance.v1.GetPromotionRequest\x1aD.ameide_core_proto.transformation.governance.v1.GetPromotionResponse\x12\xa5\x01\n\x10ListEnvironments\x12G.ameide_core_proto.transformation.governance.v1.ListEnvironmentsRequest\x1aH.ameide_core_proto.transformation.governance.v1.ListEnvironmentsResponse\x12\x90\x01\n\tListAudit\x12@.ameide_core_proto.transformation.governance.v1.ListAuditRequest\x1aA.ameide_core_proto.transformation.governance.v1.ListAuditResponse\x12\x8a\x01\n\x07GetFact\x12>.ameide_core_proto.transformation.governance.v1.GetFactRequest\x1a?.ameide_core_proto.transformation.governance.v1.GetFactResponse\x12\x90\x01\n\tGetStatus\x12@.ameide_core_proto.transformation.governance.v1.GetStatusRequest\x1aA.ameide_core_proto.transformation.governance.v1.GetStatusResponse\x12\xa2\x01\n\x0fGetTenantBudget\x12F.ameide_core_proto.transformation.governance.v1.GetTenantBudgetRequest\x1aG.ameide_core_proto.transformation.governance.v1.GetTenantBudgetResponseb\x06proto3',
+    b'\nBameide_core_proto/transformation/governance/v1/query_service.proto\x12.ameide_core_proto.transformation.governance.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a)ameide_core_proto/common/v1/reading.proto\x1a?ameide_core_proto/transformation/governance/v1/governance.proto\x1a;ameide_core_proto/transformation/governance/v1/policy.proto\x1a<ameide_core_proto/transformation/knowledge/v1/artifact.proto\x1a3ameide_core_proto/transformation/work/v1/work.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto"\x8b\x02\n\x18ListConversationsRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x12,\n\rrepository_id\x18\x05 \x01(\tR\x0crepositoryIdB\x07\xbaH\x04r\x02\x18?"\xb9\x02\n\x19ListConversationsResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12b\n\rconversations\x18\x03 \x03(\x0b2<.ameide_core_proto.transformation.governance.v1.ConversationR\rconversations\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xb2\x01\n\x16GetConversationRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x122\n\x0fconversation_id\x18\x03 \x01(\tR\x0econversationIdB\t\xbaH\x06r\x04\x10\x01\x18?"\xe2\x02\n\x17GetConversationResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12`\n\x0cconversation\x18\x03 \x01(\x0b2<.ameide_core_proto.transformation.governance.v1.ConversationR\x0cconversation\x12S\n\x08consents\x18\x04 \x03(\x0b27.ameide_core_proto.transformation.governance.v1.ConsentR\x08consents"w\n\x11GetConsentRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12(\n\nconsent_id\x18\x02 \x01(\tR\tconsentIdB\t\xbaH\x06r\x04\x10\x01\x18?"\xf9\x01\n\x12GetConsentResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12Q\n\x07consent\x18\x03 \x01(\x0b27.ameide_core_proto.transformation.governance.v1.ConsentR\x07consent"\x87\x02\n\x14ListArtifactsRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x12,\n\rrepository_id\x18\x05 \x01(\tR\x0crepositoryIdB\x07\xbaH\x04r\x02\x18?"\xa8\x02\n\x15ListArtifactsResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12U\n\tartifacts\x18\x03 \x03(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\tartifacts\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"~\n\x16GetTenantBudgetRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00"\xe1\x03\n\x17GetTenantBudgetResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12a\n\rtenant_budget\x18\x03 \x01(\x0b2<.ameide_core_proto.transformation.governance.v1.TenantBudgetR\x0ctenantBudget\x12D\n\x04used\x18\x04 \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x04used\x12L\n\x08reserved\x18\x05 \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x08reserved\x12=\n\x0ccounted_from\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\x0bcountedFrom"\x8c\x02\n\rChangeSummary\x12N\n\x06change\x18\x01 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.ChangeR\x06change\x12\x14\n\x05phase\x18\x02 \x01(\tR\x05phase\x12\x1a\n\x08awaiting\x18\x03 \x01(\tR\x08awaiting\x12R\n\nnewest_run\x18\x04 \x01(\x0b23.ameide_core_proto.transformation.governance.v1.RunR\tnewestRun\x12%\n\x0equeue_position\x18\x14 \x01(\x05R\rqueuePosition"\xf3\x02\n\tIteration\x12\x16\n\x06number\x18\x01 \x01(\x05R\x06number\x12.\n\x13process_instance_id\x18\x02 \x01(\tR\x11processInstanceId\x121\n\x15agent_work_request_id\x18\x03 \x01(\tR\x12agentWorkRequestId\x123\n\x16verify_work_request_id\x18\x04 \x01(\tR\x13verifyWorkRequestId\x12\x1d\n\ncommit_sha\x18\x05 \x01(\tR\tcommitSha\x12\x14\n\x05green\x18\x06 \x01(\x08R\x05green\x12\x18\n\x07failing\x18\x07 \x03(\tR\x07failing\x12\x18\n\x07passing\x18\x08 \x03(\tR\x07passing\x12M\n\x08findings\x18\t \x03(\x0b21.ameide_core_proto.transformation.work.v1.FindingR\x08findings"\xef\x04\n\x08StepCost\x12\x1d\n\nrun_number\x18\x01 \x01(\x05R\trunNumber\x12.\n\x13process_instance_id\x18\x02 \x01(\tR\x11processInstanceId\x12\x12\n\x04step\x18\x03 \x01(\tR\x04step\x12\x1c\n\titeration\x18\x04 \x01(\x05R\titeration\x12&\n\x0fwork_request_id\x18\x05 \x01(\tR\rworkRequestId\x12L\n\x06status\x18\x06 \x01(\x0e24.ameide_core_proto.transformation.work.v1.WorkStatusR\x06status\x12X\n\x0cfailure_code\x18\x07 \x01(\x0e25.ameide_core_proto.transformation.work.v1.FailureCodeR\x0bfailureCode\x12\x1a\n\x08attempts\x18\x08 \x01(\x05R\x08attempts\x12E\n\x05usage\x18\t \x01(\x0b2/.ameide_core_proto.transformation.work.v1.UsageR\x05usage\x12"\n\rqueue_wait_ms\x18\n \x01(\x03R\x0bqueueWaitMs\x12 \n\x0cwall_time_ms\x18\x0b \x01(\x03R\nwallTimeMs\x12H\n\x06budget\x18\x0c \x01(\x0b20.ameide_core_proto.transformation.work.v1.BudgetR\x06budget\x12\x1f\n\x0breused_from\x18\r \x01(\tR\nreusedFrom"\xf8\x01\n\x04Cost\x12.\n\x13process_instance_id\x18\x01 \x01(\tR\x11processInstanceId\x12\x1d\n\nrun_number\x18\x02 \x01(\x05R\trunNumber\x12\x14\n\x05works\x18\x03 \x01(\x05R\x05works\x12E\n\x05usage\x18\x04 \x01(\x0b2/.ameide_core_proto.transformation.work.v1.UsageR\x05usage\x12"\n\rqueue_wait_ms\x18\x05 \x01(\x03R\x0bqueueWaitMs\x12 \n\x0cwall_time_ms\x18\x06 \x01(\x03R\nwallTimeMs"\xb0\x03\n\x0bTimelineRow\x12V\n\x06column\x18\x01 \x01(\x0e2>.ameide_core_proto.transformation.governance.v1.TimelineColumnR\x06column\x12*\n\x02at\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x12\n\x04text\x18\x04 \x01(\tR\x04text\x12&\n\x0fwork_request_id\x18\x05 \x01(\tR\rworkRequestId\x12.\n\x13process_instance_id\x18\x06 \x01(\tR\x11processInstanceId\x12\x14\n\x05actor\x18\x07 \x01(\tR\x05actor\x12A\n\x08citation\x18\x08 \x01(\x0b2%.ameide_core_proto.common.v1.CitationR\x08citation\x12!\n\x0clog_position\x18\t \x01(\x03R\x0blogPosition\x12!\n\x0ccausation_id\x18\n \x01(\tR\x0bcausationId"\xe1\x02\n\x10EnvironmentState\x12#\n\rrepository_id\x18\x01 \x01(\tR\x0crepositoryId\x12 \n\x0benvironment\x18\x02 \x01(\tR\x0benvironment\x12\x1c\n\tcomponent\x18\x03 \x01(\tR\tcomponent\x12\x1b\n\timage_ref\x18\x04 \x01(\tR\x08imageRef\x12\x1d\n\nrelease_id\x18\x05 \x01(\tR\treleaseId\x12!\n\x0cpromotion_id\x18\x06 \x01(\tR\x0bpromotionId\x12W\n\x06status\x18\x07 \x01(\x0e2?.ameide_core_proto.transformation.governance.v1.PromotionStatusR\x06status\x120\n\x05since\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\x05since"\xbc\x03\n\nAuditEntry\x12!\n\x0clog_position\x18\x01 \x01(\x03R\x0blogPosition\x12\x1d\n\nmessage_id\x18\x02 \x01(\tR\tmessageId\x12\x14\n\x05topic\x18\x03 \x01(\tR\x05topic\x12\x12\n\x04name\x18\x04 \x01(\tR\x04name\x12;\n\x0boccurred_at\x18\x05 \x01(\x0b2\x1a.google.protobuf.TimestampR\noccurredAt\x128\n\x05actor\x18\x06 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\x05actor\x12G\n\taggregate\x18\x07 \x01(\x0b2).ameide_core_proto.common.v1.AggregateRefR\taggregate\x12\x1b\n\tchange_id\x18\x08 \x01(\tR\x08changeId\x12.\n\x13process_instance_id\x18\t \x01(\tR\x11processInstanceId\x12!\n\x0ccausation_id\x18\n \x01(\tR\x0bcausationId\x12\x12\n\x04text\x18\x0b \x01(\tR\x04text"f\n\nQueueState\x12\x14\n\x05queue\x18\x01 \x01(\tR\x05queue\x12\x14\n\x05ready\x18\x02 \x01(\x03R\x05ready\x12,\n\x12oldest_age_seconds\x18\x03 \x01(\x01R\x10oldestAgeSeconds"Y\n\rConsumerState\x12\x1a\n\x08consumer\x18\x01 \x01(\tR\x08consumer\x12\x1a\n\x08position\x18\x02 \x01(\x03R\x08position\x12\x10\n\x03lag\x18\x03 \x01(\x03R\x03lag"\xd4\x03\n\x05Stuck\x12M\n\x04kind\x18\x01 \x01(\x0e29.ameide_core_proto.transformation.governance.v1.StuckKindR\x04kind\x12\x18\n\x07subject\x18\x02 \x01(\tR\x07subject\x12\x1b\n\tchange_id\x18\x03 \x01(\tR\x08changeId\x120\n\x05since\x18\x04 \x01(\x0b2\x1a.google.protobuf.TimestampR\x05since\x12\x1f\n\x0bage_seconds\x18\x05 \x01(\x01R\nageSeconds\x12\x18\n\x07waiting\x18\x06 \x01(\x03R\x07waiting\x12\x16\n\x06reason\x18\x07 \x01(\tR\x06reason\x127\n\tlast_seen\x18\x08 \x01(\x0b2\x1a.google.protobuf.TimestampR\x08lastSeen\x12\x1a\n\x08consumer\x18\t \x01(\tR\x08consumer\x12!\n\x0cprincipal_id\x18\n \x01(\tR\x0bprincipalId\x12H\n\x04gate\x18\x0b \x01(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x04gate"\xb6\x01\n\x17ListRepositoriesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page"\xb4\x02\n\x18ListRepositoriesResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12^\n\x0crepositories\x18\x03 \x03(\x0b2:.ameide_core_proto.transformation.governance.v1.RepositoryR\x0crepositories\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xac\x01\n\x14GetRepositoryRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12.\n\rrepository_id\x18\x03 \x01(\tR\x0crepositoryIdB\t\xbaH\x06r\x04\x10\x01\x18?"\xd5\x02\n\x15GetRepositoryResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12Z\n\nrepository\x18\x03 \x01(\x0b2:.ameide_core_proto.transformation.governance.v1.RepositoryR\nrepository\x12N\n\x06policy\x18\x04 \x01(\x0b26.ameide_core_proto.transformation.governance.v1.PolicyR\x06policy"\xc3\x02\n\x12ListChangesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12b\n\x08statuses\x18\x04 \x03(\x0e2<.ameide_core_proto.transformation.governance.v1.ChangeStatusR\x08statusesB\x08\xbaH\x05\x92\x01\x02\x10\x08\x12,\n\rrepository_id\x18\x05 \x01(\tR\x0crepositoryIdB\x07\xbaH\x04r\x02\x18?"\xa8\x02\n\x13ListChangesResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12W\n\x07changes\x18\x03 \x03(\x0b2=.ameide_core_proto.transformation.governance.v1.ChangeSummaryR\x07changes\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xa0\x01\n\x10GetChangeRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12&\n\tchange_id\x18\x03 \x01(\tR\x08changeIdB\t\xbaH\x06r\x04\x10\x01\x18?"\x8e\t\n\x11GetChangeResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12W\n\x07summary\x18\x03 \x01(\x0b2=.ameide_core_proto.transformation.governance.v1.ChangeSummaryR\x07summary\x12G\n\x04runs\x18\x04 \x03(\x0b23.ameide_core_proto.transformation.governance.v1.RunR\x04runs\x12U\n\tartifacts\x18\x05 \x03(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\tartifacts\x12J\n\x05gates\x18\x06 \x03(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x05gates\x12K\n\x05works\x18\x07 \x03(\x0b25.ameide_core_proto.transformation.work.v1.WorkRequestR\x05works\x12S\n\x08releases\x18\x08 \x03(\x0b27.ameide_core_proto.transformation.governance.v1.ReleaseR\x08releases\x12Y\n\npromotions\x18\t \x03(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\npromotions\x12Y\n\niterations\x18\n \x03(\x0b29.ameide_core_proto.transformation.governance.v1.IterationR\niterations\x12N\n\x05steps\x18\x0b \x03(\x0b28.ameide_core_proto.transformation.governance.v1.StepCostR\x05steps\x12J\n\x05costs\x18\x0c \x03(\x0b24.ameide_core_proto.transformation.governance.v1.CostR\x05costs\x12J\n\x05total\x18\r \x01(\x0b24.ameide_core_proto.transformation.governance.v1.CostR\x05total\x12b\n\rconversations\x18\x0e \x03(\x0b2<.ameide_core_proto.transformation.governance.v1.ConversationR\rconversations"\x91\x02\n\x12GetTimelineRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x128\n\x13process_instance_id\x18\x05 \x01(\tR\x11processInstanceIdB\x08\xbaH\x05r\x03\x18\x80\x02"\xa0\x02\n\x13GetTimelineResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12O\n\x04rows\x18\x03 \x03(\x0b2;.ameide_core_proto.transformation.governance.v1.TimelineRowR\x04rows\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xb7\x02\n\x10ListGatesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x12`\n\x08statuses\x18\x05 \x03(\x0e2:.ameide_core_proto.transformation.governance.v1.GateStatusR\x08statusesB\x08\xbaH\x05\x92\x01\x02\x10\x08"\x99\x02\n\x11ListGatesResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12J\n\x05gates\x18\x03 \x03(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x05gates\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\x9a\x01\n\x0eGetGateRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12"\n\x07gate_id\x18\x03 \x01(\tR\x06gateIdB\t\xbaH\x06r\x04\x10\x01\x18?"\xb3\x03\n\x0fGetGateResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12H\n\x04gate\x18\x03 \x01(\x0b24.ameide_core_proto.transformation.governance.v1.GateR\x04gate\x12S\n\x08artifact\x18\x04 \x01(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\x08artifact\x12o\n\x14marked_conversations\x18\x05 \x03(\x0b2<.ameide_core_proto.transformation.governance.v1.ConversationR\x13markedConversations"\xc7\x01\n\x12GetArtifactRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12*\n\x0bartifact_id\x18\x03 \x01(\tR\nartifactIdB\t\xbaH\x06r\x04\x10\x01\x18?\x12\x1f\n\x06number\x18\x04 \x01(\x05R\x06numberB\x07\xbaH\x04\x1a\x02(\x00"\xfc\x01\n\x13GetArtifactResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12S\n\x08artifact\x18\x03 \x01(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\x08artifact"\xd8\x01\n\x13ListReleasesRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?"\xa5\x02\n\x14ListReleasesResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12S\n\x08releases\x18\x03 \x03(\x0b27.ameide_core_proto.transformation.governance.v1.ReleaseR\x08releases\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xa3\x01\n\x11GetReleaseRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12(\n\nrelease_id\x18\x03 \x01(\tR\treleaseIdB\t\xbaH\x06r\x04\x10\x01\x18?"\xd4\x02\n\x12GetReleaseResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12Q\n\x07release\x18\x03 \x01(\x0b27.ameide_core_proto.transformation.governance.v1.ReleaseR\x07release\x12Y\n\npromotions\x18\x04 \x03(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\npromotions"\x82\x02\n\x15ListPromotionsRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x12&\n\nrelease_id\x18\x05 \x01(\tR\treleaseIdB\x07\xbaH\x04r\x02\x18?"\xad\x02\n\x16ListPromotionsResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12Y\n\npromotions\x18\x03 \x03(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\npromotions\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xa9\x01\n\x13GetPromotionRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12,\n\x0cpromotion_id\x18\x03 \x01(\tR\x0bpromotionIdB\t\xbaH\x06r\x04\x10\x01\x18?"\x81\x02\n\x14GetPromotionResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12W\n\tpromotion\x18\x03 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PromotionR\tpromotion"\xad\x01\n\x17ListEnvironmentsRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12,\n\rrepository_id\x18\x03 \x01(\tR\x0crepositoryIdB\x07\xbaH\x04r\x02\x18?"\x92\x02\n\x18ListEnvironmentsResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12d\n\x0cenvironments\x18\x03 \x03(\x0b2@.ameide_core_proto.transformation.governance.v1.EnvironmentStateR\x0cenvironments"\x81\x02\n\x10ListAuditRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x125\n\x04page\x18\x03 \x01(\x0b2!.ameide_core_proto.common.v1.PageR\x04page\x12$\n\tchange_id\x18\x04 \x01(\tR\x08changeIdB\x07\xbaH\x04r\x02\x18?\x12*\n\x0cprincipal_id\x18\x05 \x01(\tR\x0bprincipalIdB\x07\xbaH\x04r\x02\x18?"\xa3\x02\n\x11ListAuditResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12T\n\x07entries\x18\x03 \x03(\x0b2:.ameide_core_proto.transformation.governance.v1.AuditEntryR\x07entries\x12&\n\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken"\xa0\x01\n\x0eGetFactRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12*\n\x0cmin_position\x18\x02 \x01(\x03R\x0bminPositionB\x07\xbaH\x04"\x02(\x00\x12(\n\nmessage_id\x18\x03 \x01(\tR\tmessageIdB\t\xbaH\x06r\x04\x10\x01\x18?"\x92\x02\n\x0fGetFactResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12C\n\tcitations\x18\x02 \x03(\x0b2%.ameide_core_proto.common.v1.CitationR\tcitations\x12P\n\x05entry\x18\x03 \x01(\x0b2:.ameide_core_proto.transformation.governance.v1.AuditEntryR\x05entry\x12\x1b\n\tbody_json\x18\x04 \x01(\tR\x08bodyJson"L\n\x10GetStatusRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope"\xe9\x04\n\x11GetStatusResponse\x12K\n\x0cread_context\x18\x01 \x01(\x0b2(.ameide_core_proto.common.v1.ReadContextR\x0breadContext\x12!\n\x0clog_position\x18\x02 \x01(\x03R\x0blogPosition\x12%\n\x0eoutbox_pending\x18\x03 \x01(\x03R\routboxPending\x129\n\x19outbox_oldest_age_seconds\x18\x04 \x01(\x01R\x16outboxOldestAgeSeconds\x12\'\n\x0fparked_messages\x18\x05 \x01(\x03R\x0eparkedMessages\x12R\n\x06queues\x18\x06 \x03(\x0b2:.ameide_core_proto.transformation.governance.v1.QueueStateR\x06queues\x12[\n\tconsumers\x18\x07 \x03(\x0b2=.ameide_core_proto.transformation.governance.v1.ConsumerStateR\tconsumers\x12\x1d\n\nopen_gates\x18\x08 \x01(\x05R\topenGates\x12\x1b\n\topen_runs\x18\t \x01(\x05R\x08openRuns\x12\x1f\n\x0bqueued_runs\x18\x14 \x01(\x05R\nqueuedRuns\x12K\n\x05stuck\x18\n \x03(\x0b25.ameide_core_proto.transformation.governance.v1.StuckR\x05stuck*\x85\x01\n\x0eTimelineColumn\x12\x1f\n\x1bTIMELINE_COLUMN_UNSPECIFIED\x10\x00\x12\x1b\n\x17TIMELINE_COLUMN_PROCESS\x10\x01\x12\x1a\n\x16TIMELINE_COLUMN_EVENTS\x10\x02\x12\x19\n\x15TIMELINE_COLUMN_INFRA\x10\x03*\xa8\x02\n\tStuckKind\x12\x1a\n\x16STUCK_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTUCK_KIND_GATE\x10\x01\x12\x14\n\x10STUCK_KIND_QUEUE\x10\x02\x12\x14\n\x10STUCK_KIND_RELAY\x10\x03\x12\x16\n\x12STUCK_KIND_SWEEPER\x10\x04\x12\x16\n\x12STUCK_KIND_INGRESS\x10\x05\x12\x18\n\x14STUCK_KIND_PROJECTOR\x10\x06\x12\x15\n\x11STUCK_KIND_PARKED\x10\x07\x12\x12\n\x0eSTUCK_KIND_RUN\x10\x08\x12\x15\n\x11STUCK_KIND_CANCEL\x10\t\x12\x18\n\x14STUCK_KIND_PROMOTION\x10\n\x12\x18\n\x14STUCK_KIND_FORWARDER\x10\x0b2\xd2\x19\n\x16GovernanceQueryService\x12\xa5\x01\n\x10ListRepositories\x12G.ameide_core_proto.transformation.governance.v1.ListRepositoriesRequest\x1aH.ameide_core_proto.transformation.governance.v1.ListRepositoriesResponse\x12\x9c\x01\n\rGetRepository\x12D.ameide_core_proto.transformation.governance.v1.GetRepositoryRequest\x1aE.ameide_core_proto.transformation.governance.v1.GetRepositoryResponse\x12\x96\x01\n\x0bListChanges\x12B.ameide_core_proto.transformation.governance.v1.ListChangesRequest\x1aC.ameide_core_proto.transformation.governance.v1.ListChangesResponse\x12\x90\x01\n\tGetChange\x12@.ameide_core_proto.transformation.governance.v1.GetChangeRequest\x1aA.ameide_core_proto.transformation.governance.v1.GetChangeResponse\x12\x96\x01\n\x0bGetTimeline\x12B.ameide_core_proto.transformation.governance.v1.GetTimelineRequest\x1aC.ameide_core_proto.transformation.governance.v1.GetTimelineResponse\x12\x90\x01\n\tListGates\x12@.ameide_core_proto.transformation.governance.v1.ListGatesRequest\x1aA.ameide_core_proto.transformation.governance.v1.ListGatesResponse\x12\x8a\x01\n\x07GetGate\x12>.ameide_core_proto.transformation.governance.v1.GetGateRequest\x1a?.ameide_core_proto.transformation.governance.v1.GetGateResponse\x12\x96\x01\n\x0bGetArtifact\x12B.ameide_core_proto.transformation.governance.v1.GetArtifactRequest\x1aC.ameide_core_proto.transformation.governance.v1.GetArtifactResponse\x12\x99\x01\n\x0cListReleases\x12C.ameide_core_proto.transformation.governance.v1.ListReleasesRequest\x1aD.ameide_core_proto.transformation.governance.v1.ListReleasesResponse\x12\x93\x01\n\nGetRelease\x12A.ameide_core_proto.transformation.governance.v1.GetReleaseRequest\x1aB.ameide_core_proto.transformation.governance.v1.GetReleaseResponse\x12\x9f\x01\n\x0eListPromotions\x12E.ameide_core_proto.transformation.governance.v1.ListPromotionsRequest\x1aF.ameide_core_proto.transformation.governance.v1.ListPromotionsResponse\x12\x99\x01\n\x0cGetPromotion\x12C.ameide_core_proto.transformation.governance.v1.GetPromotionRequest\x1aD.ameide_core_proto.transformation.governance.v1.GetPromotionResponse\x12\xa5\x01\n\x10ListEnvironments\x12G.ameide_core_proto.transformation.governance.v1.ListEnvironmentsRequest\x1aH.ameide_core_proto.transformation.governance.v1.ListEnvironmentsResponse\x12\x90\x01\n\tListAudit\x12@.ameide_core_proto.transformation.governance.v1.ListAuditRequest\x1aA.ameide_core_proto.transformation.governance.v1.ListAuditResponse\x12\x8a\x01\n\x07GetFact\x12>.ameide_core_proto.transformation.governance.v1.GetFactRequest\x1a?.ameide_core_proto.transformation.governance.v1.GetFactResponse\x12\x90\x01\n\tGetStatus\x12@.ameide_core_proto.transformation.governance.v1.GetStatusRequest\x1aA.ameide_core_proto.transformation.governance.v1.GetStatusResponse\x12\xa2\x01\n\x0fGetTenantBudget\x12F.ameide_core_proto.transformation.governance.v1.GetTenantBudgetRequest\x1aG.ameide_core_proto.transformation.governance.v1.GetTenantBudgetResponse\x12\xa8\x01\n\x11ListConversations\x12H.ameide_core_proto.transformation.governance.v1.ListConversationsRequest\x1aI.ameide_core_proto.transformation.governance.v1.ListConversationsResponse\x12\xa2\x01\n\x0fGetConversation\x12F.ameide_core_proto.transformation.governance.v1.GetConversationRequest\x1aG.ameide_core_proto.transformation.governance.v1.GetConversationResponse\x12\x93\x01\n\nGetConsent\x12A.ameide_core_proto.transformation.governance.v1.GetConsentRequest\x1aB.ameide_core_proto.transformation.governance.v1.GetConsentResponse\x12\x9c\x01\n\rListArtifacts\x12D.ameide_core_proto.transformation.governance.v1.ListArtifactsRequest\x1aE.ameide_core_proto.transformation.governance.v1.ListArtifactsResponseb\x06proto3',
     [
         metadata_pb.desc(),
         reading_pb.desc(),
@@ -2558,6 +2940,14 @@ _DESC = file_desc(
         timestamp_pb.desc(),
     ],
     {
+        "ListConversationsRequest": ListConversationsRequest,
+        "ListConversationsResponse": ListConversationsResponse,
+        "GetConversationRequest": GetConversationRequest,
+        "GetConversationResponse": GetConversationResponse,
+        "GetConsentRequest": GetConsentRequest,
+        "GetConsentResponse": GetConsentResponse,
+        "ListArtifactsRequest": ListArtifactsRequest,
+        "ListArtifactsResponse": ListArtifactsResponse,
         "GetTenantBudgetRequest": GetTenantBudgetRequest,
         "GetTenantBudgetResponse": GetTenantBudgetResponse,
         "ChangeSummary": ChangeSummary,

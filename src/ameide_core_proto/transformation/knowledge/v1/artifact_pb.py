@@ -25,7 +25,203 @@ if TYPE_CHECKING:
     from ....common.v1.metadata_pb import Actor, Scope
 
 
-_ArtifactContentFields: TypeAlias = Literal["title", "text", "acceptance_criteria", "source"]
+_RiskFields: TypeAlias = Literal["text", "level", "mitigation"]
+
+class Risk(Message[_RiskFields]):
+    """
+    ```proto
+    message ameide_core_proto.transformation.knowledge.v1.Risk
+    ```
+
+    Attributes:
+        text:
+            ```proto
+            string text = 1;
+            ```
+        level:
+            ```proto
+            ameide_core_proto.transformation.knowledge.v1.RiskLevel level = 2;
+            ```
+        mitigation:
+            ```proto
+            string mitigation = 3;
+            ```
+    """
+
+    __slots__ = ("text", "level", "mitigation")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            text: str = "",
+            level: RiskLevel | None = None,
+            mitigation: str = "",
+        ) -> None:
+            pass
+
+        text: str
+        level: RiskLevel
+        mitigation: str
+
+_TriageFields: TypeAlias = Literal["in_scope", "out_of_scope", "risks", "primitives", "required_gates", "open_questions", "size", "deep_analysis", "analysis_question"]
+
+class Triage(Message[_TriageFields]):
+    """
+    What a request comes to, before anybody works on it.
+
+    ```proto
+    message ameide_core_proto.transformation.knowledge.v1.Triage
+    ```
+
+    Attributes:
+        in_scope:
+            ```proto
+            repeated string in_scope = 1;
+            ```
+        out_of_scope:
+            ```proto
+            repeated string out_of_scope = 2;
+            ```
+        risks:
+            ```proto
+            repeated ameide_core_proto.transformation.knowledge.v1.Risk risks = 3;
+            ```
+        primitives:
+            ```proto
+            repeated ameide_core_proto.transformation.knowledge.v1.Primitive primitives = 4 [packed = true];
+            ```
+        required_gates:
+            Gates that the change should pass; the policy decides which ones it does.
+
+            ```proto
+            repeated string required_gates = 5;
+            ```
+        open_questions:
+            ```proto
+            repeated string open_questions = 6;
+            ```
+        size:
+            ```proto
+            ameide_core_proto.transformation.knowledge.v1.ChangeSize size = 7;
+            ```
+        deep_analysis:
+            ```proto
+            bool deep_analysis = 8;
+            ```
+        analysis_question:
+            What such an analysis should find out.
+
+            ```proto
+            string analysis_question = 9;
+            ```
+    """
+
+    __slots__ = ("in_scope", "out_of_scope", "risks", "primitives", "required_gates", "open_questions", "size", "deep_analysis", "analysis_question")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            in_scope: list[str] | None = None,
+            out_of_scope: list[str] | None = None,
+            risks: list[Risk] | None = None,
+            primitives: list[Primitive] | None = None,
+            required_gates: list[str] | None = None,
+            open_questions: list[str] | None = None,
+            size: ChangeSize | None = None,
+            deep_analysis: bool = False,
+            analysis_question: str = "",
+        ) -> None:
+            pass
+
+        in_scope: list[str]
+        out_of_scope: list[str]
+        risks: list[Risk]
+        primitives: list[Primitive]
+        required_gates: list[str]
+        open_questions: list[str]
+        size: ChangeSize
+        deep_analysis: bool
+        analysis_question: str
+
+_ChecklistItemFields: TypeAlias = Literal["gate", "text"]
+
+class ChecklistItem(Message[_ChecklistItemFields]):
+    """
+    One thing to look at when a gate of this kind is decided.
+
+    ```proto
+    message ameide_core_proto.transformation.knowledge.v1.ChecklistItem
+    ```
+
+    Attributes:
+        gate:
+            ```proto
+            string gate = 1;
+            ```
+        text:
+            ```proto
+            string text = 2;
+            ```
+    """
+
+    __slots__ = ("gate", "text")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            gate: str = "",
+            text: str = "",
+        ) -> None:
+            pass
+
+        gate: str
+        text: str
+
+_ProvenanceFields: TypeAlias = Literal["conversation_id", "model"]
+
+class Provenance(Message[_ProvenanceFields]):
+    """
+    Whose words a version holds, where an agent wrote them; no part of what is hashed and approved.
+
+    ```proto
+    message ameide_core_proto.transformation.knowledge.v1.Provenance
+    ```
+
+    Attributes:
+        conversation_id:
+            ```proto
+            string conversation_id = 1;
+            ```
+        model:
+            Empty: a template was filled in, no model was asked.
+
+            ```proto
+            string model = 2;
+            ```
+    """
+
+    __slots__ = ("conversation_id", "model")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            conversation_id: str = "",
+            model: str = "",
+        ) -> None:
+            pass
+
+        conversation_id: str
+        model: str
+
+_ArtifactContentFields: TypeAlias = Literal["title", "text", "acceptance_criteria", "source", "triage", "checklist"]
 
 class ArtifactContent(Message[_ArtifactContentFields]):
     """
@@ -56,9 +252,21 @@ class ArtifactContent(Message[_ArtifactContentFields]):
             ```proto
             string source = 4;
             ```
+        triage:
+            Of a TRIAGE.
+
+            ```proto
+            optional ameide_core_proto.transformation.knowledge.v1.Triage triage = 5;
+            ```
+        checklist:
+            Of a GATE_CHECKLIST.
+
+            ```proto
+            repeated ameide_core_proto.transformation.knowledge.v1.ChecklistItem checklist = 6;
+            ```
     """
 
-    __slots__ = ("title", "text", "acceptance_criteria", "source")
+    __slots__ = ("title", "text", "acceptance_criteria", "source", "triage", "checklist")
 
     if TYPE_CHECKING:
 
@@ -69,6 +277,8 @@ class ArtifactContent(Message[_ArtifactContentFields]):
             text: str = "",
             acceptance_criteria: list[str] | None = None,
             source: str = "",
+            triage: Triage | None = None,
+            checklist: list[ChecklistItem] | None = None,
         ) -> None:
             pass
 
@@ -76,8 +286,10 @@ class ArtifactContent(Message[_ArtifactContentFields]):
         text: str
         acceptance_criteria: list[str]
         source: str
+        triage: Triage | None
+        checklist: list[ChecklistItem]
 
-_ArtifactVersionFields: TypeAlias = Literal["number", "content", "content_hash", "status", "author", "created_at"]
+_ArtifactVersionFields: TypeAlias = Literal["number", "content", "content_hash", "status", "author", "created_at", "provenance"]
 
 class ArtifactVersion(Message[_ArtifactVersionFields]):
     """
@@ -114,9 +326,13 @@ class ArtifactVersion(Message[_ArtifactVersionFields]):
             ```proto
             optional google.protobuf.Timestamp created_at = 6;
             ```
+        provenance:
+            ```proto
+            optional ameide_core_proto.transformation.knowledge.v1.Provenance provenance = 7;
+            ```
     """
 
-    __slots__ = ("number", "content", "content_hash", "status", "author", "created_at")
+    __slots__ = ("number", "content", "content_hash", "status", "author", "created_at", "provenance")
 
     if TYPE_CHECKING:
 
@@ -129,6 +345,7 @@ class ArtifactVersion(Message[_ArtifactVersionFields]):
             status: ArtifactStatus | None = None,
             author: Actor | None = None,
             created_at: Timestamp | None = None,
+            provenance: Provenance | None = None,
         ) -> None:
             pass
 
@@ -138,6 +355,7 @@ class ArtifactVersion(Message[_ArtifactVersionFields]):
         status: ArtifactStatus
         author: Actor | None
         created_at: Timestamp | None
+        provenance: Provenance | None
 
 _ArtifactFields: TypeAlias = Literal["scope", "artifact_id", "change_id", "kind", "current", "version"]
 
@@ -274,20 +492,140 @@ class ArtifactStatus(Enum):
     REJECTED = 4
     SUPERSEDED = 5
 
+class Primitive(Enum):
+    """
+    The parts that a change may touch (seed A.1: proposed primitives touched).
+
+    ```proto
+    enum ameide_core_proto.transformation.knowledge.v1.Primitive
+    ```
+
+    Attributes:
+        UNSPECIFIED:
+            ```proto
+            PRIMITIVE_UNSPECIFIED = 0
+            ```
+        DOMAIN:
+            ```proto
+            PRIMITIVE_DOMAIN = 1
+            ```
+        PROCESS:
+            ```proto
+            PRIMITIVE_PROCESS = 2
+            ```
+        PROJECTION:
+            ```proto
+            PRIMITIVE_PROJECTION = 3
+            ```
+        INTEGRATION:
+            ```proto
+            PRIMITIVE_INTEGRATION = 4
+            ```
+        UI_SURFACE:
+            ```proto
+            PRIMITIVE_UI_SURFACE = 5
+            ```
+        AGENT:
+            ```proto
+            PRIMITIVE_AGENT = 6
+            ```
+    """
+
+    UNSPECIFIED = 0
+    DOMAIN = 1
+    PROCESS = 2
+    PROJECTION = 3
+    INTEGRATION = 4
+    UI_SURFACE = 5
+    AGENT = 6
+
+class RiskLevel(Enum):
+    """
+    ```proto
+    enum ameide_core_proto.transformation.knowledge.v1.RiskLevel
+    ```
+
+    Attributes:
+        UNSPECIFIED:
+            ```proto
+            RISK_LEVEL_UNSPECIFIED = 0
+            ```
+        LOW:
+            ```proto
+            RISK_LEVEL_LOW = 1
+            ```
+        MEDIUM:
+            ```proto
+            RISK_LEVEL_MEDIUM = 2
+            ```
+        HIGH:
+            ```proto
+            RISK_LEVEL_HIGH = 3
+            ```
+    """
+
+    UNSPECIFIED = 0
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+
+class ChangeSize(Enum):
+    """
+    ```proto
+    enum ameide_core_proto.transformation.knowledge.v1.ChangeSize
+    ```
+
+    Attributes:
+        UNSPECIFIED:
+            ```proto
+            CHANGE_SIZE_UNSPECIFIED = 0
+            ```
+        SMALL:
+            Hours.
+
+            ```proto
+            CHANGE_SIZE_SMALL = 1
+            ```
+        MEDIUM:
+            Days.
+
+            ```proto
+            CHANGE_SIZE_MEDIUM = 2
+            ```
+        LARGE:
+            Weeks: better split.
+
+            ```proto
+            CHANGE_SIZE_LARGE = 3
+            ```
+    """
+
+    UNSPECIFIED = 0
+    SMALL = 1
+    MEDIUM = 2
+    LARGE = 3
+
 
 _DESC = file_desc(
-    b'\n<ameide_core_proto/transformation/knowledge/v1/artifact.proto\x12-ameide_core_proto.transformation.knowledge.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto"\xb7\x01\n\x0fArtifactContent\x12 \n\x05title\x18\x01 \x01(\tR\x05titleB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1c\n\x04text\x18\x02 \x01(\tR\x04textB\x08\xbaH\x05r\x03\x18\x80 \x12B\n\x13acceptance_criteria\x18\x03 \x03(\tR\x12acceptanceCriteriaB\x11\xbaH\x0e\x92\x01\x0b\x102"\x07r\x05\x10\x01\x18\xe8\x07\x12 \n\x06source\x18\x04 \x01(\tR\x06sourceB\x08\xbaH\x05r\x03\x18\x80\x10"\xf4\x02\n\x0fArtifactVersion\x12\x16\n\x06number\x18\x01 \x01(\x05R\x06number\x12X\n\x07content\x18\x02 \x01(\x0b2>.ameide_core_proto.transformation.knowledge.v1.ArtifactContentR\x07content\x12!\n\x0ccontent_hash\x18\x03 \x01(\tR\x0bcontentHash\x12U\n\x06status\x18\x04 \x01(\x0e2=.ameide_core_proto.transformation.knowledge.v1.ArtifactStatusR\x06status\x12:\n\x06author\x18\x05 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\x06author\x129\n\ncreated_at\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt"\xc7\x02\n\x08Artifact\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12\x1f\n\x0bartifact_id\x18\x02 \x01(\tR\nartifactId\x12\x1b\n\tchange_id\x18\x03 \x01(\tR\x08changeId\x12O\n\x04kind\x18\x04 \x01(\x0e2;.ameide_core_proto.transformation.knowledge.v1.ArtifactKindR\x04kind\x12X\n\x07current\x18\x05 \x01(\x0b2>.ameide_core_proto.transformation.knowledge.v1.ArtifactVersionR\x07current\x12\x18\n\x07version\x18\x06 \x01(\x03R\x07version*\xa5\x01\n\x0cArtifactKind\x12\x1d\n\x19ARTIFACT_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19ARTIFACT_KIND_REQUIREMENT\x10\x01\x12\x18\n\x14ARTIFACT_KIND_TRIAGE\x10\x02\x12\x1b\n\x17ARTIFACT_KIND_DEV_BRIEF\x10\x03\x12 \n\x1cARTIFACT_KIND_GATE_CHECKLIST\x10\x04*\xc6\x01\n\x0eArtifactStatus\x12\x1f\n\x1bARTIFACT_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15ARTIFACT_STATUS_DRAFT\x10\x01\x12\x1c\n\x18ARTIFACT_STATUS_PROPOSED\x10\x02\x12\x1c\n\x18ARTIFACT_STATUS_APPROVED\x10\x03\x12\x1c\n\x18ARTIFACT_STATUS_REJECTED\x10\x04\x12\x1e\n\x1aARTIFACT_STATUS_SUPERSEDED\x10\x05b\x06proto3',
+    b'\n<ameide_core_proto/transformation/knowledge/v1/artifact.proto\x12-ameide_core_proto.transformation.knowledge.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto"\xac\x01\n\x04Risk\x12\x1e\n\x04text\x18\x01 \x01(\tR\x04textB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12Z\n\x05level\x18\x02 \x01(\x0e28.ameide_core_proto.transformation.knowledge.v1.RiskLevelR\x05levelB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12(\n\nmitigation\x18\x03 \x01(\tR\nmitigationB\x08\xbaH\x05r\x03\x18\xf4\x03"\x9c\x05\n\x06Triage\x12.\n\x08in_scope\x18\x01 \x03(\tR\x07inScopeB\x13\xbaH\x10\x92\x01\r\x08\x01\x10\x14"\x07r\x05\x10\x01\x18\xf4\x03\x123\n\x0cout_of_scope\x18\x02 \x03(\tR\noutOfScopeB\x11\xbaH\x0e\x92\x01\x0b\x10\x14"\x07r\x05\x10\x01\x18\xf4\x03\x12S\n\x05risks\x18\x03 \x03(\x0b23.ameide_core_proto.transformation.knowledge.v1.RiskR\x05risksB\x08\xbaH\x05\x92\x01\x02\x10\x14\x12o\n\nprimitives\x18\x04 \x03(\x0e28.ameide_core_proto.transformation.knowledge.v1.PrimitiveR\nprimitivesB\x15\xbaH\x12\x92\x01\x0f\x08\x01\x10\x06\x18\x01"\x07\x82\x01\x04\x10\x01 \x00\x12v\n\x0erequired_gates\x18\x05 \x03(\tR\rrequiredGatesBO\xbaHL\x92\x01I\x10\x04\x18\x01"CrAR\x16requirement_stabilizedR\nacceptanceR\x10ready_to_releaseR\tpromotion\x128\n\x0eopen_questions\x18\x06 \x03(\tR\ropenQuestionsB\x11\xbaH\x0e\x92\x01\x0b\x10\x14"\x07r\x05\x10\x01\x18\xf4\x03\x12Y\n\x04size\x18\x07 \x01(\x0e29.ameide_core_proto.transformation.knowledge.v1.ChangeSizeR\x04sizeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12#\n\rdeep_analysis\x18\x08 \x01(\x08R\x0cdeepAnalysis\x125\n\x11analysis_question\x18\t \x01(\tR\x10analysisQuestionB\x08\xbaH\x05r\x03\x18\xd0\x0f"\x8b\x01\n\rChecklistItem\x12Z\n\x04gate\x18\x01 \x01(\tR\x04gateBF\xbaHCrAR\x16requirement_stabilizedR\nacceptanceR\x10ready_to_releaseR\tpromotion\x12\x1e\n\x04text\x18\x02 \x01(\tR\x04textB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03"^\n\nProvenance\x120\n\x0fconversation_id\x18\x01 \x01(\tR\x0econversationIdB\x07\xbaH\x04r\x02\x18?\x12\x1e\n\x05model\x18\x02 \x01(\tR\x05modelB\x08\xbaH\x05r\x03\x18\x80\x01"\xec\x02\n\x0fArtifactContent\x12 \n\x05title\x18\x01 \x01(\tR\x05titleB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1c\n\x04text\x18\x02 \x01(\tR\x04textB\x08\xbaH\x05r\x03\x18\x80 \x12B\n\x13acceptance_criteria\x18\x03 \x03(\tR\x12acceptanceCriteriaB\x11\xbaH\x0e\x92\x01\x0b\x102"\x07r\x05\x10\x01\x18\xe8\x07\x12 \n\x06source\x18\x04 \x01(\tR\x06sourceB\x08\xbaH\x05r\x03\x18\x80\x10\x12M\n\x06triage\x18\x05 \x01(\x0b25.ameide_core_proto.transformation.knowledge.v1.TriageR\x06triage\x12d\n\tchecklist\x18\x06 \x03(\x0b2<.ameide_core_proto.transformation.knowledge.v1.ChecklistItemR\tchecklistB\x08\xbaH\x05\x92\x01\x02\x102"\xcf\x03\n\x0fArtifactVersion\x12\x16\n\x06number\x18\x01 \x01(\x05R\x06number\x12X\n\x07content\x18\x02 \x01(\x0b2>.ameide_core_proto.transformation.knowledge.v1.ArtifactContentR\x07content\x12!\n\x0ccontent_hash\x18\x03 \x01(\tR\x0bcontentHash\x12U\n\x06status\x18\x04 \x01(\x0e2=.ameide_core_proto.transformation.knowledge.v1.ArtifactStatusR\x06status\x12:\n\x06author\x18\x05 \x01(\x0b2".ameide_core_proto.common.v1.ActorR\x06author\x129\n\ncreated_at\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\tcreatedAt\x12Y\n\nprovenance\x18\x07 \x01(\x0b29.ameide_core_proto.transformation.knowledge.v1.ProvenanceR\nprovenance"\xc7\x02\n\x08Artifact\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12\x1f\n\x0bartifact_id\x18\x02 \x01(\tR\nartifactId\x12\x1b\n\tchange_id\x18\x03 \x01(\tR\x08changeId\x12O\n\x04kind\x18\x04 \x01(\x0e2;.ameide_core_proto.transformation.knowledge.v1.ArtifactKindR\x04kind\x12X\n\x07current\x18\x05 \x01(\x0b2>.ameide_core_proto.transformation.knowledge.v1.ArtifactVersionR\x07current\x12\x18\n\x07version\x18\x06 \x01(\x03R\x07version*\xa5\x01\n\x0cArtifactKind\x12\x1d\n\x19ARTIFACT_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19ARTIFACT_KIND_REQUIREMENT\x10\x01\x12\x18\n\x14ARTIFACT_KIND_TRIAGE\x10\x02\x12\x1b\n\x17ARTIFACT_KIND_DEV_BRIEF\x10\x03\x12 \n\x1cARTIFACT_KIND_GATE_CHECKLIST\x10\x04*\xc6\x01\n\x0eArtifactStatus\x12\x1f\n\x1bARTIFACT_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15ARTIFACT_STATUS_DRAFT\x10\x01\x12\x1c\n\x18ARTIFACT_STATUS_PROPOSED\x10\x02\x12\x1c\n\x18ARTIFACT_STATUS_APPROVED\x10\x03\x12\x1c\n\x18ARTIFACT_STATUS_REJECTED\x10\x04\x12\x1e\n\x1aARTIFACT_STATUS_SUPERSEDED\x10\x05*\xb7\x01\n\tPrimitive\x12\x19\n\x15PRIMITIVE_UNSPECIFIED\x10\x00\x12\x14\n\x10PRIMITIVE_DOMAIN\x10\x01\x12\x15\n\x11PRIMITIVE_PROCESS\x10\x02\x12\x18\n\x14PRIMITIVE_PROJECTION\x10\x03\x12\x19\n\x15PRIMITIVE_INTEGRATION\x10\x04\x12\x18\n\x14PRIMITIVE_UI_SURFACE\x10\x05\x12\x13\n\x0fPRIMITIVE_AGENT\x10\x06*g\n\tRiskLevel\x12\x1a\n\x16RISK_LEVEL_UNSPECIFIED\x10\x00\x12\x12\n\x0eRISK_LEVEL_LOW\x10\x01\x12\x15\n\x11RISK_LEVEL_MEDIUM\x10\x02\x12\x13\n\x0fRISK_LEVEL_HIGH\x10\x03*o\n\nChangeSize\x12\x1b\n\x17CHANGE_SIZE_UNSPECIFIED\x10\x00\x12\x15\n\x11CHANGE_SIZE_SMALL\x10\x01\x12\x16\n\x12CHANGE_SIZE_MEDIUM\x10\x02\x12\x15\n\x11CHANGE_SIZE_LARGE\x10\x03b\x06proto3',
     [
         metadata_pb.desc(),
         validate_pb.desc(),
         timestamp_pb.desc(),
     ],
     {
+        "Risk": Risk,
+        "Triage": Triage,
+        "ChecklistItem": ChecklistItem,
+        "Provenance": Provenance,
         "ArtifactContent": ArtifactContent,
         "ArtifactVersion": ArtifactVersion,
         "Artifact": Artifact,
         "ArtifactKind": ArtifactKind,
         "ArtifactStatus": ArtifactStatus,
+        "Primitive": Primitive,
+        "RiskLevel": RiskLevel,
+        "ChangeSize": ChangeSize,
     },
 )
 

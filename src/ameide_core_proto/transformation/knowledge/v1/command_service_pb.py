@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from protobuf import DescFile
 
     from ....common.v1.metadata_pb import Scope
-    from .artifact_pb import Artifact, ArtifactContent, ArtifactKind
+    from .artifact_pb import Artifact, ArtifactContent, ArtifactKind, Provenance
 
 
-_ProposeArtifactRequestFields: TypeAlias = Literal["scope", "client_request_id", "change_id", "kind", "content"]
+_ProposeArtifactRequestFields: TypeAlias = Literal["scope", "client_request_id", "change_id", "kind", "content", "provenance", "consent_id"]
 
 class ProposeArtifactRequest(Message[_ProposeArtifactRequestFields]):
     """
@@ -54,9 +54,19 @@ class ProposeArtifactRequest(Message[_ProposeArtifactRequestFields]):
             ```proto
             optional ameide_core_proto.transformation.knowledge.v1.ArtifactContent content = 5;
             ```
+        provenance:
+            ```proto
+            optional ameide_core_proto.transformation.knowledge.v1.Provenance provenance = 6;
+            ```
+        consent_id:
+            Needed from a program that acts for a person: the consent that it asked that person for.
+
+            ```proto
+            string consent_id = 7;
+            ```
     """
 
-    __slots__ = ("scope", "client_request_id", "change_id", "kind", "content")
+    __slots__ = ("scope", "client_request_id", "change_id", "kind", "content", "provenance", "consent_id")
 
     if TYPE_CHECKING:
 
@@ -68,6 +78,8 @@ class ProposeArtifactRequest(Message[_ProposeArtifactRequestFields]):
             change_id: str = "",
             kind: ArtifactKind | None = None,
             content: ArtifactContent | None = None,
+            provenance: Provenance | None = None,
+            consent_id: str = "",
         ) -> None:
             pass
 
@@ -76,6 +88,8 @@ class ProposeArtifactRequest(Message[_ProposeArtifactRequestFields]):
         change_id: str
         kind: ArtifactKind
         content: ArtifactContent | None
+        provenance: Provenance | None
+        consent_id: str
 
 _ProposeArtifactResponseFields: TypeAlias = Literal["artifact", "idempotent_replay"]
 
@@ -111,7 +125,7 @@ class ProposeArtifactResponse(Message[_ProposeArtifactResponseFields]):
         artifact: Artifact | None
         idempotent_replay: bool
 
-_ReviseArtifactRequestFields: TypeAlias = Literal["scope", "client_request_id", "artifact_id", "expected_number", "content"]
+_ReviseArtifactRequestFields: TypeAlias = Literal["scope", "client_request_id", "artifact_id", "expected_number", "content", "provenance", "consent_id"]
 
 class ReviseArtifactRequest(Message[_ReviseArtifactRequestFields]):
     """
@@ -142,9 +156,19 @@ class ReviseArtifactRequest(Message[_ReviseArtifactRequestFields]):
             ```proto
             optional ameide_core_proto.transformation.knowledge.v1.ArtifactContent content = 5;
             ```
+        provenance:
+            ```proto
+            optional ameide_core_proto.transformation.knowledge.v1.Provenance provenance = 6;
+            ```
+        consent_id:
+            Needed from a program that acts for a person: the consent that it asked that person for.
+
+            ```proto
+            string consent_id = 7;
+            ```
     """
 
-    __slots__ = ("scope", "client_request_id", "artifact_id", "expected_number", "content")
+    __slots__ = ("scope", "client_request_id", "artifact_id", "expected_number", "content", "provenance", "consent_id")
 
     if TYPE_CHECKING:
 
@@ -156,6 +180,8 @@ class ReviseArtifactRequest(Message[_ReviseArtifactRequestFields]):
             artifact_id: str = "",
             expected_number: int = 0,
             content: ArtifactContent | None = None,
+            provenance: Provenance | None = None,
+            consent_id: str = "",
         ) -> None:
             pass
 
@@ -164,6 +190,8 @@ class ReviseArtifactRequest(Message[_ReviseArtifactRequestFields]):
         artifact_id: str
         expected_number: int
         content: ArtifactContent | None
+        provenance: Provenance | None
+        consent_id: str
 
 _ReviseArtifactResponseFields: TypeAlias = Literal["artifact", "idempotent_replay"]
 
@@ -199,7 +227,7 @@ class ReviseArtifactResponse(Message[_ReviseArtifactResponseFields]):
         artifact: Artifact | None
         idempotent_replay: bool
 
-_SubmitArtifactRequestFields: TypeAlias = Literal["scope", "client_request_id", "artifact_id", "expected_number"]
+_SubmitArtifactRequestFields: TypeAlias = Literal["scope", "client_request_id", "artifact_id", "expected_number", "consent_id"]
 
 class SubmitArtifactRequest(Message[_SubmitArtifactRequestFields]):
     """
@@ -224,9 +252,15 @@ class SubmitArtifactRequest(Message[_SubmitArtifactRequestFields]):
             ```proto
             int32 expected_number = 4;
             ```
+        consent_id:
+            Needed from a program that acts for a person: the consent that it asked that person for.
+
+            ```proto
+            string consent_id = 5;
+            ```
     """
 
-    __slots__ = ("scope", "client_request_id", "artifact_id", "expected_number")
+    __slots__ = ("scope", "client_request_id", "artifact_id", "expected_number", "consent_id")
 
     if TYPE_CHECKING:
 
@@ -237,6 +271,7 @@ class SubmitArtifactRequest(Message[_SubmitArtifactRequestFields]):
             client_request_id: str = "",
             artifact_id: str = "",
             expected_number: int = 0,
+            consent_id: str = "",
         ) -> None:
             pass
 
@@ -244,6 +279,7 @@ class SubmitArtifactRequest(Message[_SubmitArtifactRequestFields]):
         client_request_id: str
         artifact_id: str
         expected_number: int
+        consent_id: str
 
 _SubmitArtifactResponseFields: TypeAlias = Literal["artifact", "idempotent_replay"]
 
@@ -281,7 +317,7 @@ class SubmitArtifactResponse(Message[_SubmitArtifactResponseFields]):
 
 
 _DESC = file_desc(
-    b'\nCameide_core_proto/transformation/knowledge/v1/command_service.proto\x12-ameide_core_proto.transformation.knowledge.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a<ameide_core_proto/transformation/knowledge/v1/artifact.proto\x1a\x1bbuf/validate/validate.proto"\xf1\x02\n\x16ProposeArtifactRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x126\n\x11client_request_id\x18\x02 \x01(\tR\x0fclientRequestIdB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12&\n\tchange_id\x18\x03 \x01(\tR\x08changeIdB\t\xbaH\x06r\x04\x10\x01\x18?\x12[\n\x04kind\x18\x04 \x01(\x0e2;.ameide_core_proto.transformation.knowledge.v1.ArtifactKindR\x04kindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12`\n\x07content\x18\x05 \x01(\x0b2>.ameide_core_proto.transformation.knowledge.v1.ArtifactContentR\x07contentB\x06\xbaH\x03\xc8\x01\x01"\x9b\x01\n\x17ProposeArtifactResponse\x12S\n\x08artifact\x18\x01 \x01(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\x08artifact\x12+\n\x11idempotent_replay\x18\x02 \x01(\x08R\x10idempotentReplay"\xc9\x02\n\x15ReviseArtifactRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x126\n\x11client_request_id\x18\x02 \x01(\tR\x0fclientRequestIdB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12*\n\x0bartifact_id\x18\x03 \x01(\tR\nartifactIdB\t\xbaH\x06r\x04\x10\x01\x18?\x120\n\x0fexpected_number\x18\x04 \x01(\x05R\x0eexpectedNumberB\x07\xbaH\x04\x1a\x02(\x01\x12`\n\x07content\x18\x05 \x01(\x0b2>.ameide_core_proto.transformation.knowledge.v1.ArtifactContentR\x07contentB\x06\xbaH\x03\xc8\x01\x01"\x9a\x01\n\x16ReviseArtifactResponse\x12S\n\x08artifact\x18\x01 \x01(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\x08artifact\x12+\n\x11idempotent_replay\x18\x02 \x01(\x08R\x10idempotentReplay"\xe7\x01\n\x15SubmitArtifactRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x126\n\x11client_request_id\x18\x02 \x01(\tR\x0fclientRequestIdB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12*\n\x0bartifact_id\x18\x03 \x01(\tR\nartifactIdB\t\xbaH\x06r\x04\x10\x01\x18?\x120\n\x0fexpected_number\x18\x04 \x01(\x05R\x0eexpectedNumberB\x07\xbaH\x04\x1a\x02(\x01"\x9a\x01\n\x16SubmitArtifactResponse\x12S\n\x08artifact\x18\x01 \x01(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\x08artifact\x12+\n\x11idempotent_replay\x18\x02 \x01(\x08R\x10idempotentReplay2\xfc\x03\n\x17KnowledgeCommandService\x12\xa0\x01\n\x0fProposeArtifact\x12E.ameide_core_proto.transformation.knowledge.v1.ProposeArtifactRequest\x1aF.ameide_core_proto.transformation.knowledge.v1.ProposeArtifactResponse\x12\x9d\x01\n\x0eReviseArtifact\x12D.ameide_core_proto.transformation.knowledge.v1.ReviseArtifactRequest\x1aE.ameide_core_proto.transformation.knowledge.v1.ReviseArtifactResponse\x12\x9d\x01\n\x0eSubmitArtifact\x12D.ameide_core_proto.transformation.knowledge.v1.SubmitArtifactRequest\x1aE.ameide_core_proto.transformation.knowledge.v1.SubmitArtifactResponseb\x06proto3',
+    b'\nCameide_core_proto/transformation/knowledge/v1/command_service.proto\x12-ameide_core_proto.transformation.knowledge.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a<ameide_core_proto/transformation/knowledge/v1/artifact.proto\x1a\x1bbuf/validate/validate.proto"\xf4\x03\n\x16ProposeArtifactRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x126\n\x11client_request_id\x18\x02 \x01(\tR\x0fclientRequestIdB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12&\n\tchange_id\x18\x03 \x01(\tR\x08changeIdB\t\xbaH\x06r\x04\x10\x01\x18?\x12[\n\x04kind\x18\x04 \x01(\x0e2;.ameide_core_proto.transformation.knowledge.v1.ArtifactKindR\x04kindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12`\n\x07content\x18\x05 \x01(\x0b2>.ameide_core_proto.transformation.knowledge.v1.ArtifactContentR\x07contentB\x06\xbaH\x03\xc8\x01\x01\x12Y\n\nprovenance\x18\x06 \x01(\x0b29.ameide_core_proto.transformation.knowledge.v1.ProvenanceR\nprovenance\x12&\n\nconsent_id\x18\x07 \x01(\tR\tconsentIdB\x07\xbaH\x04r\x02\x18?"\x9b\x01\n\x17ProposeArtifactResponse\x12S\n\x08artifact\x18\x01 \x01(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\x08artifact\x12+\n\x11idempotent_replay\x18\x02 \x01(\x08R\x10idempotentReplay"\xcc\x03\n\x15ReviseArtifactRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x126\n\x11client_request_id\x18\x02 \x01(\tR\x0fclientRequestIdB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12*\n\x0bartifact_id\x18\x03 \x01(\tR\nartifactIdB\t\xbaH\x06r\x04\x10\x01\x18?\x120\n\x0fexpected_number\x18\x04 \x01(\x05R\x0eexpectedNumberB\x07\xbaH\x04\x1a\x02(\x01\x12`\n\x07content\x18\x05 \x01(\x0b2>.ameide_core_proto.transformation.knowledge.v1.ArtifactContentR\x07contentB\x06\xbaH\x03\xc8\x01\x01\x12Y\n\nprovenance\x18\x06 \x01(\x0b29.ameide_core_proto.transformation.knowledge.v1.ProvenanceR\nprovenance\x12&\n\nconsent_id\x18\x07 \x01(\tR\tconsentIdB\x07\xbaH\x04r\x02\x18?"\x9a\x01\n\x16ReviseArtifactResponse\x12S\n\x08artifact\x18\x01 \x01(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\x08artifact\x12+\n\x11idempotent_replay\x18\x02 \x01(\x08R\x10idempotentReplay"\x8f\x02\n\x15SubmitArtifactRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x126\n\x11client_request_id\x18\x02 \x01(\tR\x0fclientRequestIdB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12*\n\x0bartifact_id\x18\x03 \x01(\tR\nartifactIdB\t\xbaH\x06r\x04\x10\x01\x18?\x120\n\x0fexpected_number\x18\x04 \x01(\x05R\x0eexpectedNumberB\x07\xbaH\x04\x1a\x02(\x01\x12&\n\nconsent_id\x18\x05 \x01(\tR\tconsentIdB\x07\xbaH\x04r\x02\x18?"\x9a\x01\n\x16SubmitArtifactResponse\x12S\n\x08artifact\x18\x01 \x01(\x0b27.ameide_core_proto.transformation.knowledge.v1.ArtifactR\x08artifact\x12+\n\x11idempotent_replay\x18\x02 \x01(\x08R\x10idempotentReplay2\xfc\x03\n\x17KnowledgeCommandService\x12\xa0\x01\n\x0fProposeArtifact\x12E.ameide_core_proto.transformation.knowledge.v1.ProposeArtifactRequest\x1aF.ameide_core_proto.transformation.knowledge.v1.ProposeArtifactResponse\x12\x9d\x01\n\x0eReviseArtifact\x12D.ameide_core_proto.transformation.knowledge.v1.ReviseArtifactRequest\x1aE.ameide_core_proto.transformation.knowledge.v1.ReviseArtifactResponse\x12\x9d\x01\n\x0eSubmitArtifact\x12D.ameide_core_proto.transformation.knowledge.v1.SubmitArtifactRequest\x1aE.ameide_core_proto.transformation.knowledge.v1.SubmitArtifactResponseb\x06proto3',
     [
         metadata_pb.desc(),
         artifact_pb.desc(),

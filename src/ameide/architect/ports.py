@@ -1,0 +1,116 @@
+"""What the agent needs from outside: a model, repositories at a commit, the bytes of evidence."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from langchain_core.messages import AIMessage, BaseMessage
+
+from ameide_core_proto.agent.transformation.v1.architect_service_pb import FileLines
+from ameide_core_proto.transformation.governance.v1.governance_pb import Repository
+from ameide_core_proto.transformation.work.v1.work_pb import EvidenceArtifact, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Paths of files below a folder at a commit; `left_out` is how many more there are."""
+
+    commit_sha: str
+    paths: Sequence[str]
+    left_out: int = 0
+
+
+class RepositoryReader(Protocol):
+    """A repository's objects, read-only. Nothing of it is executed, and no working tree is made.
+
+    Raises NotFound for a commit, folder or file that is not there, InvalidArgument for a path or text that is none,
+    LimitReached beyond the limits of size and time, Unreachable when the repository cannot be fetched.
+    """
+
+    async def head(self, repository: Repository) -> str:
+        """The commit of the default branch, as the remote has it now."""
+        ...
+
+    async def list_files(self, repository: Repository, commit_sha: str, folder: str = "") -> Listing:
+        """Files below a folder."""
+        ...
+
+    async def search(self, repository: Repository, commit_sha: str, text: str, folder: str = "") -> list[FileLines]:
+        """Lines that hold the text, letter case aside, each with the lines around it."""
+        ...
+
+    async def read(
+        self, repository: Repository, commit_sha: str, path: str, first_line: int = 1, last_line: int = 0
+    ) -> FileLines:
+        """Lines of a text file, counted from 1; `last_line` 0 is the last one that the limit allows."""
+        ...
+
+
+class EvidenceReader(Protocol):
+    """The bytes behind evidence."""
+
+    async def read(self, artifact: EvidenceArtifact, limit: int) -> bytes:
+        """At most `limit` bytes from the beginning. Raises NotFound, and Refused when the bytes are not those hashed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as the model is told of it; `parameters` is a JSON Schema of an object."""
+
+    name: str
+    description: str
+    parameters: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One question to a model."""
+
+    messages: Sequence[BaseMessage]
+    tools: Sequence[ToolSpec] = ()
+    # For the span and the log; never content.
+    conversation_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A piece of what the model says."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """The model did not answer to the end. What it said since `Prompt` is void; another try or model begins anew."""
+
+    reason: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The whole answer; always the last event. `refusal` is what the provider said when it declined."""
+
+    message: AIMessage
+    model: str
+    usage: Usage = field(default_factory=Usage)
+    refusal: str = ""
+
+
+class Model(Protocol):
+    """A chat model behind its provider's protocol, with its time-outs, retries and fallbacks."""
+
+    @property
+    def name(self) -> str:
+        """As `provider:model`."""
+        ...
+
+    def ask(self, prompt: Prompt) -> AsyncIterator[TextDelta | Restarted | Answer]:
+        """Stream one answer.
+
+        Raises ModelUnavailable, carrying the usage so far, when neither the model nor a fallback answers.
+        """
+        ...
