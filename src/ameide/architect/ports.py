@@ -52,7 +52,7 @@ class EvidenceReader(Protocol):
     """The bytes behind evidence."""
 
     async def read(self, artifact: EvidenceArtifact, limit: int) -> bytes:
-        """At most `limit` bytes from the beginning. Raises NotFound, and Refused when the bytes are not those hashed."""
+        """At most `limit` bytes from the beginning. Raises NotFound, and Refused for other bytes than those hashed."""
         ...
 
 
