@@ -13,8 +13,9 @@ import psutil
 import pytest
 
 from ameide import config
+from ameide.cli.process_settings import settings_files
 from ameide.cli.processes import NAMES, Managed
-from ameide.cli.starting import settings_files, with_port
+from ameide.cli.starting import with_architect_port, with_port
 from ameide.cli.state import StateFolder
 from ameide.engine.files import sole_holder
 
@@ -36,6 +37,8 @@ def settings(tmp_path: Path) -> config.Settings:
         database_url_sweeper=url,
         database_url_ingress=url,
         database_url_projector=url,
+        database_url_architect=f"{url}?of=architect",
+        architect_address="http://127.0.0.1:8580",
     )
 
 
@@ -45,6 +48,29 @@ def test_an_executor_is_told_no_database_and_no_temporal(tmp_path: Path) -> None
     assert "temporal" not in text
     assert SECRET not in text
     assert tomllib.loads(text)["author_token_file"] == str(tmp_path / "tokens" / "author")
+
+
+def test_the_agent_alone_is_told_its_database_and_its_models_key(tmp_path: Path) -> None:
+    given = replace(
+        settings(tmp_path),
+        architect_model="openai:gpt-5.2",
+        architect_model_key="sk-of-the-gateway",
+        openai_api_key="sk-of-openai",
+        anthropic_api_key="sk-of-anthropic",
+    )
+    files = settings_files(given)
+    told = tomllib.loads(files["architect"])
+    assert [name for name in told if name.startswith("database")] == ["database_url_architect"]
+    assert "temporal_address" not in told
+    assert told["architect_token_file"] == str(tmp_path / "tokens" / "architect")
+    assert (told["architect_model"], told["architect_model_key"]) == ("openai:gpt-5.2", "sk-of-the-gateway")
+    assert told["openai_api_key"] == "sk-of-openai"
+    assert "anthropic_api_key" not in told, "no model of that provider is asked"
+    others = "".join(text for name, text in files.items() if name != "architect")
+    assert "sk-of" not in others
+    assert "of=architect" not in others
+    without = tomllib.loads(settings_files(replace(given, architect_model=""))["architect"])
+    assert not any("key" in name for name in without)
 
 
 def test_nobody_is_told_the_administrators_connection(tmp_path: Path) -> None:
@@ -64,14 +90,15 @@ def test_the_control_process_alone_is_told_how_to_tell_of_a_gate(tmp_path: Path)
 def test_the_settings_files_can_be_read_back(tmp_path: Path) -> None:
     state = StateFolder(tmp_path)
     state.prepare()
-    for name in ("process", "author", "verifier"):
+    for name in ("process", "architect", "author", "verifier"):
         state.keep_token(name, f"token-of-{name}")
     for name, text in settings_files(settings(tmp_path)).items():
         file = tmp_path / f"{name}.toml"
         file.write_text(text)
         found = config.read({}, file=file)
         assert found.address == "http://127.0.0.1:8480"
-        assert found.process_token == ("token-of-process" if name != "executor" else "")
+        assert found.process_token == ("token-of-process" if name in ("control", "worker") else "")
+        assert found.architect_token == ("token-of-architect" if name == "architect" else "")
 
 
 def test_secrets_are_the_owners(tmp_path: Path) -> None:
@@ -173,3 +200,15 @@ def test_what_needs_no_control_plane(ameide: CommandLine, words: tuple[str, ...]
     answer = ameide(*words)
     assert answer.code == 0, answer
     assert answer.out
+
+
+def test_the_agent_does_not_get_the_port_of_the_control_process(tmp_path: Path) -> None:
+    said: list[str] = []
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        port: int = other.getsockname()[1]
+    given = replace(settings(tmp_path), listen_port=port, architect_listen_port=port)
+    chosen = with_architect_port(given, None, False, said.append)
+    assert port < chosen.architect_listen_port < port + 200
+    assert chosen.architect_address == f"http://127.0.0.1:{chosen.architect_listen_port}"
+    assert with_architect_port(given, chosen.architect_listen_port, True, said.append) == chosen

@@ -1,4 +1,4 @@
-"""The course of `ameide up`: engines, then control, worker and executor, each once what it needs is there."""
+"""The course of `ameide up`: engines, then control, worker, executor, architect, each once what it needs is there."""
 
 from __future__ import annotations
 
@@ -6,14 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ameide.cli.forking import Nursery
 from ameide.cli.output import say
-from ameide.cli.processes import Managed, wait_for
-from ameide.cli.starting import (
-    settings_files,
-    with_engines,
-    with_port,
-    with_schema_and_principals,
-    write_settings,
-)
+from ameide.cli.principals import PRINCIPALS
+from ameide.cli.process_settings import settings_files, write_settings
+from ameide.cli.processes import ARCHITECT, Managed, wait_for
+from ameide.cli.starting import with_architect_port, with_engines, with_port, with_schema_and_principals
 from ameide.cli.state import StateFolder
 from ameide.config import Settings
 from ameide.engine.ports import is_free
@@ -25,20 +21,37 @@ def bring_up(settings: Settings, managed: Mapping[str, Managed], nursery: Nurser
     for one in managed.values():
         if one.left_behind():
             say(f"The {one.name} process ended without `ameide down`; its pid file is stale. Starting it anew.")
-    control = managed["control"]
+    control, architect = managed["control"], managed.get(ARCHITECT)
+    _end_those_of_before(settings, managed)
     control_ran = control.process() is not None
     settings, register = with_engines(settings, nursery, say, (lambda _: None) if control_ran else _prepare)
     for last in (False, False, True):
-        former = _former_port(StateFolder(settings.state_dir))
-        placed = with_port(settings, former, control.process() is not None, say)
+        state = StateFolder(settings.state_dir)
+        placed = with_port(settings, _port_of(state.address()), control.process() is not None, say)
+        if architect is not None:
+            former = _port_of(state.architect_address())
+            placed = with_architect_port(placed, former, architect.process() is not None, say)
         try:
             return _start_what_does_not_run(placed, managed, nursery, register, prepared=not control_ran)
         except Unreachable:
             # Another program can be quicker between the choice of a port and its use.
-            if last or control.process() is not None or is_free(placed.listen_port):
+            ports = ((control, placed.listen_port), (architect, placed.architect_listen_port))
+            lost = [port for one, port in ports if one and one.process() is None and not is_free(port)]
+            if last or not lost:
                 raise
-            say(f"Another program took port {placed.listen_port} meanwhile.")
+            say(f"Another program took port {lost[0]} meanwhile.")
     raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _end_those_of_before(settings: Settings, managed: Mapping[str, Managed]) -> None:
+    """End what an earlier ameide started here, which knows fewer principals than this one."""
+    state = StateFolder(settings.state_dir)
+    running = [one for one in managed.values() if one.process() is not None]
+    if not running or all(state.token(name) is not None for name in PRINCIPALS):
+        return
+    say("What runs here is of an earlier ameide; restarting it.")
+    for one in reversed(running):
+        one.stop(settings.drain_seconds)
 
 
 def _prepare(settings: Settings) -> None:
@@ -72,15 +85,22 @@ def _start_what_does_not_run(
     if "control" in wanting:
         start(["control"])
     register()
-    # Worker and executor send their tokens to the address of the control process, so that must have the port by then.
+    # The others send their tokens to the address of the control process, so that must have the port by then.
     if "control" in wanting:
         wait_for([managed["control"]], lambda control: control.listens(settings.listen_port), say)
-    start([name for name in wanting if name != "control"])
-    wait_for([managed[name] for name in wanting], Managed.ready, say)
+    waited_for = [name for name in wanting if name != ARCHITECT]
+    start([name for name in waited_for if name != "control"])
+    wait_for([managed[name] for name in waited_for], Managed.ready, say)
+    if ARCHITECT in wanting:
+        # It has its port at once, and loads for seconds what nobody needs before the first `ameide chat`.
+        start([ARCHITECT])
+        wait_for([managed[ARCHITECT]], lambda one: one.listens(settings.architect_listen_port), say)
     state.remember_address(settings.address)
+    if ARCHITECT in managed:
+        state.remember_architect(settings.architect_address)
     return settings.address, wanting
 
 
-def _former_port(state: StateFolder) -> int | None:
-    port = state.address().rpartition(":")[2]
+def _port_of(address: str) -> int | None:
+    port = address.rpartition(":")[2]
     return int(port) if port.isdecimal() else None

@@ -11,7 +11,7 @@ from ameide import config, schema
 from ameide.cli.doctor_machine import Check
 from ameide.cli.engines import engine_of
 from ameide.cli.principals import PRINCIPALS, admissions
-from ameide.cli.processes import Managed
+from ameide.cli.processes import ARCHITECT, Managed
 from ameide.cli.session import Session
 from ameide.errors import AmeideError
 from ameide.rpc.clients import Clients
@@ -30,7 +30,9 @@ def database(session: Session) -> Sequence[Check]:
     if not theirs and not _runs(session, "postgres"):
         return [Check("database", True, f"the embedded one, {_LATER}")]
     settings = session.with_databases()
-    missing = [role for role in config.DATABASE_ROLES if not schema.database_url(settings, role)]
+    left_out = {"ameide_architect"} if session.state.left_out(ARCHITECT).exists() else set[str]()
+    roles = [role for role in config.DATABASE_ROLES if role not in left_out]
+    missing = [role for role in roles if not schema.database_url(settings, role)]
     if missing and by_up:
         variables = ", ".join(f"AMEIDE_DATABASE_URL_{role.removeprefix('ameide_').upper()}" for role in missing)
         return [Check("database roles", False, f"{', '.join(missing)} have no connection", f"set {variables}")]
@@ -41,7 +43,7 @@ def database(session: Session) -> Sequence[Check]:
         Check(
             "database roles",
             not closed,
-            closed or f"{len(config.DATABASE_ROLES) - len(missing)} roles get in{without}",
+            closed or f"{len(roles) - len(missing)} roles get in{without}",
             "start the server with `ameide up`; or correct the AMEIDE_DATABASE_URL_… and run `ameide db migrate`",
         )
     ]
@@ -109,13 +111,11 @@ def tokens(session: Session) -> Sequence[Check]:
         return [Check(name, True, "are made at the first `ameide up`")]
     missing = [principal for principal in PRINCIPALS if state.token(principal) is None]
     if missing:
-        return [
-            Check(name, False, f"there is none for {', '.join(missing)}", "ameide down && ameide up makes new ones")
-        ]
+        return [Check(name, False, f"there is none for {', '.join(missing)}", "ameide up makes new ones")]
     if not Managed("control", state).ready():
         return [Check(name, True, "all are there; whether they are valid is asked when the control process runs")]
     wrong = asyncio.run(_wrong_tokens(session))
-    remedy = "delete the file in the folder tokens, then ameide down && ameide up"
+    remedy = "delete the file in the folder tokens, then ameide up"
     return [Check(name, not wrong, "; ".join(wrong) or f"{len(PRINCIPALS)} are valid", remedy)]
 
 

@@ -18,9 +18,9 @@ from ameide.cli.session import Session, pass_session
 def admit(session: Session, names: tuple[str, ...], as_json: bool) -> None:
     """Admit the first principals of a tenant and print a new token for each: for who holds the database.
 
-    NAME is owner, requester, approver, releaser, process, author or verifier, with the roles and queues that `ameide
-    up` gives them. The owner admits others: `ameide principal admit`. AMEIDE_TENANT names the tenant. The lines are
-    what `kubectl create secret generic --from-env-file` takes.
+    NAME is owner, requester, approver, releaser, process, architect, author or verifier, with the roles and queues that
+    `ameide up` gives them. The owner admits others: `ameide principal admit`. AMEIDE_TENANT names the tenant. The lines
+    are what `kubectl create secret generic --from-env-file` takes.
     """
     from ameide.app import upkeep
 

@@ -1,4 +1,4 @@
-"""The three processes of `ameide up`: sessions of their own, known by pid and start time, ready when they say so."""
+"""The four processes of `ameide up`: sessions of their own, known by pid and start time, ready when they say so."""
 
 from __future__ import annotations
 
@@ -23,14 +23,21 @@ from ameide.infra.settings import OPERATOR_VARIABLES, STORE_VARIABLES
 BASE_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME", "TMPDIR")
 """What every process may have of our environment."""
 
-EXECUTOR = "executor"
+EXECUTOR, ARCHITECT = "executor", "architect"
 _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "control": ("serve", "domain", "relay", "forwarder", "sweeper", "ingress", "projector", "notifier"),
     "worker": ("serve", "worker"),
     EXECUTOR: ("executor", "pool"),
 }
-# What a process may have besides the base: the operator's ways to package indexes are for those that run tools.
-_PASSED = {EXECUTOR: (*OPERATOR_VARIABLES, *STORE_VARIABLES)}
+_PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
+_TO_OTHERS = (*_PROXIES, *(name.lower() for name in _PROXIES))
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO")
+# What a process may have besides the base: the operator's ways to package indexes are for those that run tools, the
+# ways to a model's provider and to the remotes of repositories for the agent.
+_PASSED = {
+    EXECUTOR: (*OPERATOR_VARIABLES, *STORE_VARIABLES),
+    ARCHITECT: (*_TO_OTHERS, *_CERTIFICATES, *STORE_VARIABLES),
+}
 NAMES: tuple[str, ...] = tuple(_ARGUMENTS)
 _READY_WITHIN = 120.0
 _INTERVAL = 0.01
@@ -70,10 +77,11 @@ class Managed:
 
     def _keys(self) -> dict[str, str]:
         """The secrets in our environment that its settings name: credentials of repositories, and Codex's keys."""
-        if self.name != EXECUTOR:
+        if self.name not in (EXECUTOR, ARCHITECT):
             return {}
         settings = config.read({}, file=self.state.settings_of(self.name))
-        return config.passed_through((*settings.credential_variables, *codex_variables(settings)))
+        of_codex = codex_variables(settings) if self.name == EXECUTOR else ()
+        return config.passed_through((*settings.credential_variables, *of_codex))
 
     def process(self) -> psutil.Process | None:
         """The living process that was started for this state folder, if any."""
@@ -93,10 +101,11 @@ class Managed:
         return process is not None and (listens(process, port) or self.ready())
 
     def runs_with(self, text: str) -> bool:
-        """Whether it is ready and was started with these settings."""
+        """Whether it is ready, or on its way to that with nobody waiting, and was started with these settings."""
         try:
             same = self.state.settings_of(self.name).read_text(encoding="utf-8") == text
-            return same and self.ready() and self._keys_file.read_text(encoding="ascii") == _digest(self._keys())
+            works = self.ready() or (self.name == ARCHITECT and self.process() is not None)
+            return same and works and self._keys_file.read_text(encoding="ascii") == _digest(self._keys())
         except OSError:
             return False
 
@@ -145,7 +154,7 @@ class Managed:
 
 def wanted(state: StateFolder) -> tuple[str, ...]:
     """The processes that `ameide up` keeps running in this state folder, as it was last told."""
-    return tuple(name for name in NAMES if name != EXECUTOR or not state.without_executor.exists())
+    return tuple(name for name in NAMES if not state.left_out(name).exists())
 
 
 def wait_for(processes: Sequence[Managed], condition: Callable[[Managed], bool], slow: Callable[[str], None]) -> None:

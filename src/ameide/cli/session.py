@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import click
@@ -82,7 +82,12 @@ class Session:
         """The settings with the ways to the database that `ameide up` recorded, where the environment names none."""
         if self.settings.database_url_app or not self.state.settings_of("control").exists():
             return self.settings
-        return config.read(file=self.state.settings_of("control"))
+        found = config.read(file=self.state.settings_of("control"))
+        if not self.state.settings_of("architect").exists():
+            return found
+        # What was said is no business of the control process, which therefore has no way to it.
+        theirs = config.read({}, file=self.state.settings_of("architect"))
+        return replace(found, database_url_architect=found.database_url_architect or theirs.database_url_architect)
 
     def address(self) -> str:
         """URL of the Domain's door. Raises Unreachable when none is known."""

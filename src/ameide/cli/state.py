@@ -35,10 +35,9 @@ class StateFolder:
         """Passwords of the database roles."""
         return self.root / "secrets.json"
 
-    @property
-    def without_executor(self) -> Path:
-        """There when `ameide up` was last told to leave the executor out."""
-        return self.run / "without-executor"
+    def left_out(self, process: str) -> Path:
+        """There when `ameide up` was last told to leave this process out, or could not have it."""
+        return self.run / f"without-{process}"
 
     @property
     def restoring(self) -> Path:
@@ -62,12 +61,23 @@ class StateFolder:
 
     def address(self) -> str:
         """URL where the control process answers, or empty."""
-        address = read_json(self.run / "address.json").get("address")
-        return address if isinstance(address, str) else ""
+        return self._address("address.json")
+
+    def architect_address(self) -> str:
+        """URL where the Architect agent answers, or empty."""
+        return self._address("architect.json")
 
     def remember_address(self, address: str) -> None:
         """Record where the control process answers."""
         write_whole(self.run / "address.json", json.dumps({"address": address}) + "\n", mode=0o600)
+
+    def remember_architect(self, address: str) -> None:
+        """Record where the Architect agent answers."""
+        write_whole(self.run / "architect.json", json.dumps({"address": address}) + "\n", mode=0o600)
+
+    def _address(self, file: str) -> str:
+        address = read_json(self.run / file).get("address")
+        return address if isinstance(address, str) else ""
 
     def token(self, principal: str) -> str | None:
         """The principal's token, or None."""

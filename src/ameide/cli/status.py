@@ -13,7 +13,7 @@ import psutil
 from ameide.cli.engines import engine_of
 from ameide.cli.failure import DONE, FAILED, exit_code_of
 from ameide.cli.output import facts, heading, say, table
-from ameide.cli.processes import NAMES, Managed, wanted
+from ameide.cli.processes import ARCHITECT, NAMES, Managed, wanted
 from ameide.cli.session import Session, pass_session
 from ameide.cli.stuck import Line, lines_of, paused_lines, print_lines
 from ameide.cli.stuck_here import resting_worker, stopped_here, verbs_of
@@ -88,7 +88,8 @@ def _rows(session: Session) -> list[Row]:
         left_out = name not in wanted(session.state)
         stopped = "gone (stale pid file)" if managed.left_behind() else "left out" if left_out else "stopped"
         state = "ready" if managed.ready() else "starting" if process else stopped
-        where = session.state.address() if name == "control" else str(managed.log)
+        where = {"control": session.state.address(), ARCHITECT: session.state.architect_address()}.get(name, "")
+        where = where or str(managed.log)
         rows.append((name, state, str(process.pid) if process else "", _since(process.pid if process else None), where))
     return rows
 

@@ -14,7 +14,7 @@ from protobuf.wkt import Timestamp
 from ameide import config
 from ameide.cli.engines import engine_of
 from ameide.cli.output import clock, say
-from ameide.cli.processes import Managed, wanted
+from ameide.cli.processes import EXECUTOR, Managed, wanted
 from ameide.cli.session import Session
 from ameide.cli.stuck import Line, Verbs
 from ameide.errors import AmeideError
@@ -26,6 +26,7 @@ _MISSED = {
     "control": "nobody answers, nothing is moved",
     "worker": "no run takes its next step",
     "executor": "no work is done",
+    "architect": "nobody answers `ameide chat`",
 }
 # A poll waits for a minute; the server tells when it began.
 _POLL = timedelta(seconds=75)
@@ -37,7 +38,7 @@ def verbs_of(session: Session) -> Verbs:
     state = session.state
     all_run = local and all(Managed(name, state).ready() for name in wanted(state))
     paused = Pauses.of(session.settings.state_dir).queues() if local else frozenset[str]()
-    return Verbs(session, local, all_run, local and state.without_executor.exists(), paused)
+    return Verbs(session, local, all_run, local and state.left_out(EXECUTOR).exists(), paused)
 
 
 def stopped_here(session: Session, verbs: Verbs) -> list[Line]:
