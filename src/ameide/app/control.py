@@ -20,6 +20,7 @@ from ameide.delivery.notify.command import CommandSender
 from ameide.delivery.notify.notice import Sender
 from ameide.delivery.notify.webhook import Webhook
 from ameide.domain import access
+from ameide.domain.commands.conversations import ConversationCommands
 from ameide.domain.commands.governance import GovernanceCommands
 from ameide.domain.commands.knowledge import KnowledgeCommands
 from ameide.domain.commands.process_facts import ProcessFacts
@@ -58,6 +59,9 @@ from ameide_core_proto.process.transformation.v1.process_fact_service_connect im
 from ameide_core_proto.transformation.governance.v1.access_service_connect import AccessServiceASGIApplication
 from ameide_core_proto.transformation.governance.v1.command_service_connect import (
     GovernanceCommandServiceASGIApplication,
+)
+from ameide_core_proto.transformation.governance.v1.conversation_service_connect import (
+    ConversationCommandServiceASGIApplication,
 )
 from ameide_core_proto.transformation.governance.v1.query_service_connect import GovernanceQueryServiceASGIApplication
 from ameide_core_proto.transformation.knowledge.v1.command_service_connect import (
@@ -265,6 +269,7 @@ def _server(
     services: list[ConnectASGIApplication[Any]] = [
         GovernanceCommandServiceASGIApplication(GovernanceCommands(service), interceptors=door),
         KnowledgeCommandServiceASGIApplication(KnowledgeCommands(service), interceptors=door),
+        ConversationCommandServiceASGIApplication(ConversationCommands(service), interceptors=door),
         WorkCommandServiceASGIApplication(
             WorkCommands(
                 service,

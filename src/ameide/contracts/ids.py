@@ -18,7 +18,7 @@ def uuid7() -> uuid.UUID:
 
 
 def new_id(prefix: str) -> str:
-    """A new record id, e.g. `chg-0192…`. Prefixes: chg gat wrk rel prm art evd tok."""
+    """A new record id, e.g. `chg-0192…`. Prefixes: chg gat wrk rel prm art evd tok cnv cns."""
     return f"{prefix}-{uuid7().hex}"
 
 

@@ -13,6 +13,8 @@ from ameide.telemetry.context import NO_TRACE, TraceContext
 from ameide_core_proto.common.v1.metadata_pb import AggregateRef
 from ameide_core_proto.transformation.governance.v1.governance_pb import (
     Change,
+    Consent,
+    Conversation,
     Gate,
     GateStatus,
     Principal,
@@ -27,7 +29,19 @@ from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact
 from ameide_core_proto.transformation.work.v1.work_pb import WorkRequest
 
 State = (
-    Repository | Policy | Change | Run | Gate | Release | Promotion | Principal | TenantBudget | Artifact | WorkRequest
+    Repository
+    | Policy
+    | Change
+    | Run
+    | Gate
+    | Release
+    | Promotion
+    | Principal
+    | TenantBudget
+    | Conversation
+    | Consent
+    | Artifact
+    | WorkRequest
 )
 
 
@@ -74,6 +88,8 @@ _PLACES: dict[type[Message[Any]], Callable[[Any], Place]] = {
     ),
     Principal: lambda s: Place("principal", s.principal_id),
     TenantBudget: lambda s: Place("tenant_budget", s.scope.tenant_id),
+    Conversation: lambda s: Place("conversation", s.conversation_id, s.change_id, "", None, s.change_id),
+    Consent: lambda s: Place("consent", s.consent_id, s.conversation_id, s.status.name, None, s.change_id),
     Artifact: lambda s: Place(
         "artifact", s.artifact_id, s.change_id, s.current.status.name if s.current else "", None, s.change_id
     ),

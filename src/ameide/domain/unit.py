@@ -49,8 +49,8 @@ class Unit:
 
     @property
     def actor(self) -> Actor:
-        """The caller, for envelopes and records."""
-        return Actor(principal_id=self.caller.principal_id)
+        """The caller, and whom it acts for, for envelopes and records."""
+        return Actor(principal_id=self.caller.principal_id, on_behalf_of=self.caller.on_behalf_of)
 
     @property
     def timestamp(self) -> Timestamp:
@@ -121,6 +121,7 @@ _SHOWN_BY = {
     "release": "`ameide release list`",
     "promotion": "`ameide promotion list`",
     "principal": "`ameide principal whoami`",
+    "conversation": "`ameide conversation list`",
 }
 
 

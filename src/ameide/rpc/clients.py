@@ -20,6 +20,9 @@ from ameide.telemetry import tracing
 from ameide_core_proto.process.transformation.v1.process_fact_service_connect import ProcessFactServiceClient
 from ameide_core_proto.transformation.governance.v1.access_service_connect import AccessServiceClient
 from ameide_core_proto.transformation.governance.v1.command_service_connect import GovernanceCommandServiceClient
+from ameide_core_proto.transformation.governance.v1.conversation_service_connect import (
+    ConversationCommandServiceClient,
+)
 from ameide_core_proto.transformation.governance.v1.query_service_connect import GovernanceQueryServiceClient
 from ameide_core_proto.transformation.knowledge.v1.command_service_connect import KnowledgeCommandServiceClient
 from ameide_core_proto.transformation.work.v1.command_service_connect import WorkCommandServiceClient
@@ -115,6 +118,9 @@ class Clients:
         self.work = WorkCommandServiceClient(address, timeout_ms=ms, interceptors=door, http_client=client)
         self.knowledge = KnowledgeCommandServiceClient(address, timeout_ms=ms, interceptors=door, http_client=client)
         self.governance = GovernanceCommandServiceClient(address, timeout_ms=ms, interceptors=door, http_client=client)
+        self.conversations = ConversationCommandServiceClient(
+            address, timeout_ms=ms, interceptors=door, http_client=client
+        )
         self.access = AccessServiceClient(address, timeout_ms=ms, interceptors=door, http_client=client)
         self.process_facts = ProcessFactServiceClient(address, timeout_ms=ms, interceptors=door, http_client=client)
         self.queries = GovernanceQueryServiceClient(address, timeout_ms=ms, interceptors=door, http_client=client)

@@ -38,6 +38,8 @@ class Caller:
     only_executes: bool = False
     # The trace that the call belongs to; empty when it names none.
     trace: TraceContext = NO_TRACE
+    # The person whom the principal, an agent, acts for in this call; empty when it speaks for itself.
+    on_behalf_of: str = ""
 
     def need(self, *roles: str) -> None:
         """Raises PermissionDenied unless the principal has one of the roles. Admin is neither executor nor process."""

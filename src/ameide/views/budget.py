@@ -1,4 +1,4 @@
-"""What a tenant was allotted, and what its works have used and hold of it by the Domain's own account, read now."""
+"""What a tenant was allotted, and what its works and conversations used and hold of it by the Domain's account, now."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def tenant_budget(reading: Reading, tenant_id: str) -> GetTenantBudgetResp
     allotted = await reading.find(TenantBudget, tenant_id)
     period = allotted.period if allotted else BudgetPeriod.CALENDAR_MONTH
     since = counted_from(period, reading.tx.now)
-    row = await reading.tx.fetch_one(_SQL["account"], (tenant_id, since))
+    row = await reading.tx.fetch_one(_SQL["account"], {"tenant": tenant_id, "since": since})
     assert row is not None
     return GetTenantBudgetResponse(
         tenant_budget=allotted,

@@ -21,6 +21,8 @@ from ameide_core_proto.common.v1.metadata_pb import Scope
 from ameide_core_proto.common.v1.reading_pb import Citation, CitationKind, Page, ReadContext
 from ameide_core_proto.transformation.governance.v1.governance_pb import (
     Change,
+    Consent,
+    Conversation,
     Gate,
     Promotion,
     Release,
@@ -47,6 +49,8 @@ KINDS: dict[type[Message[Any]], str] = {
     Promotion: "promotion",
     Artifact: "artifact",
     TenantBudget: "tenant_budget",
+    Conversation: "conversation",
+    Consent: "consent",
     WorkRequest: "work",
 }
 

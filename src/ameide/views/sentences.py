@@ -6,6 +6,7 @@ from typing import Any
 
 from protobuf import Message
 
+from ameide.views.agent_sentences import agent_sentence
 from ameide.views.process_sentences import process_sentence
 from ameide_core_proto.common.v1.metadata_pb import Actor
 from ameide_core_proto.transformation.governance.v1 import facts_pb as governance
@@ -115,7 +116,7 @@ def _rest(name: str, fact: Message[Any]) -> str:
         case work.WorkExecutionRequested():
             return f"invitation {fact.dispatch} to claim {fact.action_kind.name} on {fact.queue}"
         case _:
-            return process_sentence(fact) or name
+            return agent_sentence(fact) or process_sentence(fact) or name
 
 
 def _allotted(tenant: TenantBudget) -> str:

@@ -1,17 +1,25 @@
-"""Handlers of the tenant's budget, and its account for who reserves of it."""
+"""Handlers of the tenant's budget, and the accounts for who reserves of them or asks a model."""
 
 from __future__ import annotations
 
+from ameide.contracts.usage import added, spent
+from ameide.domain.commands import work_rows
 from ameide.domain.decisions import tenant_budget
-from ameide.domain.decisions.work_budget import Account
+from ameide.domain.decisions.work_budget import Account, account_of
 from ameide.domain.unit import Unit
 from ameide.storage import sql
 from ameide_core_proto.transformation.governance.v1.command_service_pb import (
     AllotTenantBudgetRequest,
     AllotTenantBudgetResponse,
 )
-from ameide_core_proto.transformation.governance.v1.governance_pb import TenantBudget
-from ameide_core_proto.transformation.work.v1.work_pb import Budget
+from ameide_core_proto.transformation.governance.v1.governance_pb import (
+    BudgetPeriod,
+    Change,
+    Conversation,
+    TenantBudget,
+)
+from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
+from ameide_core_proto.transformation.work.v1.work_pb import Budget, Usage
 
 _SQL = sql.load("budget")
 
@@ -27,10 +35,41 @@ async def allot_tenant_budget(unit: Unit, command: AllotTenantBudgetRequest) -> 
 async def lock_account(unit: Unit) -> Account | None:
     """The tenant's account, locked until the end; None for a tenant without a budget."""
     allotted = await _locked(unit)
-    if allotted is None:
-        return None
+    return await _account(unit, allotted) if allotted else None
+
+
+async def accounts_of(unit: Unit, conversation: Conversation) -> list[Account]:
+    """The accounts that a conversation counts in, as they are; nothing is locked, for nothing is reserved."""
+    accounts: list[Account] = []
+    if conversation.change_id:
+        change = await unit.read("change", conversation.change_id, Change)
+        policy = await unit.read("policy", change.repository_id, Policy)
+        works, claims = await work_rows.of_change(unit, change.change_id)
+        accounts.append(account_of(policy, change, works, claims, await talked(unit, change.change_id)))
+    allotted = await unit.find("tenant_budget", unit.tenant_id, TenantBudget)
+    if allotted is not None:
+        accounts.append(await _account(unit, allotted))
+    return accounts
+
+
+async def talked(unit: Unit, change_id: str) -> Usage:
+    """What all conversations about a change have used."""
+    conversations = await unit.children("conversation", change_id, Conversation)
+    return added(conversation.usage for conversation in conversations if conversation.usage)
+
+
+def use(unit: Unit, conversation_id: str, usage: Usage) -> None:
+    """Count what a conversation used, in the month in which it says so."""
+    used = spent(usage)
+    if used != Budget():
+        month = tenant_budget.counted_from(BudgetPeriod.CALENDAR_MONTH, unit.now)
+        place = (unit.tenant_id, conversation_id, month)
+        unit.tx.later(_SQL["use_by_talking"], (*place, used.max_tokens, used.max_cost_micros))
+
+
+async def _account(unit: Unit, allotted: TenantBudget) -> Account:
     since = tenant_budget.counted_from(allotted.period, unit.now)
-    row = await unit.tx.fetch_one(_SQL["account"], (unit.tenant_id, since))
+    row = await unit.tx.fetch_one(_SQL["account"], {"tenant": unit.tenant_id, "since": since})
     assert row is not None
     return tenant_budget.account(
         allotted,

@@ -115,7 +115,7 @@ async def _need_grant(
     unit: Unit, parameters: GateParameters | None, change: Change, policy: Policy, voice: decisions.Voice
 ) -> None:
     works, claims = await work_rows.of_change(unit, change.change_id)
-    spent = account_of(policy, change, works, claims)
+    spent = account_of(policy, change, works, claims, await budgets.talked(unit, change.change_id))
     tenant = await budgets.lock_account(unit)
     need_grant(parameters.budget if parameters else None, spent, tenant, policy, voice)
 

@@ -91,7 +91,8 @@ async def _grounds(unit: Unit, command: RequestWorkRequest) -> Grounds:
     )
     if change_id and work_request.looks_back(command, grounds):
         works, claims = await work_rows.of_change(unit, change_id)
-        grounds = replace(grounds, works=works, claims=claims)
+        talked = await budgets.talked(unit, change_id) if work_request.counts(command) else None
+        grounds = replace(grounds, works=works, claims=claims, talked=talked)
     # Last of all locks, and for no more works than have to wait for each other.
     return replace(grounds, tenant=await budgets.lock_account(unit)) if work_request.counts(command) else grounds
 

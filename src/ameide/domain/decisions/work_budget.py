@@ -2,6 +2,9 @@
 
 A work holds what it reserved until it ends. An attempt that is lost or given back has used a part of that, and the next
 attempt may use the rest: what a work holds and has used never adds up to more than it reserved.
+
+A conversation holds nothing, since an answer has no price before it is there. It goes on until a budget is used up,
+whatever open works hold of it: a coder that holds all the rest must not keep people from asking how it gets on.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ UNITS = {"max_tokens": "tokens", "max_cost_micros": "cost_micros"}
 class Account:
     """A limit that works share, in tokens and in millionths of the currency; 0 is no limit.
 
-    `used` is of attempts that ended, `held` what works that are open may still use.
+    `used` is of attempts that ended and of conversations, `held` what works that are open may still use.
     """
 
     whose: str
@@ -39,6 +42,11 @@ class Account:
         """What nobody has used or holds, below zero when more was used than allowed; None without a limit."""
         limit = int(getattr(self.limit, unit))
         return limit - int(getattr(self.used, unit)) - int(getattr(self.held, unit)) if limit else None
+
+    def unused(self, unit: str) -> int | None:
+        """What nobody has used, though works may hold it; below zero and None as `left`."""
+        limit = int(getattr(self.limit, unit))
+        return limit - int(getattr(self.used, unit)) if limit else None
 
 
 def is_counted(work: WorkRequest) -> bool:
@@ -54,6 +62,7 @@ def reserve(
     works: Sequence[WorkRequest],
     claims: Sequence[Claim],
     tenant: Account | None = None,
+    talked: Usage | None = None,
 ) -> Budget:
     """What the work may use. The change must be locked, and the tenant's account where it has one.
 
@@ -61,7 +70,7 @@ def reserve(
     this run. Agent work that names no limit gets the policy's, else what is left. Raises Refused(BUDGET_EXHAUSTED) when
     it doesn't fit.
     """
-    accounts = [account_of(policy, change, works, claims), *([tenant] if tenant else [])]
+    accounts = [account_of(policy, change, works, claims, talked), *([tenant] if tenant else [])]
     cap = Budget() if _granted(gates) else policy.work_budget or Budget()
     asked = work.budget or Budget()
     agent = work.work_kind == WorkKind.AGENT_WORK
@@ -75,11 +84,17 @@ def reserve(
     return Budget(max_tokens=fit("max_tokens"), max_cost_micros=fit("max_cost_micros"))
 
 
-def account_of(policy: Policy, change: Change | None, works: Sequence[WorkRequest], claims: Sequence[Claim]) -> Account:
-    """What a change may use, by all of its works and their claims."""
+def account_of(
+    policy: Policy,
+    change: Change | None,
+    works: Sequence[WorkRequest],
+    claims: Sequence[Claim],
+    talked: Usage | None = None,
+) -> Account:
+    """What a change may use, by all of its works and their claims and what was `talked` about it."""
     open_works = {work.work_request_id: work for work in works if work.status not in ENDED}
     running = dict.fromkeys(open_works, Usage())
-    ended: list[Usage] = []
+    ended: list[Usage] = [talked] if talked else []
     for claim in claims:
         if claim.ended_at is None and claim.work_request_id in running:
             running[claim.work_request_id] = claim.usage
@@ -117,6 +132,29 @@ def rest(work: WorkRequest, usage: Usage) -> Budget | None:
                 return None
             setattr(left, unit, limit - int(getattr(used, unit)))
     return left
+
+
+def need_unused(accounts: Sequence[Account]) -> None:
+    """Whether a model may be asked. Raises Refused(BUDGET_EXHAUSTED) once one of them is used up."""
+    for account in accounts:
+        for unit, name in UNITS.items():
+            unused = account.unused(unit)
+            if unused is not None and unused <= 0:
+                raise Refused(
+                    f"the {account.whose} has used all of its {getattr(account.limit, unit)} {name}",
+                    remedy=account.remedy,
+                    reason=_REASON,
+                )
+
+
+def unused_of(accounts: Sequence[Account]) -> Budget:
+    """What all of them leave; 0 is no limit, so what is used up is told as 1."""
+
+    def least(unit: str) -> int:
+        unused = [left for account in accounts if (left := account.unused(unit)) is not None]
+        return max(min(unused), 1) if unused else 0
+
+    return Budget(max_tokens=least("max_tokens"), max_cost_micros=least("max_cost_micros"))
 
 
 def _granted(gates: Sequence[Gate]) -> bool:

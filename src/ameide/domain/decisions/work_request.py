@@ -24,6 +24,7 @@ from ameide_core_proto.transformation.work.v1.work_pb import (
     Budget,
     RequestedBy,
     TimeoutPolicy,
+    Usage,
     WorkInputs,
     WorkKind,
     WorkRequest,
@@ -47,6 +48,8 @@ class Grounds:
     claims: Sequence[Claim] = field(default_factory=list[Claim])
     # The tenant's, locked, for a work that counts; None without a limit.
     tenant: work_budget.Account | None = None
+    # What conversations about the change used, for a work that counts in a change with a limit.
+    talked: Usage | None = None
 
 
 def request(
@@ -62,7 +65,14 @@ def request(
     work_rules.check(work, grounds.repository, grounds.run)
     consumed = gate_pass.check(work, grounds.run, grounds.policy, grounds.gates, grounds.works, grounds.claims)
     work.budget = work_budget.reserve(
-        work, grounds.policy, grounds.change, grounds.gates, grounds.works, grounds.claims, grounds.tenant
+        work,
+        grounds.policy,
+        grounds.change,
+        grounds.gates,
+        grounds.works,
+        grounds.claims,
+        grounds.tenant,
+        grounds.talked,
     )
     reuse.record_digest(work)
     facts: list[Message] = [consumed] if consumed else []

@@ -1,0 +1,59 @@
+"""What an agent says to the Domain of its conversations with people, below the wire."""
+
+from __future__ import annotations
+
+from ameide.domain.commands import conversations
+from ameide.rpc.interceptors import Caller
+from ameide_core_proto.transformation.governance.v1 import conversation_service_pb as pb
+from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Conversation, UntrustedSource
+from ameide_core_proto.transformation.work.v1.work_pb import Usage
+from tests.domain_work.world import World, key
+
+
+def acting_for(person: str, *, agent: str = "architect", tenant: str = "default") -> Caller:
+    """The agent in a call that it makes for a person."""
+    return Caller(tenant, agent, "AGENT", frozenset({"viewer", "requester"}), on_behalf_of=person)
+
+
+FOR_RITA = acting_for("rita")
+
+
+async def opened(
+    world: World, change: Change | None = None, by: Caller = FOR_RITA, repository_id: str = ""
+) -> Conversation:
+    """A new conversation, about a change if one is given."""
+    command = pb.OpenConversationRequest(
+        client_request_id=key(),
+        repository_id=repository_id,
+        change_id=change.change_id if change else "",
+        title="Can an order be canceled?",
+    )
+    answer = await world.service.execute(
+        by, "OpenConversation", command, pb.OpenConversationResponse, conversations.open_conversation
+    )
+    assert answer.conversation is not None
+    return answer.conversation
+
+
+async def progress(
+    world: World,
+    conversation: Conversation,
+    by: Caller = FOR_RITA,
+    *,
+    tokens: int = 0,
+    micros: int = 0,
+    read: tuple[str, ...] = (),
+    begins_turn: bool = False,
+    asks_model: bool = False,
+    again: str = "",
+) -> pb.RecordConversationProgressResponse:
+    """A part of a turn is over; `again` is the key of a call that is repeated."""
+    command = pb.RecordConversationProgressRequest(
+        client_request_id=again or key(),
+        conversation_id=conversation.conversation_id,
+        usage=Usage(input_tokens=tokens, cost_micros=micros, model="scripted:one" if tokens or micros else ""),
+        untrusted_sources=[UntrustedSource(ref=ref) for ref in read],
+        begins_turn=begins_turn,
+        asks_model=asks_model,
+    )
+    return await conversations.record_progress(world.service, by, command)
