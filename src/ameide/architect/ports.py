@@ -4,41 +4,60 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
-
-from langchain_core.messages import AIMessage, BaseMessage
+from typing import TYPE_CHECKING, Protocol
 
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import FileLines
 from ameide_core_proto.transformation.governance.v1.governance_pb import Repository
 from ameide_core_proto.transformation.work.v1.work_pb import EvidenceArtifact, Usage
 
+if TYPE_CHECKING:
+    # Tools are used without a model, too, and these take long to load.
+    from langchain_core.messages import AIMessage, BaseMessage
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """Paths of files below a folder at a commit; `left_out` is how many more there are."""
 
-    commit_sha: str
-    paths: Sequence[str]
-    left_out: int = 0
+class Listing(Protocol):
+    """Paths of files below a folder at a commit. `left_out` is how many more there are, `unnamed` how many have a name
+    that is no text on one line: those are not listed and cannot be read.
+    """
+
+    @property
+    def paths(self) -> Sequence[str]: ...
+
+    @property
+    def left_out(self) -> int: ...
+
+    @property
+    def unnamed(self) -> int: ...
+
+
+class Found(Protocol):
+    """Lines that hold a text, each with the lines around it. `more` says that the limit was reached before the end."""
+
+    @property
+    def lines(self) -> Sequence[FileLines]: ...
+
+    @property
+    def more(self) -> bool: ...
 
 
 class RepositoryReader(Protocol):
-    """A repository's objects, read-only. Nothing of it is executed, and no working tree is made.
+    """The history of a repository's default branch, read-only. Nothing of it is executed, no working tree is made.
 
-    Raises NotFound for a commit, folder or file that is not there, InvalidArgument for a path or text that is none,
-    LimitReached beyond the limits of size and time, Unreachable when the repository cannot be fetched.
+    Raises NotFound for a commit that is not of this history, a folder or a file that is not there, InvalidArgument for
+    a path or a text that is none and for what is no text, LimitReached beyond the limits of size and time, Unreachable
+    when the repository cannot be fetched, Refused when its credential is missing.
     """
 
     async def head(self, repository: Repository) -> str:
         """The commit of the default branch, as the remote has it now."""
         ...
 
-    async def list_files(self, repository: Repository, commit_sha: str, folder: str = "") -> Listing:
-        """Files below a folder."""
+    async def list_files(self, repository: Repository, commit_sha: str, folder: str = "", name: str = "") -> Listing:
+        """Files below a folder whose path holds `name`, letter case aside."""
         ...
 
-    async def search(self, repository: Repository, commit_sha: str, text: str, folder: str = "") -> list[FileLines]:
-        """Lines that hold the text, letter case aside, each with the lines around it."""
+    async def search(self, repository: Repository, commit_sha: str, text: str, folder: str = "") -> Found:
+        """Lines of text files that hold the text, letter case aside."""
         ...
 
     async def read(

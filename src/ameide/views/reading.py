@@ -92,9 +92,9 @@ class Reading:
         """Whose records are read."""
         return self.context.scope.tenant_id if self.context.scope else ""
 
-    def cite(self, kind: CitationKind, ref: str, position: int = 0) -> Citation:
-        """Cite a record once."""
-        citation = Citation(kind=kind, ref=ref, log_position=position)
+    def cite(self, kind: CitationKind, ref: str, position: int = 0, subject: str = "") -> Citation:
+        """Cite a record once; a fact once for each aggregate whose state it told."""
+        citation = Citation(kind=kind, ref=ref, log_position=position, subject=subject)
         if citation not in self.citations:
             self.citations.append(citation)
         return citation
@@ -143,7 +143,8 @@ class Reading:
         return await self.tx.fetch_all(_SQL["list_states"], parameters)
 
     def _open(self, kind: type[S], row: Row) -> S:
-        self.cite(CitationKind.DOMAIN_FACT, row["message_id"], row["position"])
+        subject = f"{row['kind']}:{row['id']}"
+        self.cite(CitationKind.DOMAIN_FACT, row["message_id"], row["position"], subject)
         return kind.from_binary(row["body"])
 
 

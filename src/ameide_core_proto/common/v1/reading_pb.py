@@ -65,7 +65,7 @@ class ReadContext(Message[_ReadContextFields]):
         asked_position: int
         log_position: int
 
-_CitationFields: TypeAlias = Literal["kind", "ref", "log_position"]
+_CitationFields: TypeAlias = Literal["kind", "ref", "log_position", "subject"]
 
 class Citation(Message[_CitationFields]):
     """
@@ -89,9 +89,15 @@ class Citation(Message[_CitationFields]):
             ```proto
             int64 log_position = 3;
             ```
+        subject:
+            Of a domain fact that told an aggregate's newest state: that aggregate, as kind:id. Empty where the ref says it all.
+
+            ```proto
+            string subject = 4;
+            ```
     """
 
-    __slots__ = ("kind", "ref", "log_position")
+    __slots__ = ("kind", "ref", "log_position", "subject")
 
     if TYPE_CHECKING:
 
@@ -101,12 +107,14 @@ class Citation(Message[_CitationFields]):
             kind: CitationKind | None = None,
             ref: str = "",
             log_position: int = 0,
+            subject: str = "",
         ) -> None:
             pass
 
         kind: CitationKind
         ref: str
         log_position: int
+        subject: str
 
 _PageFields: TypeAlias = Literal["size", "token"]
 
@@ -198,7 +206,7 @@ class CitationKind(Enum):
 
 
 _DESC = file_desc(
-    b'\n)ameide_core_proto/common/v1/reading.proto\x12\x1bameide_core_proto.common.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a\x1bbuf/validate/validate.proto"\x91\x01\n\x0bReadContext\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12%\n\x0easked_position\x18\x02 \x01(\x03R\raskedPosition\x12!\n\x0clog_position\x18\x03 \x01(\x03R\x0blogPosition"~\n\x08Citation\x12=\n\x04kind\x18\x01 \x01(\x0e2).ameide_core_proto.common.v1.CitationKindR\x04kind\x12\x10\n\x03ref\x18\x02 \x01(\tR\x03ref\x12!\n\x0clog_position\x18\x03 \x01(\x03R\x0blogPosition"F\n\x04Page\x12\x1e\n\x04size\x18\x01 \x01(\x05R\x04sizeB\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1e\n\x05token\x18\x02 \x01(\tR\x05tokenB\x08\xbaH\x05r\x03\x18\x80\x02*\x92\x02\n\x0cCitationKind\x12\x1d\n\x19CITATION_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19CITATION_KIND_DOMAIN_FACT\x10\x01\x12\x1e\n\x1aCITATION_KIND_PROCESS_FACT\x10\x02\x12"\n\x1eCITATION_KIND_ARTIFACT_VERSION\x10\x03\x12!\n\x1dCITATION_KIND_EVIDENCE_BUNDLE\x10\x04\x12\x1e\n\x1aCITATION_KIND_WORK_REQUEST\x10\x05\x12\x1f\n\x1bCITATION_KIND_EXTERNAL_LINK\x10\x06\x12\x1c\n\x18CITATION_KIND_FILE_LINES\x10\x07b\x06proto3',
+    b'\n)ameide_core_proto/common/v1/reading.proto\x12\x1bameide_core_proto.common.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a\x1bbuf/validate/validate.proto"\x91\x01\n\x0bReadContext\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12%\n\x0easked_position\x18\x02 \x01(\x03R\raskedPosition\x12!\n\x0clog_position\x18\x03 \x01(\x03R\x0blogPosition"\x98\x01\n\x08Citation\x12=\n\x04kind\x18\x01 \x01(\x0e2).ameide_core_proto.common.v1.CitationKindR\x04kind\x12\x10\n\x03ref\x18\x02 \x01(\tR\x03ref\x12!\n\x0clog_position\x18\x03 \x01(\x03R\x0blogPosition\x12\x18\n\x07subject\x18\x04 \x01(\tR\x07subject"F\n\x04Page\x12\x1e\n\x04size\x18\x01 \x01(\x05R\x04sizeB\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1e\n\x05token\x18\x02 \x01(\tR\x05tokenB\x08\xbaH\x05r\x03\x18\x80\x02*\x92\x02\n\x0cCitationKind\x12\x1d\n\x19CITATION_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19CITATION_KIND_DOMAIN_FACT\x10\x01\x12\x1e\n\x1aCITATION_KIND_PROCESS_FACT\x10\x02\x12"\n\x1eCITATION_KIND_ARTIFACT_VERSION\x10\x03\x12!\n\x1dCITATION_KIND_EVIDENCE_BUNDLE\x10\x04\x12\x1e\n\x1aCITATION_KIND_WORK_REQUEST\x10\x05\x12\x1f\n\x1bCITATION_KIND_EXTERNAL_LINK\x10\x06\x12\x1c\n\x18CITATION_KIND_FILE_LINES\x10\x07b\x06proto3',
     [
         metadata_pb.desc(),
         validate_pb.desc(),

@@ -1,0 +1,93 @@
+"""Records and answers as a model reads them: short, each record with its key, what anybody may have written fenced."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import replace
+
+from protobuf.wkt import Timestamp
+
+from ameide.architect.records import Record
+from ameide.architect.tools.tool import ToolAnswer
+from ameide_core_proto.common.v1.metadata_pb import Actor
+
+MOST_TEXT, MOST_ANSWER = 6_000, 24_000
+"""Characters of one record's text, and of all that one call answers."""
+_LABEL = 200
+_NO_CHARACTER = "\N{REPLACEMENT CHARACTER}"
+
+
+def bounded(answer: ToolAnswer) -> ToolAnswer:
+    """The answer within its limits. Records that find no room are not read, so that they cannot be cited."""
+    kept: list[Record] = []
+    room = MOST_ANSWER
+    for record in answer.records:
+        short = replace(record, label=clipped(one_line(record.label), _LABEL), text=clipped(record.text, MOST_TEXT))
+        room -= len(short.text) + len(short.label) + len(short.key) + 16
+        if room < 0 and kept:
+            break
+        kept.append(short)
+    left = len(answer.records) - len(kept)
+    notes = (f"{left} more records had no room; ask for fewer at once, or for one of them", *answer.notes)
+    return replace(answer, records=tuple(kept), notes=notes if left else answer.notes)
+
+
+def for_model(answer: ToolAnswer) -> str:
+    """The answer as text. Every record stands between marks that whoever wrote a part of it could not know."""
+    if answer.error:
+        return f"error: {answer.error}"
+    mark = secrets.token_hex(8)
+    parts = [_fenced(record, mark) for record in answer.records]
+    parts += [f"not found: {what}" for what in answer.not_found]
+    parts += [f"note: {note}" for note in answer.notes]
+    if not parts:
+        parts = ["nothing there"]
+    if answer.log_position:
+        parts.append(f"read at log position {answer.log_position}")
+    return "\n\n".join(parts)
+
+
+def _fenced(record: Record, mark: str) -> str:
+    kind = "untrusted" if record.untrusted else "record"
+    body = "\n".join(filter(None, (record.label, record.text)))
+    return f"<{kind} {mark}> [[{record.key}]]\n{body}\n</{kind} {mark}>"
+
+
+def clipped(text: str, most: int) -> str:
+    """The beginning of a text, and how much was left out."""
+    return text if len(text) <= most else f"{text[:most]}… [{len(text) - most} more characters]"
+
+
+def one_line(text: str) -> str:
+    """A text on one line, with control characters shown as what they are."""
+    return "".join(each if each.isprintable() else " " if each.isspace() else _NO_CHARACTER for each in text)
+
+
+def facts(*pairs: tuple[str, object]) -> str:
+    """Names and values on one line; what is empty or 0 is left out."""
+    return "; ".join(f"{name} {one_line(str(value))}" for name, value in pairs if value)
+
+
+def listed(items: Iterable[str], most: int = 20) -> str:
+    """Items with commas between them, and how many more there are."""
+    names = list(items)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def moment(stamp: Timestamp | None) -> str:
+    """A time in UTC to the second; empty when unset."""
+    return stamp.to_datetime().strftime("%Y-%m-%dT%H:%M:%SZ") if stamp is not None else ""
+
+
+def who(actor: Actor | None) -> str:
+    """Who acted, and for whom."""
+    if actor is None:
+        return ""
+    return f"{actor.principal_id} for {actor.on_behalf_of}" if actor.on_behalf_of else actor.principal_id
+
+
+def word(name: str) -> str:
+    """An enum's name as people write it."""
+    return name.lower()
