@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,18 +16,23 @@ if TYPE_CHECKING:
 
 
 class Listing(Protocol):
-    """Paths of files below a folder at a commit. `left_out` is how many more there are, `unnamed` how many have a name
-    that is no text on one line: those are not listed and cannot be read.
+    """Files below a folder at a commit.
+
+    `folders` counts them by the folders directly below, `left_out` is how many more than `paths` there are, and
+    `unreadable` how many links, submodules, and names that are no text on one line.
     """
 
     @property
     def paths(self) -> Sequence[str]: ...
 
     @property
+    def folders(self) -> Mapping[str, int]: ...
+
+    @property
     def left_out(self) -> int: ...
 
     @property
-    def unnamed(self) -> int: ...
+    def unreadable(self) -> int: ...
 
 
 class Found(Protocol):

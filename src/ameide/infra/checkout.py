@@ -6,6 +6,7 @@ Trusted git folder outside, working tree and a plain ``.git`` of its own for the
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 
 from ameide.errors import InvalidArgument
@@ -29,7 +30,11 @@ _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy"
 
 def network(settings: ExecutorSettings) -> dict[str, str]:
     """Proxy and CA variables for the executor's own git, from the operator's settings."""
-    operator = settings.operator_environment
+    return git_network(settings.operator_environment)
+
+
+def git_network(operator: Mapping[str, str]) -> dict[str, str]:
+    """Those of these variables by which git finds proxies and certificates."""
     proxies = {name: operator[name] for name in _PROXIES if name in operator}
     return proxies | {git: operator[name] for name, git in _GIT_NETWORK.items() if name in operator}
 

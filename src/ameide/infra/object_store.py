@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
@@ -73,6 +73,17 @@ class ObjectStore:
         key = key_of(uri)
         try:
             return bytes(await (await obstore.get_async(self._store, key)).bytes_async())
+        except FileNotFoundError as error:
+            raise NotFound(f"{uri} is not in {self.location}") from error
+        except (OSError, BaseError) as error:
+            raise Unreachable(f"the object store {self.location} did not give {key}: {error}") from error
+
+    async def chunks(self, uri: str) -> AsyncIterator[bytes]:
+        """The bytes of an object, piece by piece. Raises as `get` does."""
+        key = key_of(uri)
+        try:
+            async for chunk in (await obstore.get_async(self._store, key)).stream():
+                yield bytes(chunk)
         except FileNotFoundError as error:
             raise NotFound(f"{uri} is not in {self.location}") from error
         except (OSError, BaseError) as error:

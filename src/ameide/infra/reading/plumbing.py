@@ -1,0 +1,160 @@
+"""One git command over a folder of objects, in a sandbox of its own: no network, read-only, bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ameide.errors import LimitReached, Refused
+from ameide.infra.git_command import PATH
+from ameide.infra.isolation.bubblewrap import REMEDY, Program, find_bubblewrap
+from ameide.infra.isolation.system import top
+from ameide.infra.reading.limits import ReadingLimits
+from ameide.infra.settings import BUBBLEWRAP, NO_SANDBOX
+
+_INSIDE = "/repository"
+_ENVIRONMENT = {
+    "PATH": PATH,
+    "HOME": "/nonexistent",
+    # Letters beside ASCII have cases too.
+    "LC_ALL": "C.UTF-8",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ALLOW_PROTOCOL": "",
+    "GIT_PAGER": "cat",
+}
+_SETTINGS = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "core.attributesFile=/dev/null", "safe.directory=*")
+_SETPRIV = shutil.which("setpriv", path="/usr/bin:/bin:/usr/sbin:/sbin")
+_PRLIMIT = shutil.which("prlimit", path="/usr/bin:/bin:/usr/sbin:/sbin")
+_CHUNK, _WORDS = 1 << 16, 4096
+
+
+@dataclass(frozen=True)
+class Output:
+    """The end of a command. `cut` says that there was more output than is taken."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: str
+    cut: bool = False
+
+
+@dataclass
+class Plumbing:
+    """Runs git over mirrors. `sandbox` is the operator's choice, as for the children of executors."""
+
+    sandbox: str = BUBBLEWRAP
+    limits: ReadingLimits = field(default_factory=ReadingLimits)
+    _program: Program | None = field(default=None, init=False)
+
+    async def run(self, objects: Path, *args: str, literal: bool = True, check: bool = True) -> Output:
+        """One command over the folder `objects`. Paths are taken letter by letter when `literal`.
+
+        Raises `LimitReached` when it takes too long or too much memory, `Refused` when there is no sandbox to be had
+        and, with `check`, when git says no.
+        """
+        environment = _ENVIRONMENT | ({"GIT_LITERAL_PATHSPECS": "1"} if literal else {})
+        configured = (word for setting in _SETTINGS for word in ("-c", setting))
+        inside = await self._argv(objects, environment, ["git", *configured, *args])
+        output = await self._bounded(inside, environment)
+        if output.exit_code and not output.cut and check:
+            raise self.failure(args[0], output)
+        return output
+
+    async def _argv(self, objects: Path, environment: dict[str, str], command: Sequence[str]) -> list[str]:
+        seconds = int(self.limits.command_seconds) + 1
+        bounds = [_PRLIMIT, f"--as={self.limits.memory_bytes}", f"--cpu={seconds}", "--core=0"] if _PRLIMIT else []
+        tied = [_SETPRIV, "--pdeathsig", "KILL"] if _SETPRIV else []
+        if self.sandbox == NO_SANDBOX:
+            environment["GIT_DIR"] = str(objects)
+            return [*tied, *bounds, *command]
+        environment["GIT_DIR"] = _INSIDE
+        program = await self._bubblewrap()
+        options = ["--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "ameide"]
+        options += ["--ro-bind", "/usr", "/usr", *(word for group in top() for word in group)]
+        options += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
+        options += ["--proc", "/proc", "--dev", "/dev", "--ro-bind", str(objects), _INSIDE, "--remount-ro", "/"]
+        options += ["--chdir", _INSIDE]
+        return [*tied, str(program.path), *options, "--", *bounds, *command]
+
+    async def _bubblewrap(self) -> Program:
+        if self._program is None:
+            found = await asyncio.to_thread(find_bubblewrap, None) if sys.platform == "linux" else None
+            if found is None:
+                raise _no_sandbox("there is no bubblewrap on this machine")
+            self._program = found
+        return self._program
+
+    async def _bounded(self, argv: Sequence[str], environment: dict[str, str]) -> Output:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment,
+            cwd="/",
+            start_new_session=True,
+        )
+        assert process.stdout
+        assert process.stderr
+        words = asyncio.create_task(_read(process.stderr, _WORDS, to_the_end=True))
+        try:
+            async with asyncio.timeout(self.limits.command_seconds):
+                stdout, cut = await _read(process.stdout, self.limits.output_bytes)
+                if cut:
+                    _kill(process)
+                exit_code = await process.wait()
+                stderr, _ = await words
+        except TimeoutError as error:
+            raise LimitReached(
+                f"git took longer than {self.limits.command_seconds:.0f} seconds",
+                remedy="Name a folder, or ask for less",
+            ) from error
+        finally:
+            if process.returncode is None:
+                _kill(process)
+                await process.wait()
+            words.cancel()
+        return Output(exit_code, stdout, stderr.decode("utf-8", "replace"), cut)
+
+    def failure(self, name: str, output: Output) -> LimitReached | Refused:
+        """What a command's end is that was none."""
+        said = " / ".join(line for line in output.stderr.splitlines()[-3:] if line.strip())[:300]
+        if said.startswith("bwrap:"):
+            return _no_sandbox(said)
+        if "out of memory" in said.lower() or output.exit_code < 0 or output.exit_code > 128:
+            return LimitReached(f"git {name} took more than it may", remedy="Name a folder, or ask for less")
+        return Refused(f"git {name} failed: {said or f'exit code {output.exit_code}'}", reason="REPOSITORY_UNREADABLE")
+
+
+def _no_sandbox(why: str) -> Refused:
+    return Refused(f"repositories cannot be read here: {why}", remedy=REMEDY, reason="SANDBOX_UNAVAILABLE")
+
+
+async def _read(stream: asyncio.StreamReader, most: int, *, to_the_end: bool = False) -> tuple[bytes, bool]:
+    """What a program says, at most so many bytes; and whether it said more. To the end: it is not held up by us."""
+    parts: list[bytes] = []
+    room = most
+    while data := await stream.read(_CHUNK):
+        parts.append(data[: max(room, 0)])
+        room -= len(data)
+        if room < 0 and not to_the_end:
+            return b"".join(parts), True
+    return b"".join(parts), room < 0
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
