@@ -29,6 +29,7 @@ from ameide_core_proto.transformation.governance.v1.command_service_connect impo
 )
 from ameide_core_proto.transformation.governance.v1.governance_pb import (
     Change,
+    Conversation,
     Gate,
     GateStatus,
     GateSubject,
@@ -42,6 +43,7 @@ from ameide_core_proto.transformation.governance.v1.query_service_connect import
     GovernanceQueryService,
     GovernanceQueryServiceASGIApplication,
 )
+from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact
 from ameide_core_proto.transformation.work.v1 import query_service_pb as w
 from ameide_core_proto.transformation.work.v1.query_service_connect import (
     WorkQueryService,
@@ -72,6 +74,9 @@ class Script(GovernanceQueryService, GovernanceCommandService, WorkQueryService)
 
     def __init__(self) -> None:
         self.gates: list[Gate] = []
+        # What the gates bind, and who talked about their change.
+        self.artifact: Artifact | None = None
+        self.conversations: list[Conversation] = []
         self.run = Run(process_instance_id=f"r2r/default/{CHANGE}/1", change_id=CHANGE, number=1, status=RunStatus.OPEN)
         self.changes = [Change(change_id=f"chg-{n}", repository_id="orders", title=f"Title {n}") for n in range(1, 4)]
         self.repository = Repository(repository_id="orders", default_branch="main")
@@ -122,7 +127,12 @@ class Script(GovernanceQueryService, GovernanceCommandService, WorkQueryService)
     ) -> q.GetGateResponse:
         for gate in self.gates:
             if gate.gate_id == request.gate_id:
-                return q.GetGateResponse(read_context=ReadContext(log_position=7), gate=gate)
+                return q.GetGateResponse(
+                    read_context=ReadContext(log_position=7),
+                    gate=gate,
+                    artifact=self.artifact,
+                    marked_conversations=[one for one in self.conversations if one.untrusted_count],
+                )
         raise NotFound(f"no gate {request.gate_id}", remedy="`ameide gate list` shows the open ones")
 
     async def get_repository(
@@ -143,7 +153,11 @@ class Script(GovernanceQueryService, GovernanceCommandService, WorkQueryService)
         self, request: q.GetChangeRequest, _ctx: RequestContext[q.GetChangeRequest, q.GetChangeResponse], /
     ) -> q.GetChangeResponse:
         change = Change(change_id=request.change_id, repository_id="orders", title="Title")
-        return q.GetChangeResponse(summary=q.ChangeSummary(change=change, newest_run=self.run), runs=[self.run])
+        return q.GetChangeResponse(
+            summary=q.ChangeSummary(change=change, newest_run=self.run),
+            runs=[self.run],
+            conversations=self.conversations,
+        )
 
     async def list_changes(
         self, request: q.ListChangesRequest, _ctx: RequestContext[q.ListChangesRequest, q.ListChangesResponse], /

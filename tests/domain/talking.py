@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from ameide.domain.commands import conversations
+from ameide.domain.commands import changes, conversations, knowledge
 from ameide.rpc.interceptors import Caller
+from ameide_core_proto.transformation.governance.v1 import command_service_pb as governance
 from ameide_core_proto.transformation.governance.v1 import conversation_service_pb as pb
 from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Conversation, UntrustedSource
+from ameide_core_proto.transformation.knowledge.v1 import command_service_pb as kb
+from ameide_core_proto.transformation.knowledge.v1.artifact_pb import (
+    Artifact,
+    ArtifactContent,
+    ArtifactKind,
+    Provenance,
+)
 from ameide_core_proto.transformation.work.v1.work_pb import Usage
 from tests.domain_work.world import World, key
 
@@ -57,3 +65,35 @@ async def progress(
         asks_model=asks_model,
     )
     return await conversations.record_progress(world.service, by, command)
+
+
+async def change_from(world: World, conversation: Conversation, by: Caller = FOR_RITA) -> Change:
+    """A change that comes from a conversation."""
+    command = governance.OpenChangeRequest(
+        client_request_id=key(),
+        repository_id="orders",
+        title="Cancel an order",
+        conversation_id=conversation.conversation_id,
+    )
+    answer = await world.service.execute(by, "OpenChange", command, governance.OpenChangeResponse, changes.open_change)
+    assert answer.change is not None
+    return answer.change
+
+
+async def proposed(
+    world: World,
+    change: Change,
+    kind: ArtifactKind,
+    content: ArtifactContent,
+    provenance: Provenance | None = None,
+    by: Caller = FOR_RITA,
+) -> Artifact:
+    """A first version of an artifact, by whom it is proposed."""
+    command = kb.ProposeArtifactRequest(
+        client_request_id=key(), change_id=change.change_id, kind=kind, content=content, provenance=provenance
+    )
+    answer = await world.service.execute(
+        by, "ProposeArtifact", command, kb.ProposeArtifactResponse, knowledge.propose_artifact
+    )
+    assert answer.artifact is not None
+    return answer.artifact

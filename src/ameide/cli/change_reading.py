@@ -6,6 +6,7 @@ import asyncio
 
 import click
 
+from ameide.cli.conversation_view import print_conversations
 from ameide.cli.cost_view import print_costs
 from ameide.cli.options import as_json, follow, quiet
 from ameide.cli.output import brief, clock, coloured, emit_json, facts, heading, in_line, step, table, word
@@ -75,7 +76,7 @@ def list_(session: Session, repository: str, as_json: bool, quiet: bool) -> None
 @as_json
 @pass_session
 def show(session: Session, change_id: str, as_json: bool) -> None:
-    """One change: its runs, iterations, gates, work and what it took, releases and promotions."""
+    """One change: its runs, iterations, gates, work and what it took, conversations, releases and promotions."""
     answer = session.call(
         lambda clients: clients.queries.get_change(GetChangeRequest(scope=session.scope, change_id=change_id))
     )
@@ -207,6 +208,9 @@ def _print(answer: GetChangeResponse) -> None:
             ],
         )
     print_costs(answer.steps, answer.costs, answer.total)
+    if answer.conversations:
+        heading("Conversations")
+        print_conversations(answer.conversations, summed=True)
     for release in answer.releases:
         heading(f"Release {release.release_id}")
         click.echo(release.image_ref)

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import click
 
+from ameide.cli.conversation_view import origin_of, print_marks
 from ameide.cli.output import clock, coloured, facts, harmless, heading, word
 from ameide.contracts.subjects import subject_hash
 from ameide_core_proto.transformation.governance.v1.governance_pb import Gate, GateSubject
@@ -86,15 +87,19 @@ def print_gate(answer: GetGateResponse) -> None:
         click.echo(click.style("The hash is not that of the subject shown here; do not decide on it.", fg="red"))
     for finding in subject.findings:
         print_finding(finding)
-    content = answer.artifact.current.content if answer.artifact and answer.artifact.current else None
-    if content is not None:
+    version = answer.artifact.current if answer.artifact else None
+    content = version.content if version else None
+    if version is not None and content is not None:
         heading(harmless(content.title))
         if content.source:
             click.echo(f"from {harmless(content.source)}")
+        if version.provenance:
+            click.echo(origin_of(version))
         for line in content.text.splitlines():
             click.echo(harmless(line))
         for number, criterion in enumerate(content.acceptance_criteria, 1):
             click.echo(f"  {number}. {harmless(criterion)}")
+    print_marks(answer.marked_conversations)
 
 
 def print_finding(finding: Finding) -> None:

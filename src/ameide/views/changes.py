@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ameide.storage.sql import load
+from ameide.views.conversations import of_change
 from ameide.views.costs import costs_of
 from ameide.views.iterations import iterations
 from ameide.views.projection import ARTIFACT_VERSION
@@ -60,8 +61,8 @@ async def _places_in_line(reading: Reading, repositories: Iterable[str]) -> dict
 
 
 async def whole_change(reading: Reading, change_id: str) -> GetChangeResponse:
-    """A change with its runs, artifacts, gates, works and what they took, releases, promotions and iterations. Raises
-    NotFound."""
+    """A change with its runs, artifacts, gates, works and what they took, releases, promotions, iterations and
+    conversations. Raises NotFound."""
     change = await reading.get(Change, change_id)
     own = Filter(change=change_id)
     works = await reading.every(WorkRequest, own)
@@ -80,6 +81,7 @@ async def whole_change(reading: Reading, change_id: str) -> GetChangeResponse:
         steps=costs.steps,
         costs=costs.runs,
         total=costs.total,
+        conversations=await of_change(reading, change_id),
     )
     for artifact in answer.artifacts:
         cite_artifact(reading, artifact)

@@ -102,7 +102,7 @@ class Reading:
     async def find(self, kind: type[S], id: str, *, table_kind: str = "") -> S | None:
         """The newest state of an aggregate, or None."""
         row = await self.tx.fetch_one(_SQL["get_state"], {"kind": table_kind or KINDS[kind], "id": id})
-        return self._open(kind, row) if row else None
+        return self.opened(kind, row) if row else None
 
     async def get(self, kind: type[S], id: str) -> S:
         """The newest state of an aggregate. Raises NotFound, for another tenant's id too."""
@@ -115,20 +115,20 @@ class Reading:
         """The newest of each of these changes, by change."""
         parameters = {"kind": KINDS[kind], "changes": list(changes)}
         rows = await self.tx.fetch_all(_SQL["newest_of_changes"], parameters) if changes else []
-        return {row["change_id"]: self._open(kind, row) for row in rows}
+        return {row["change_id"]: self.opened(kind, row) for row in rows}
 
     async def page(self, kind: type[S], narrowed: Filter, page: Page | None) -> tuple[list[S], str]:
         """A page, newest first, and the token of the next one or an empty string."""
         size = paging.size_of(page)
         rows = await self._rows(kind, narrowed, paging.before(page), size + 1)
         token = paging.encode(rows[size - 1]["first_position"]) if len(rows) > size else ""
-        return [self._open(kind, row) for row in rows[:size]], token
+        return [self.opened(kind, row) for row in rows[:size]], token
 
     async def every(self, kind: type[S], narrowed: Filter, keep: Callable[[S], bool] | None = None) -> list[S]:
         """All of them that `keep` takes, oldest first; for what belongs to one change or one repository."""
         rows = await self._rows(kind, narrowed, paging.FIRST, _MANY)
         kept = [row for row in reversed(rows) if keep is None or keep(kind.from_binary(row["body"]))]
-        return [self._open(kind, row) for row in kept]
+        return [self.opened(kind, row) for row in kept]
 
     async def _rows(self, kind: type[S], narrowed: Filter, before: int, limit: int) -> list[Row]:
         parameters = {
@@ -142,7 +142,8 @@ class Reading:
         }
         return await self.tx.fetch_all(_SQL["list_states"], parameters)
 
-    def _open(self, kind: type[S], row: Row) -> S:
+    def opened(self, kind: type[S], row: Row) -> S:
+        """The state of a row, cited by the fact that brought it."""
         subject = f"{row['kind']}:{row['id']}"
         self.cite(CitationKind.DOMAIN_FACT, row["message_id"], row["position"], subject)
         return kind.from_binary(row["body"])

@@ -11,13 +11,21 @@ from ameide.events.wakeups import Wakeups
 from ameide.storage.db import Database
 from ameide.views.audit import audit, body_of, find_fact, status
 from ameide.views.budget import tenant_budget
-from ameide.views.changes import artifact, summaries, whole_change
+from ameide.views.changes import artifact, cite_artifact, summaries, whole_change
+from ameide.views.conversations import marked, whole_conversation
 from ameide.views.reading import Filter, Reader, Reading
 from ameide.views.releases import environments, promotions_of, promotions_page
 from ameide.views.timeline import timeline
 from ameide.views.work_queries import WorkQueries
 from ameide_core_proto.transformation.governance.v1 import query_service_pb as q
-from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Gate, Promotion, Release, Repository
+from ameide_core_proto.transformation.governance.v1.governance_pb import (
+    Change,
+    Conversation,
+    Gate,
+    Promotion,
+    Release,
+    Repository,
+)
 from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind, Policy
 from ameide_core_proto.transformation.governance.v1.query_service_connect import GovernanceQueryService
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact
@@ -102,8 +110,13 @@ class GovernanceQueries(GovernanceQueryService):
         async with self._reader.open(request.scope, request.min_position) as reading:
             gate = await reading.get(Gate, request.gate_id)
             bound = await _bound_artifact(reading, gate)
+            marks = await marked(reading, gate)
             return q.GetGateResponse(
-                read_context=reading.context, citations=reading.citations, gate=gate, artifact=bound
+                read_context=reading.context,
+                citations=reading.citations,
+                gate=gate,
+                artifact=bound,
+                marked_conversations=marks,
             )
 
     async def get_artifact(
@@ -112,6 +125,42 @@ class GovernanceQueries(GovernanceQueryService):
         async with self._reader.open(request.scope, request.min_position) as reading:
             found = await artifact(reading, request.artifact_id, request.number)
             return q.GetArtifactResponse(read_context=reading.context, citations=reading.citations, artifact=found)
+
+    async def list_artifacts(
+        self, request: q.ListArtifactsRequest, _ctx: RequestContext[q.ListArtifactsRequest, q.ListArtifactsResponse], /
+    ) -> q.ListArtifactsResponse:
+        async with self._reader.open(request.scope, request.min_position) as reading:
+            narrowed = Filter.of(request.scope, change=request.change_id, repository=request.repository_id)
+            found, token = await reading.page(Artifact, narrowed, request.page)
+            for each in found:
+                cite_artifact(reading, each)
+            return q.ListArtifactsResponse(
+                read_context=reading.context, citations=reading.citations, artifacts=found, next_page_token=token
+            )
+
+    async def list_conversations(
+        self,
+        request: q.ListConversationsRequest,
+        _ctx: RequestContext[q.ListConversationsRequest, q.ListConversationsResponse],
+        /,
+    ) -> q.ListConversationsResponse:
+        async with self._reader.open(request.scope, request.min_position) as reading:
+            narrowed = Filter.of(request.scope, change=request.change_id, repository=request.repository_id)
+            found, token = await reading.page(Conversation, narrowed, request.page)
+            return q.ListConversationsResponse(
+                read_context=reading.context, citations=reading.citations, conversations=found, next_page_token=token
+            )
+
+    async def get_conversation(
+        self,
+        request: q.GetConversationRequest,
+        _ctx: RequestContext[q.GetConversationRequest, q.GetConversationResponse],
+        /,
+    ) -> q.GetConversationResponse:
+        async with self._reader.open(request.scope, request.min_position) as reading:
+            answer = await whole_conversation(reading, request.conversation_id)
+            answer.read_context, answer.citations = reading.context, reading.citations
+            return answer
 
     async def list_releases(
         self, request: q.ListReleasesRequest, _ctx: RequestContext[q.ListReleasesRequest, q.ListReleasesResponse], /

@@ -101,10 +101,15 @@ async def bind(unit: Unit, conversation_id: str, change: Change) -> None:
     (CONVERSATION_ATTACHED) for one about another change.
     """
     conversation = await unit.lock("conversation", conversation_id, Conversation)
-    decisions.need_own(conversation, unit.actor)
+    decisions.need_part(conversation, unit.actor)
     fact = decisions.attach(conversation, change)
     if fact is not None:
         unit.record(fact)
+
+
+async def need_about(unit: Unit, conversation_id: str, change: Change) -> None:
+    """Raises NotFound, and Refused(CONVERSATION_ELSEWHERE) for a conversation that is not about this change."""
+    decisions.need_about(await unit.read("conversation", conversation_id, Conversation), change)
 
 
 def _talker() -> Caller:

@@ -5,17 +5,23 @@ from __future__ import annotations
 from connectrpc.request import RequestContext
 
 from ameide.contracts.ids import new_id
-from ameide.domain.commands import work_rows
+from ameide.domain.commands import conversations, work_rows
 from ameide.domain.decisions import artifact as decisions
 from ameide.domain.decisions import change as change_decisions
 from ameide.domain.decisions.gate import void, voidable
 from ameide.domain.decisions.verification import need_not_merged
 from ameide.domain.service import Service
 from ameide.domain.unit import Unit
+from ameide.errors import InvalidArgument
 from ameide.rpc.interceptors import Caller, current_caller
 from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Gate
 from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind
-from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact, ArtifactContent, ArtifactKind
+from ameide_core_proto.transformation.knowledge.v1.artifact_pb import (
+    Artifact,
+    ArtifactContent,
+    ArtifactKind,
+    Provenance,
+)
 from ameide_core_proto.transformation.knowledge.v1.command_service_connect import KnowledgeCommandService
 from ameide_core_proto.transformation.knowledge.v1.command_service_pb import (
     ProposeArtifactRequest,
@@ -66,6 +72,7 @@ def _author() -> Caller:
 async def propose_artifact(unit: Unit, command: ProposeArtifactRequest) -> ProposeArtifactResponse:
     """A first version on an open change."""
     change = await _lock_open_change(unit, command.change_id)
+    await _need_provenance(unit, change, command.provenance)
     fact = decisions.propose(
         new_id("art"),
         change.change_id,
@@ -74,6 +81,7 @@ async def propose_artifact(unit: Unit, command: ProposeArtifactRequest) -> Propo
         unit.scope(change.repository_id),
         unit.actor,
         unit.timestamp,
+        command.provenance,
     )
     unit.record(fact)
     return ProposeArtifactResponse(artifact=fact.artifact)
@@ -86,12 +94,18 @@ async def revise_artifact(unit: Unit, command: ReviseArtifactRequest) -> ReviseA
     """
     known = await unit.read("artifact", command.artifact_id, Artifact)
     change = await _lock_open_change(unit, known.change_id)
+    await _need_provenance(unit, change, command.provenance)
     artifact = await unit.lock("artifact", command.artifact_id, Artifact)
     if artifact.kind == ArtifactKind.REQUIREMENT and change.open_run_id:
         works, _ = await work_rows.of_change(unit, change.change_id)
         need_not_merged(change.open_run_id, works)
     fact = decisions.revise(
-        artifact, command.expected_number, command.content or ArtifactContent(), unit.actor, unit.timestamp
+        artifact,
+        command.expected_number,
+        command.content or ArtifactContent(),
+        unit.actor,
+        unit.timestamp,
+        command.provenance,
     )
     unit.keep(
         decisions.superseded(artifact), kind="artifact_version", id=f"{artifact.artifact_id}@{command.expected_number}"
@@ -114,6 +128,25 @@ async def submit_artifact(unit: Unit, command: SubmitArtifactRequest) -> SubmitA
     fact = decisions.submit(artifact, command.expected_number)
     unit.record(fact)
     return SubmitArtifactResponse(artifact=fact.artifact)
+
+
+async def _need_provenance(unit: Unit, change: Change, provenance: Provenance | None) -> None:
+    """Whose words they are is told by who acts for a person, and the conversation that they come from is its change's.
+
+    Raises InvalidArgument without it, Refused (CONVERSATION_ATTACHED, CONVERSATION_ELSEWHERE) for another change's.
+    """
+    named = provenance.conversation_id if provenance else ""
+    if not unit.caller.on_behalf_of:
+        if named:
+            await conversations.need_about(unit, named, change)
+        return
+    if not named:
+        raise InvalidArgument(
+            "is empty, but a person reads what an agent wrote for them with its origin",
+            field="provenance.conversation_id",
+            remedy="Name the conversation that the words come from",
+        )
+    await conversations.bind(unit, named, change)
 
 
 async def _lock_open_change(unit: Unit, change_id: str) -> Change:

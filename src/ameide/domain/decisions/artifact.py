@@ -7,7 +7,7 @@ from copy import deepcopy
 from protobuf.wkt import Timestamp
 
 from ameide.contracts.subjects import content_hash
-from ameide.errors import Conflict, Refused
+from ameide.errors import Conflict, InvalidArgument, Refused
 from ameide_core_proto.common.v1.metadata_pb import Actor, Scope
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import (
     Artifact,
@@ -15,6 +15,7 @@ from ameide_core_proto.transformation.knowledge.v1.artifact_pb import (
     ArtifactKind,
     ArtifactStatus,
     ArtifactVersion,
+    Provenance,
 )
 from ameide_core_proto.transformation.knowledge.v1.facts_pb import (
     ArtifactApproved,
@@ -33,9 +34,11 @@ def propose(
     scope: Scope,
     actor: Actor,
     now: Timestamp,
+    provenance: Provenance | None = None,
 ) -> ArtifactProposed:
-    """A first version, as a draft."""
-    version = _version(1, content, actor, now)
+    """A first version, as a draft. Raises InvalidArgument for what is no content of this kind."""
+    need_agreement(kind, content)
+    version = _version(1, content, actor, now, provenance)
     return ArtifactProposed(
         artifact=Artifact(
             scope=scope, artifact_id=artifact_id, change_id=change_id, kind=kind, current=version, version=1
@@ -44,12 +47,18 @@ def propose(
 
 
 def revise(
-    artifact: Artifact, expected: int, content: ArtifactContent, actor: Actor, now: Timestamp
+    artifact: Artifact,
+    expected: int,
+    content: ArtifactContent,
+    actor: Actor,
+    now: Timestamp,
+    provenance: Provenance | None = None,
 ) -> ArtifactRevised:
-    """A further version, as a draft. The former one keeps its bytes."""
+    """A further version, as a draft. The former one keeps its bytes. Raises as `propose` does."""
     current = need_current(artifact, expected)
+    need_agreement(artifact.kind, content)
     changed = _next(artifact)
-    changed.current = _version(current.number + 1, content, actor, now)
+    changed.current = _version(current.number + 1, content, actor, now, provenance)
     return ArtifactRevised(artifact=changed)
 
 
@@ -96,7 +105,26 @@ def need_current(artifact: Artifact, expected: int) -> ArtifactVersion:
     return artifact.current
 
 
-def _version(number: int, content: ArtifactContent, actor: Actor, now: Timestamp) -> ArtifactVersion:
+def need_agreement(kind: ArtifactKind, content: ArtifactContent) -> None:
+    """Raises InvalidArgument unless the content has what its kind says it holds, and nothing of another kind."""
+    name = kind.name.lower()
+    if (content.triage is not None) != (kind == ArtifactKind.TRIAGE):
+        raise _misfit("content.triage", name, missing=content.triage is None)
+    if bool(content.checklist) != (kind == ArtifactKind.GATE_CHECKLIST):
+        raise _misfit("content.checklist", name, missing=not content.checklist)
+    if content.acceptance_criteria and kind in (ArtifactKind.TRIAGE, ArtifactKind.GATE_CHECKLIST):
+        raise _misfit("content.acceptance_criteria", name, missing=False)
+
+
+def _misfit(field: str, kind: str, *, missing: bool) -> InvalidArgument:
+    if missing:
+        return InvalidArgument(f"a {kind} needs it", field=field, remedy="Fill it in, or propose another kind")
+    return InvalidArgument(f"a {kind} has none", field=field, remedy="Leave it out, or propose another kind")
+
+
+def _version(
+    number: int, content: ArtifactContent, actor: Actor, now: Timestamp, provenance: Provenance | None
+) -> ArtifactVersion:
     return ArtifactVersion(
         number=number,
         content=content,
@@ -104,6 +132,7 @@ def _version(number: int, content: ArtifactContent, actor: Actor, now: Timestamp
         status=ArtifactStatus.DRAFT,
         author=actor,
         created_at=now,
+        provenance=provenance,
     )
 
 

@@ -114,11 +114,24 @@ def need_own(conversation: Conversation, actor: Actor) -> None:
     """Raises PermissionDenied(NOT_YOUR_CONVERSATION) unless this agent opened it for this person."""
     opened = conversation.opened_by or Actor()
     if (opened.principal_id, opened.on_behalf_of) != (actor.principal_id, actor.on_behalf_of):
-        raise PermissionDenied(
-            f"conversation {conversation.conversation_id} is {opened.on_behalf_of}'s",
-            field="conversation_id",
-            remedy="Open a conversation of your own",
-            reason="NOT_YOUR_CONVERSATION",
+        raise _not_yours(conversation, opened)
+
+
+def need_part(conversation: Conversation, actor: Actor) -> None:
+    """Raises PermissionDenied(NOT_YOUR_CONVERSATION) unless the person calls, or the agent for them."""
+    opened = conversation.opened_by or Actor()
+    if actor.on_behalf_of or actor.principal_id != opened.on_behalf_of:
+        need_own(conversation, actor)
+
+
+def need_about(conversation: Conversation, change: Change) -> None:
+    """Raises Refused(CONVERSATION_ELSEWHERE) unless the conversation is about this change."""
+    if conversation.change_id != change.change_id:
+        raise Refused(
+            f"conversation {conversation.conversation_id} is not about change {change.change_id}",
+            field="provenance.conversation_id",
+            remedy="Name one about this change; `ameide change show` lists them",
+            reason="CONVERSATION_ELSEWHERE",
         )
 
 
@@ -130,6 +143,15 @@ def need_delegated(kind: str, on_behalf_of: str) -> None:
             remedy="Talk to the agent with `ameide chat`",
             reason="AGENT_ONLY",
         )
+
+
+def _not_yours(conversation: Conversation, opened: Actor) -> PermissionDenied:
+    return PermissionDenied(
+        f"conversation {conversation.conversation_id} is {opened.on_behalf_of}'s",
+        field="conversation_id",
+        remedy="Open a conversation of your own",
+        reason="NOT_YOUR_CONVERSATION",
+    )
 
 
 def _next(conversation: Conversation) -> Conversation:

@@ -56,6 +56,15 @@ WHERE s.kind = %(kind)s
     AND s.first_position < %(before)s
 ORDER BY s.first_position DESC LIMIT %(limit)s
 
+-- name: consents_of_conversation
+-- Which ones belong to it the Domain's own rows say; what they say is as it was projected, in the order of asking.
+SELECT s.kind, s.id, s.position, s.body, coalesce(f.message_id, '') AS message_id
+FROM ameide.aggregate a
+JOIN ameide.view_state s ON s.tenant_id = a.tenant_id AND s.kind = a.kind AND s.id = a.id
+LEFT JOIN ameide.view_fact f ON f.tenant_id = s.tenant_id AND f.position = s.position
+WHERE a.kind = 'consent' AND a.parent_id = %(conversation)s
+ORDER BY s.first_position
+
 -- name: processes
 -- Phase and wait of the runs of some changes.
 SELECT process_instance_id, change_id, phase, awaiting, position
