@@ -146,7 +146,7 @@ def test_an_object_store_that_takes_nothing(doctor: Doctor, monkeypatch: pytest.
 
 def test_tokens_that_are_gone(doctor: Doctor, ameide: CommandLine) -> None:
     ameide.state.keep_token("owner", "t")
-    assert "process, author, verifier" in doctor()["tokens of this installation"]["said"]
+    assert "process, architect, author, verifier" in doctor()["tokens of this installation"]["said"]
 
 
 def test_a_temporal_that_does_not_answer(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
 from connectrpc.errors import ConnectError
@@ -17,6 +18,8 @@ from ameide.errors import Unreachable
 from ameide.rpc.mapping import from_answer, from_connect
 from ameide.rpc.traces import attributes_of, is_traced
 from ameide.telemetry import tracing
+from ameide_core_proto.agent.transformation.v1.architect_service_connect import ArchitectServiceClient
+from ameide_core_proto.agent.transformation.v1.architect_service_pb import ConverseRequest, ConverseResponse
 from ameide_core_proto.process.transformation.v1.process_fact_service_connect import ProcessFactServiceClient
 from ameide_core_proto.transformation.governance.v1.access_service_connect import AccessServiceClient
 from ameide_core_proto.transformation.governance.v1.command_service_connect import GovernanceCommandServiceClient
@@ -36,6 +39,8 @@ RES = TypeVar("RES")
 _NO_ANSWER = (OSError, TimeoutError, ReadError, RemoteProtocolError, WriteError)
 # Besides what the bytes take at the slowest line, in bytes a second.
 _EXCHANGE_SECONDS, _SLOWEST = 30.0, 100_000
+# A stream has no end that is known before; but no model thinks for so long without a word from the server.
+_SILENT_SECONDS = 900.0
 # An explicit proxy replaces those that the environment names; this one is for none of this machine's own names.
 _NO_PROXY = Proxy("http://127.0.0.1:9", no_proxy="127.0.0.0/8,::1,localhost")
 
@@ -79,6 +84,34 @@ class _Caller:
             raise from_connect(error) from error
         except (OSError, TimeoutError) as error:
             raise Unreachable("the service does not answer", remedy="Start it with `ameide up`") from error
+
+    async def intercept_server_stream(
+        self,
+        call_next: Callable[[REQ, RequestContext[REQ, RES]], AsyncIterator[RES]],
+        request: REQ,
+        ctx: RequestContext[REQ, RES],
+        /,
+    ) -> AsyncGenerator[RES]:
+        ctx.request_headers["authorization"] = self._header
+        for header, value in tracing.current().headers.items() if tracing.traced(tracing.current()) else ():
+            ctx.request_headers[header] = value
+        answers = call_next(request, ctx)
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(_SILENT_SECONDS):
+                        answer = await unless_cancelled(anext(answers))
+                except StopAsyncIteration:
+                    return
+                yield answer
+        except ConnectError as error:
+            raise from_connect(error) from error
+        except (OSError, TimeoutError) as error:
+            raise Unreachable("the service does not answer", remedy="Start it with `ameide up`") from error
+        finally:
+            # Whoever stops listening closes the connection, and the server learns of it.
+            if isinstance(answers, AsyncGenerator):
+                await answers.aclose()
 
 
 async def unless_cancelled(call: Awaitable[RES]) -> RES:
@@ -173,3 +206,35 @@ class Clients:
     async def close(self) -> None:
         """Close the connections."""
         await self._transport.aclose()
+
+
+class ArchitectClients:
+    """The Architect agent at its own address. Raises the errors of `ameide.errors`; use as an async context manager.
+
+    `timeout` is per call that is no stream, in seconds.
+    """
+
+    def __init__(self, address: str, token: str, *, timeout: float = 10.0) -> None:
+        self._transport = HTTPTransport(
+            tls_include_system_certs=True, follow_redirects=False, proxy=_NO_PROXY if is_here(address) else None
+        )
+        http, door = Client(self._transport), (_Caller(token),)
+        ms = int(timeout * 1000)
+        self.architect = ArchitectServiceClient(address, timeout_ms=ms, interceptors=door, http_client=http)
+        self._streams = ArchitectServiceClient(address, interceptors=door, http_client=http)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._transport.aclose()
+
+    async def converse(self, request: ConverseRequest) -> AsyncGenerator[ConverseResponse]:
+        """One turn's events as they come. Closing the generator tells the agent that nobody listens any more."""
+        # The interceptor makes it one.
+        answers = cast("AsyncGenerator[ConverseResponse]", self._streams.converse(request))
+        async with aclosing(answers) as events:
+            async for event in events:
+                yield event
