@@ -79,7 +79,8 @@ def whoami(session: Session, as_json: bool) -> None:
                 ("principal", found.principal_id),
                 ("name", found.display_name),
                 ("kind", word(found.kind.name)),
-                ("roles", ", ".join(found.roles)),
+                ("roles", ", ".join(answer.roles or found.roles)),
+                ("scopes", ", ".join(answer.scopes) or "no limit"),
                 ("tenant", found.scope.tenant_id if found.scope else ""),
             ]
         )
@@ -105,6 +106,14 @@ def token() -> None:
     help="For executors outside: it can do nothing else, and its evidence comes through the Domain's door.",
 )
 @click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(["read", "propose"]),
+    help="What it may be used for at most, such as by an agent: `read` is all queries and questions, `propose` to open "
+    "changes and to propose, revise and submit artifacts; repeat for both. Default: all that NAME may.",
+)
+@click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write it to this file, mode 0600."
 )
 @as_json
@@ -116,6 +125,7 @@ def create(
     expires_in: int,
     queues: tuple[str, ...],
     only_execute: bool,
+    scopes: tuple[str, ...],
     output: Path | None,
     as_json: bool,
     quiet: bool,
@@ -123,12 +133,17 @@ def create(
     """Make a token for the principal NAME. It is shown once."""
     if only_execute and not queues:
         raise InvalidArgument("names no queue", field="--queue", remedy="Name the queues that the executor serves")
+    if scopes and queues:
+        raise InvalidArgument(
+            "a token with scopes serves no queue", field="--scope", remedy="Make one token for each of the two"
+        )
     command = IssueTokenRequest(
         scope=session.scope,
         principal_id=name,
         expires_in_seconds=expires_in,
         queues=[queue_named(queue, "--queue") for queue in queues],
         only_executes=only_execute,
+        scopes=list(scopes),
     )
     answer = session.call(lambda clients: clients.access.issue_token(command))
     token_id = answer.token.token_id if answer.token else ""
@@ -157,7 +172,7 @@ def list_(session: Session, as_json: bool, quiet: bool) -> None:
             click.echo(found.token_id)
     else:
         table(
-            ("TOKEN", "PRINCIPAL", "CREATED", "EXPIRES", "REVOKED", "QUEUES"),
+            ("TOKEN", "PRINCIPAL", "CREATED", "EXPIRES", "REVOKED", "SCOPES", "QUEUES"),
             [
                 (
                     t.token_id,
@@ -165,6 +180,7 @@ def list_(session: Session, as_json: bool, quiet: bool) -> None:
                     clock(t.created_at),
                     clock(t.expires_at) or "never",
                     clock(t.revoked_at),
+                    ", ".join(t.scopes) or "all",
                     _queues(t),
                 )
                 for t in answer.tokens

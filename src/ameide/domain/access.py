@@ -17,7 +17,7 @@ from protobuf.wkt import Timestamp
 from ameide.contracts.ids import new_id
 from ameide.domain.service import Service
 from ameide.domain.unit import Unit
-from ameide.errors import NotFound, Unauthenticated
+from ameide.errors import InvalidArgument, NotFound, Unauthenticated
 from ameide.rpc.interceptors import Caller, current_caller
 from ameide.storage import sql
 from ameide.storage.db import Database
@@ -49,9 +49,10 @@ async def authenticate(database: Database, token: str) -> tuple[Caller, float]:
         tenant_id=tenant,
         principal_id=principal.principal_id,
         kind=principal.kind.name,
-        roles=frozenset(principal.roles) & {"executor"} if row["only_executes"] else frozenset(principal.roles),
+        roles=_roles(row, principal),
         queues=frozenset(row["queues"]),
         only_executes=row["only_executes"],
+        scopes=frozenset(row["scopes"]),
     )
     return caller, valid
 
@@ -105,7 +106,11 @@ class Access(AccessService):
         caller = current_caller()
 
         async def handler(unit: Unit) -> pb.WhoAmIResponse:
-            return pb.WhoAmIResponse(principal=await unit.read("principal", caller.principal_id, Principal))
+            return pb.WhoAmIResponse(
+                principal=await unit.read("principal", caller.principal_id, Principal),
+                roles=sorted(caller.roles),
+                scopes=sorted(caller.scopes),
+            )
 
         return await self._service.perform(caller, "WhoAmI", None, handler)
 
@@ -126,6 +131,12 @@ async def admit_principal(unit: Unit, command: pb.AdmitPrincipalRequest) -> pb.A
 
 async def issue_token(unit: Unit, command: pb.IssueTokenRequest) -> pb.IssueTokenResponse:
     """A new token of a principal. Its text is in the answer and nowhere else."""
+    if command.scopes and (command.queues or command.only_executes):
+        raise InvalidArgument(
+            "an executor's token has queues and no scopes",
+            field="scopes",
+            remedy="Make one token for executing, and another one with scopes",
+        )
     await unit.read("principal", command.principal_id, Principal)
     token_id, secret = new_id("tok"), secrets.token_urlsafe(32).replace("_", "-")
     digest = hashlib.sha256(secret.encode()).digest()
@@ -138,6 +149,7 @@ async def issue_token(unit: Unit, command: pb.IssueTokenRequest) -> pb.IssueToke
             digest,
             list(command.queues),
             command.only_executes,
+            list(command.scopes),
             command.expires_in_seconds,
             command.expires_in_seconds,
         ),
@@ -176,6 +188,14 @@ def _admin() -> Caller:
     return caller
 
 
+def _roles(row: dict[str, Any], principal: Principal) -> frozenset[str]:
+    """Those of a principal that count for a token. One with scopes is for asking and proposing, as a person does."""
+    roles = frozenset(principal.roles)
+    if row["only_executes"]:
+        return roles & {"executor"}
+    return roles - {"executor", "process"} if row["scopes"] else roles
+
+
 def _token(row: dict[str, Any]) -> ApiToken:
     def at(name: str) -> Timestamp | None:
         return Timestamp.from_datetime(row[name]) if row[name] else None
@@ -185,6 +205,7 @@ def _token(row: dict[str, Any]) -> ApiToken:
         principal_id=row["principal_id"],
         queues=list(row["queues"]),
         only_executes=row["only_executes"],
+        scopes=list(row["scopes"]),
         created_at=at("created_at"),
         expires_at=at("expires_at"),
         revoked_at=at("revoked_at"),

@@ -14,7 +14,7 @@ from protobuf import Message
 
 from ameide.errors import AmeideError, Internal, PermissionDenied, Unauthenticated
 from ameide.logs import bound
-from ameide.rpc import secrets_at_the_door, validation
+from ameide.rpc import scopes, secrets_at_the_door, validation
 from ameide.rpc.mapping import to_connect
 from ameide.rpc.traces import attributes_of, is_traced
 from ameide.telemetry import tracing
@@ -36,6 +36,8 @@ class Caller:
     queues: frozenset[str] = field(default_factory=frozenset[str])
     # The token is one for executors outside: its evidence comes through the gateway.
     only_executes: bool = False
+    # What the token may be used for at most (`ameide.rpc.scopes`); empty: all that the roles admit.
+    scopes: frozenset[str] = field(default_factory=frozenset[str])
     # The trace that the call belongs to; empty when it names none.
     trace: TraceContext = NO_TRACE
     # The person whom the principal, an agent, acts for in this call; empty when it speaks for itself.
@@ -102,6 +104,7 @@ class Door:
         try:
             caller = await self._authenticate(token_of(ctx.request_headers.get("authorization") or ""))
             message: object = request
+            scopes.need(caller.scopes, ctx.method.service_name, ctx.method.name, message)
             if isinstance(message, Message):
                 validation.check(cast("Message[Any]", message))
                 secrets_at_the_door.keep_out(ctx.method.service_name, caller.roles, cast("Message[Any]", message))

@@ -48,24 +48,24 @@ RETURNING run_epoch, seq
 
 -- name: token
 -- Looked up in the context of the tenant that the token names.
-SELECT t.principal_id, t.secret_sha256, t.queues, t.only_executes, t.expires_at, t.revoked_at, a.state, clock_timestamp() AS now
+SELECT t.principal_id, t.secret_sha256, t.queues, t.only_executes, t.scopes, t.expires_at, t.revoked_at, a.state, clock_timestamp() AS now
 FROM ameide.api_token t JOIN ameide.aggregate a ON a.tenant_id = t.tenant_id AND a.kind = 'principal' AND a.id = t.principal_id
 WHERE t.tenant_id = %s AND t.token_id = %s
 
 -- name: issue_token
 -- Only the hash of the secret is stored.
-INSERT INTO ameide.api_token (tenant_id, token_id, principal_id, secret_sha256, queues, only_executes, expires_at)
-VALUES (%s, %s, %s, %s, %s, %s, CASE WHEN %s::bigint = 0 THEN NULL ELSE clock_timestamp() + make_interval(secs => %s) END)
-RETURNING token_id, principal_id, queues, only_executes, created_at, expires_at, revoked_at
+INSERT INTO ameide.api_token (tenant_id, token_id, principal_id, secret_sha256, queues, only_executes, scopes, expires_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, CASE WHEN %s::bigint = 0 THEN NULL ELSE clock_timestamp() + make_interval(secs => %s) END)
+RETURNING token_id, principal_id, queues, only_executes, scopes, created_at, expires_at, revoked_at
 
 -- name: list_tokens
 -- Without anything of the secret.
-SELECT token_id, principal_id, queues, only_executes, created_at, expires_at, revoked_at FROM ameide.api_token WHERE tenant_id = %s ORDER BY created_at
+SELECT token_id, principal_id, queues, only_executes, scopes, created_at, expires_at, revoked_at FROM ameide.api_token WHERE tenant_id = %s ORDER BY created_at
 
 -- name: revoke_token
 -- A revoked token stays revoked at its first time.
 UPDATE ameide.api_token SET revoked_at = coalesce(revoked_at, clock_timestamp()) WHERE tenant_id = %s AND token_id = %s
-RETURNING token_id, principal_id, queues, only_executes, created_at, expires_at, revoked_at
+RETURNING token_id, principal_id, queues, only_executes, scopes, created_at, expires_at, revoked_at
 
 -- name: runs_under_way
 -- Runs of a repository that are open or wait in line. A run lies under its change, a change under its repository.
