@@ -200,6 +200,10 @@ def test_the_proxy_and_the_companys_ca_reach_every_process(helm: Helm) -> None:
 
 def test_codex_gets_its_credentials_by_the_init_container(helm: Helm) -> None:
     rendered = helm.render({}, "full")
+    # An analyst asks a model as well; what it needs is the same.
+    analyst = rendered.pod("delivery-analyst")
+    assert environment(analyst)["CODEX_HOME"] == "/codex-home"
+    assert [held["name"] for held in analyst["initContainers"]] == ["codex-auth"]
     pod = rendered.pod("delivery-coder")
     assert volume(pod, "codex-secret")["secret"] == {"secretName": "codex-auth", "optional": True, "defaultMode": 0o440}
     [copying] = pod["initContainers"]

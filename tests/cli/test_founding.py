@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+from ameide import config
+from ameide.app import upkeep
+from ameide.cli.principals import PRINCIPALS, admissions
+from ameide.cli.starting import with_schema_and_principals
+from ameide.cli.state import StateFolder
 from ameide.domain.tokens import KnownTokens
-from ameide.infra.settings import AUTHOR_QUEUES
+from ameide.infra.settings import AUTHOR_QUEUES, VERIFIER_QUEUES
 from ameide.storage.db import Database
 from tests.conftest import SpineDatabase
 
@@ -50,6 +57,36 @@ async def test_first_principals_are_admitted_by_who_holds_the_database(tmp_path:
     # Another token of the same principal; the first one goes on being one.
     assert second.principal_id == "author"
     assert later["author"] != told["author"]
+
+
+async def test_an_installation_of_before_gets_tokens_for_the_queues_that_are_new(
+    tmp_path: Path, database: SpineDatabase
+) -> None:
+    state, told = StateFolder(tmp_path), list[str]()
+    settings = replace(
+        config.read({"AMEIDE_STATE_DIR": str(tmp_path), "AMEIDE_TENANT": "before"}),
+        database_url_app=database.dsn("ameide_app"),
+    )
+    state.prepare()
+    fewer = [(who, queues[:1]) if who.principal_id == "author" else (who, queues) for who, queues in admissions()]
+    for name, token in (await upkeep.bootstrap(settings, fewer)).items():
+        state.keep_token(name, token)
+    former = {name: state.token(name) for name in PRINCIPALS}
+    await asyncio.to_thread(with_schema_and_principals, settings, told.append)
+    assert told == ["Gave author a new token, which serves the queues that are new."]
+    now = {name: state.token(name) or "" for name in PRINCIPALS}
+    assert [name for name in PRINCIPALS if now[name] != former[name]] == ["author"]
+    served = await upkeep.queues_of(settings, {name: now[name] for name in ("author", "verifier")})
+    assert {name: set(queues) for name, queues in served.items()} == {
+        "author": set(AUTHOR_QUEUES),
+        "verifier": set(VERIFIER_QUEUES),
+    }
+    # From then on the folder tells, and nobody is asked.
+    unreachable = replace(settings, database_url_app="postgresql:///nowhere")
+    await asyncio.to_thread(with_schema_and_principals, unreachable, told.append)
+    assert len(told) == 1
+    assert {name: state.token(name) for name in PRINCIPALS} == now
+    assert ".queues.json" not in state.known_principals()
 
 
 def test_who_is_not_known_and_what_is_not_there_is_named(tmp_path: Path) -> None:

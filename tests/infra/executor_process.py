@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from ameide import logs
+from ameide.infra.analyzing import analyzing
 from ameide.infra.attempt import Steps
 from ameide.infra.coding import coding
 from ameide.infra.executor import Executor
@@ -59,7 +60,10 @@ def settings_from(said: dict[str, str], user: UnprivilegedUser | None) -> Execut
     )
 
 
-STEPS = Steps(dict.fromkeys(ActionKind, run_script), coding(no_generation))
+STEPS = Steps(
+    dict.fromkeys(ActionKind, run_script),
+    {ActionKind.PUBLISH: coding(no_generation), ActionKind.ANALYZE: analyzing()},
+)
 
 
 async def main(said: dict[str, str]) -> None:

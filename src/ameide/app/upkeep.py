@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 
 from ameide import faults
@@ -12,6 +12,7 @@ from ameide.config import Settings
 from ameide.config import needed as _need
 from ameide.domain import access
 from ameide.domain.service import Service
+from ameide.errors import Unauthenticated
 from ameide.events import parking
 from ameide.events.archive import Archiver, Held
 from ameide.events.archived import Archive, ArchivedLog
@@ -35,6 +36,19 @@ async def bootstrap(settings: Settings, admissions: Sequence[tuple[Principal, tu
             )
             for principal, queues in admissions
         }
+
+
+async def queues_of(settings: Settings, tokens: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    """The queues that tokens serve, by the names that they are given with; one that is not valid is left out."""
+    served: dict[str, frozenset[str]] = {}
+    if not tokens:
+        return served
+    async with _opened(_need(settings, "database_url_app")) as database:
+        for name, token in tokens.items():
+            with suppress(Unauthenticated):
+                caller, _ = await access.authenticate(database, token)
+                served[name] = frozenset(caller.queues)
+    return served
 
 
 async def parked(settings: Settings) -> list[Parked]:

@@ -25,6 +25,8 @@ _TABLE: dict[str, tuple[str, str, tuple[str, ...], tuple[str, ...]]] = {
 }
 PRINCIPALS = tuple(_TABLE)
 """Their ids."""
+EXECUTORS = {name: queues for name, (_, _, _, queues) in _TABLE.items() if queues}
+"""Those that execute, and the queues that each serves."""
 
 
 def admissions(names: Sequence[str] = PRINCIPALS) -> list[tuple[Principal, tuple[str, ...]]]:

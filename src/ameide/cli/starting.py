@@ -10,7 +10,7 @@ from dataclasses import replace
 from ameide import schema
 from ameide.cli.engines import Say, database_urls, engine_of
 from ameide.cli.forking import Nursery
-from ameide.cli.principals import PRINCIPALS, admissions
+from ameide.cli.principals import EXECUTORS, PRINCIPALS, admissions
 from ameide.cli.state import StateFolder
 from ameide.config import Settings
 from ameide.engine.namespace import NAMESPACE
@@ -48,7 +48,7 @@ def with_engines(
 
 
 def with_schema_and_principals(settings: Settings, say: Say) -> None:
-    """Migrate, and admit the principals whose token isn't in the state folder yet."""
+    """Migrate, and admit the principals whose token isn't in the state folder yet, or serves too few queues."""
     state = StateFolder(settings.state_dir)
 
     async def prepare() -> None:
@@ -56,13 +56,24 @@ def with_schema_and_principals(settings: Settings, say: Say) -> None:
             for name in await schema.migrate(settings):
                 say(f"Schema: applied {name}.")
         missing = [name for name in PRINCIPALS if state.token(name) is None]
-        if missing:
-            # Imported here: it loads every part of the program, which only the first start has to wait for.
-            from ameide.app import upkeep
+        # An earlier version knew fewer queues; only then is the database asked which ones a token serves.
+        unsure = [name for name in EXECUTORS if name not in missing and state.queues(name) != EXECUTORS[name]]
+        if not missing and not unsure:
+            return
+        # Imported here: it loads every part of the program, which only the first start has to wait for.
+        from ameide.app import upkeep
 
-            for name, token in (await upkeep.bootstrap(settings, admissions(missing))).items():
-                state.keep_token(name, token)
+        served = await upkeep.queues_of(settings, {name: state.token(name) or "" for name in unsure})
+        narrow = [name for name, queues in served.items() if not queues >= set(EXECUTORS[name])]
+        for name, token in (await upkeep.bootstrap(settings, admissions([*missing, *narrow]))).items():
+            state.keep_token(name, token)
+        for name in (*missing, *served):
+            if name in EXECUTORS:
+                state.keep_queues(name, EXECUTORS[name])
+        if missing:
             say(f"Admitted {', '.join(missing)}; their tokens are in {state.tokens}.")
+        if narrow:
+            say(f"Gave {', '.join(narrow)} a new token, which serves the queues that are new.")
 
     asyncio.run(prepare())
 

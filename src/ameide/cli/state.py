@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from ameide.engine.files import read_json, write_whole
 
@@ -92,6 +93,20 @@ class StateFolder:
     def keep_token(self, principal: str, token: str) -> None:
         """Store the principal's token, readable by the owner only."""
         write_whole(self.tokens / principal, token + "\n", mode=0o600)
+
+    def queues(self, principal: str) -> tuple[str, ...]:
+        """The queues that the principal's token is known to serve; none when nobody has looked."""
+        found = read_json(self._queues).get(principal)
+        return tuple(map(str, cast("list[object]", found))) if isinstance(found, list) else ()
+
+    def keep_queues(self, principal: str, queues: tuple[str, ...]) -> None:
+        """Record the queues that the principal's token serves."""
+        known = {**read_json(self._queues), principal: list(queues)}
+        write_whole(self._queues, json.dumps(known) + "\n", mode=0o600)
+
+    @property
+    def _queues(self) -> Path:
+        return self.tokens / ".queues.json"
 
     def known_principals(self) -> list[str]:
         """Principals that have a token here."""

@@ -48,21 +48,20 @@ _ENDING, _RESERVE = 40.0, 15.0
 
 @dataclass(frozen=True)
 class Steps:
-    """The steps of tool runs by action, and the one for agent work."""
+    """The steps of tool runs and of agent work, each by action."""
 
     tools: Mapping[ActionKind, Step]
-    agent_work: Step
+    agents: Mapping[ActionKind, Step]
 
     def of(self, work: WorkRequest) -> Step:
         """The step that does this work. Raises `StepFailed` when there is none."""
-        if work.work_kind is WorkKind.AGENT_WORK:
-            return self.agent_work
-        if step := self.tools.get(ActionKind(work.action_kind)):
+        steps = self.agents if work.work_kind is WorkKind.AGENT_WORK else self.tools
+        if step := steps.get(ActionKind(work.action_kind)):
             return step
         raise StepFailed(
             FailureCode.TOOL_FAILED,
-            f"action_kind: this executor has no step for {ActionKind(work.action_kind).name}. Update the "
-            f"executor, or route the queue elsewhere.",
+            f"action_kind: this executor has no step for {WorkKind(work.work_kind).name} "
+            f"{ActionKind(work.action_kind).name}. Update the executor, or route the queue elsewhere.",
         )
 
 
@@ -162,7 +161,10 @@ class Attempt:
 
     async def _keep_progress(self, conclusion: Conclusion | None) -> None:
         """Keep what an agent had changed, and name the commit in the outcome; None: the claim is given back."""
-        if self._context is None or self._claim.work.work_kind is not WorkKind.AGENT_WORK:
+        work = self._claim.work
+        writes = work.work_kind is WorkKind.AGENT_WORK and work.action_kind is ActionKind.PUBLISH
+        if self._context is None or not writes:
+            # An analyst's files are nobody's: nothing of them is pushed, however it ended.
             return
         why = conclusion.result.summary if conclusion else "The executor was stopped."
         if conclusion is not None and conclusion.result.outputs and conclusion.result.outputs.commit_sha:

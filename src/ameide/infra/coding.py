@@ -20,7 +20,6 @@ from ameide.infra.steps import Step, StepContext, StepFailed
 from ameide.infra.submodules import rewritten_submodules
 from ameide.infra.work_in_progress import before_unfinished
 from ameide_core_proto.transformation.work.v1.work_pb import (
-    ActionKind,
     FailureCode,
     Finding,
     FindingClass,
@@ -42,12 +41,6 @@ def coding(regenerate: Regenerate, choose: Callable[[str], Coder] = coder_named)
     """The step for AGENT_WORK PUBLISH."""
 
     async def step(ctx: StepContext) -> WorkResult:
-        if ctx.work.action_kind is not ActionKind.PUBLISH:
-            raise StepFailed(
-                FailureCode.TOOL_FAILED,
-                f"action_kind: coders do PUBLISH, not {ActionKind(ctx.work.action_kind).name}. Request it as a "
-                f"tool run.",
-            )
         coder = choose(ctx.work.coder)
         await coder.prepare(ctx)
         start = await check_out(ctx, ctx.work.commit_sha)

@@ -12,6 +12,7 @@ from typing import TypeVar
 from ameide import config, faults, logs
 from ameide.config import Settings
 from ameide.contracts.runners import one_shot
+from ameide.infra.analyzing import analyzing
 from ameide.infra.attempt import Steps
 from ameide.infra.claiming import Source
 from ameide.infra.coding import coding
@@ -26,6 +27,7 @@ from ameide.infra.work_root import occupy, reachable
 from ameide.rpc.clients import Clients
 from ameide.stopping import Stop
 from ameide.telemetry import tracing
+from ameide_core_proto.transformation.work.v1.work_pb import ActionKind
 
 T = TypeVar("T")
 Sources = Callable[[Mapping[str, Clients]], Mapping[str, Callable[[], Source]]]
@@ -83,7 +85,7 @@ async def executing(
             own = replace(own, name=one_shot(own.name), slots=1, queue_slots={})
         hidden = (*own.secrets(), *config.secret_values(settings))
         logs.configure(settings.log_level, Redactor(hidden).text)
-        steps = Steps(STEPS, coding(regenerate_if_needed))
+        steps = Steps(STEPS, {ActionKind.PUBLISH: coding(regenerate_if_needed), ActionKind.ANALYZE: analyzing()})
         store = None if own.object_store == GATEWAY else ObjectStore(own.object_store, own.store_options)
         async with AsyncExitStack() as stack:
             clients = {

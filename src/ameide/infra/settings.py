@@ -12,7 +12,7 @@ from ameide.contracts import topics
 from ameide.errors import InvalidArgument
 from ameide.infra.credentials import Credentials
 
-AUTHOR_QUEUES = (topics.QUEUE_CODER, topics.QUEUE_GENERATE)
+AUTHOR_QUEUES = (topics.QUEUE_CODER, topics.QUEUE_ANALYST, topics.QUEUE_GENERATE)
 VERIFIER_QUEUES = (topics.QUEUE_VERIFY, topics.QUEUE_VERIFY_UI, topics.QUEUE_PUBLISH)
 OPERATOR_VARIABLES = (
     "PIP_INDEX_URL",

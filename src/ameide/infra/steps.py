@@ -64,13 +64,15 @@ class Reach:
 
     `readable` and `writable` are files and folders; `hosts` are ``host:port``, ``*.host:port`` for all below it. The
     executor's own machine is 127.0.0.1, each port of it named; the child finds it at the same port. `serves` are ports
-    on which the child listens and the executor reaches it, at the same port of 127.0.0.1.
+    on which the child listens and the executor reaches it, at the same port of 127.0.0.1. With `tree_read_only` it
+    cannot write the working tree.
     """
 
     readable: tuple[Path, ...] = ()
     writable: tuple[Path, ...] = ()
     hosts: tuple[str, ...] = ()
     serves: tuple[int, ...] = ()
+    tree_read_only: bool = False
 
 
 NOTHING_ELSE = Reach()

@@ -35,7 +35,7 @@ _LONGEST = 60.0
 def scripted(effects: Path) -> Steps:
     """The steps of an executor that notes its effects in a file."""
     step = _noting(effects)
-    return Steps(dict.fromkeys(ActionKind, step), step)
+    return Steps(dict.fromkeys(ActionKind, step), dict.fromkeys(ActionKind, step))
 
 
 def _noting(effects: Path) -> Step:

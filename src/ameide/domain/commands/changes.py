@@ -141,8 +141,8 @@ async def close_run(unit: Unit, command: CloseRunRequest) -> CloseRunResponse:
         return CloseRunResponse(run=run)
     unit.record(fact)
     await void_open_gates(unit, run.process_instance_id, "the run ended")
-    # A change has one open run, so its open work is this run's: nobody waits for it any more.
-    await cancel_open_work(unit, change.change_id, "its run ended")
+    # Nobody waits for it any more. An analysis that somebody asked for outside of the run goes on.
+    await cancel_open_work(unit, change.change_id, "its run ended", of_run=run.process_instance_id)
     if change.open_run_id == run.process_instance_id:
         change.open_run_id = ""
         finished = command.status == RunStatus.COMPLETED and command.outcome in runs.FINISHING_OUTCOMES

@@ -51,9 +51,12 @@ async def cancel_work(unit: Unit, command: CancelWorkRequest) -> CancelWorkRespo
     return CancelWorkResponse(work=await _cancel(unit, work, command.reason or "canceled on request"))
 
 
-async def cancel_open_work(unit: Unit, change_id: str, why: str = "its change was canceled") -> list[WorkRequest]:
-    """Cancel everything that a change has open. The caller has locked the change."""
-    return [await _cancel(unit, work, why) for work in await work_rows.lock_open_of_change(unit, change_id)]
+async def cancel_open_work(
+    unit: Unit, change_id: str, why: str = "its change was canceled", *, of_run: str = ""
+) -> list[WorkRequest]:
+    """Cancel everything that a change has open, or only what belongs to a run. The caller has locked the change."""
+    works = await work_rows.lock_open_of_change(unit, change_id)
+    return [await _cancel(unit, work, why) for work in works if not of_run or work.process_instance_id == of_run]
 
 
 async def _cancel(unit: Unit, work: WorkRequest, summary: str) -> WorkRequest:

@@ -199,7 +199,7 @@ def _check_published(image_ref: str, build_digest: str) -> None:
 
 def _commit_of(work: WorkRequest) -> str:
     """The commit that a success must be about; empty for steps that make a new one."""
-    if work.action_kind in (ActionKind.VERIFY, ActionKind.BUILD):
+    if work.action_kind in (ActionKind.VERIFY, ActionKind.BUILD, ActionKind.ANALYZE):
         return work.commit_sha
     inputs = inputs_of(work)
     return inputs.candidate_sha if work.action_kind == ActionKind.MERGE and inputs.push else ""

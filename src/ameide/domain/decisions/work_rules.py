@@ -7,7 +7,7 @@ import re
 from ameide.contracts.image_ref import ImageRef
 from ameide.domain.decisions.work import inputs_of, is_agent_publish
 from ameide.errors import InvalidArgument, Refused
-from ameide_core_proto.transformation.governance.v1.governance_pb import Repository, Run
+from ameide_core_proto.transformation.governance.v1.governance_pb import Repository, Run, RunKind
 from ameide_core_proto.transformation.governance.v1.policy_pb import Environment
 from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, WorkInputs, WorkKind, WorkRequest
 
@@ -34,7 +34,16 @@ def check(work: WorkRequest, repository: Repository, run: Run | None) -> None:
             remedy="Start a run; its gates decide",
             reason="RUN_REQUIRED",
         )
-    if work.action_kind == ActionKind.MERGE:
+    if run is not None and run.kind == RunKind.TRIAGE and work.action_kind != ActionKind.ANALYZE:
+        raise Refused(
+            f"{work.action_kind.name} is nothing for a triage run, which only looks",
+            field="action_kind",
+            remedy="Start a run of the requirement",
+            reason="TRIAGE_RUN",
+        )
+    if work.action_kind == ActionKind.ANALYZE:
+        _check_analysis(work, inputs)
+    elif work.action_kind == ActionKind.MERGE:
         _check_merge(work, inputs, repository, run)
     elif work.action_kind == ActionKind.DEPLOY and run is not None:
         _check_deploy(inputs, repository, run)
@@ -64,6 +73,19 @@ def environment_of(run: Run, name: str) -> Environment:
         field="inputs.environment",
         remedy="`ameide repo policy` lists them",
     )
+
+
+def _check_analysis(work: WorkRequest, inputs: WorkInputs) -> None:
+    """It reads, so it is given nothing to write to."""
+    for name, value in (("branch", inputs.branch), ("agent_branch", inputs.agent_branch)):
+        if value:
+            raise InvalidArgument(
+                f"is {value!r}, but an analysis pushes nothing", field=f"inputs.{name}", remedy="Leave it out"
+            )
+    if work.gate_pass is not None:
+        raise InvalidArgument("is given, but an analysis uses no gate", field="gate_pass", remedy="Leave it out")
+    if work.work_kind == WorkKind.AGENT_WORK and not inputs.question.strip():
+        raise _missing("inputs.question", "an analyst answers a question")
 
 
 def _check_merge(work: WorkRequest, inputs: WorkInputs, repository: Repository, run: Run | None) -> None:

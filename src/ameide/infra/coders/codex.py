@@ -24,6 +24,7 @@ from ameide.infra.steps import CommandResult, Profile, Reach, StepContext, StepF
 from ameide.infra.workspace import WorkspaceRefused
 from ameide_core_proto.transformation.work.v1.work_pb import Budget, FailureCode
 
+_SAID_NOTHING = "Codex said nothing of what it did."
 _AGENTS = (
     "If there is an AGENTS.md in the folder that you work in, read it first: it tells how this repository works.\n"
 )
@@ -64,11 +65,11 @@ class Codex:
         """Run the agent to its end, watched. Raises `StepFailed` for every way in which that is no success."""
         assert self._given is not None
         assert self._program is not None
-        home = PrivateHome(task.workspace, self._given, task.redactor)
+        home = PrivateHome(task.workspace, self._given, task.redactor, task.read_only)
         home.make()
         environment = {**self._given.environment, "CODEX_HOME": str(home.folder)}
         reach = Reach(readable=(self._program.folder,), writable=(home.folder,), hosts=self._given.hosts)
-        argv = self._program.exec_argv(task.workspace.tree)
+        argv = self._program.exec_argv(task.workspace.tree, read_only=task.read_only)
         events, session = Events(task.log), Session(task.workspace, home.folder)
         try:
             await prove_sandbox(task, self._program, environment, reach)
@@ -78,8 +79,10 @@ class Codex:
         finally:
             _keep(task, home, events, session)
             task.evidence.describe("codex", self._version, argv, 0 if events.completed else 1)
-        summary = events.message.strip().split("\n")[0][:400] or "Codex changed the working tree."
-        return CoderReport("codex", self._version, argv, result, summary, usage=watch.usage)
+        summary = events.message.strip().split("\n")[0][:400] or _SAID_NOTHING
+        return CoderReport(
+            "codex", self._version, argv, result, summary, usage=watch.usage, answer=events.message.strip()
+        )
 
 
 def _check_budget(ctx: StepContext, model: str) -> None:

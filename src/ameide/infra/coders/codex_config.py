@@ -126,8 +126,10 @@ class CodexConfig:
             return (*own, *_OPENAI_HOSTS)
         return (host_of(self.endpoint), *((_RENEWAL,) if signed_in and self.needs_auth else ()))
 
-    def for_attempt(self, tree: Path, home: Path) -> str:
+    def for_attempt(self, tree: Path, home: Path, *, read_only: bool = False) -> str:
         """The config.toml of an attempt with this working tree and this HOME, where tools keep their caches.
+
+        With `read_only` the agent's commands write nothing anywhere.
 
         The tree isn't trusted: in a trusted one Codex would start what the repository's own `.codex` names.
         """
@@ -135,7 +137,7 @@ class CodexConfig:
         whole: dict[str, Any] = {
             **self.kept,
             **_FIXED,
-            **_sandbox(home),
+            **_sandbox(home, read_only=read_only),
             "shell_environment_policy": {"inherit": "all", "exclude": unseen},
             "projects": {str(tree): {"trust_level": "untrusted"}},
         }
@@ -144,9 +146,13 @@ class CodexConfig:
         return "".join(f"{_key(name)} = {_value(value)}\n" for name, value in whole.items())
 
 
-def _sandbox(home: Path) -> dict[str, Any]:
+def _sandbox(home: Path, *, read_only: bool) -> dict[str, Any]:
     """What the agent's commands may, in the words of ``-s workspace-write`` and as the profile for `codex sandbox`."""
-    files = {":root": "read", ":workspace_roots": "write", ":tmpdir": "write", str(home): "write"}
+    files = {":root": "read"}
+    if read_only:
+        profile = {PROFILE: {"filesystem": files, "network": {"enabled": False}}}
+        return {"sandbox_mode": "read-only", "permissions": profile}
+    files |= {":workspace_roots": "write", ":tmpdir": "write", str(home): "write"}
     return {
         "sandbox_workspace_write": {
             "network_access": False,

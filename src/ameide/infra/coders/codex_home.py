@@ -113,6 +113,7 @@ class PrivateHome:
     workspace: Workspace
     given: Credentials
     redactor: Redactor
+    read_only: bool = False
 
     @property
     def folder(self) -> Path:
@@ -122,7 +123,8 @@ class PrivateHome:
     def make(self) -> None:
         """Write it."""
         self.folder.mkdir(mode=0o700)
-        self._write("config.toml", self.given.config.for_attempt(self.workspace.tree, self.workspace.home).encode())
+        tree, home = self.workspace.tree, self.workspace.home
+        self._write("config.toml", self.given.config.for_attempt(tree, home, read_only=self.read_only).encode())
         if self.given.auth is not None:
             self._write("auth.json", self.given.auth.data)
         user = self.workspace.user

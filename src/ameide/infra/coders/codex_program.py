@@ -23,9 +23,10 @@ class Program:
     path: Path
     folder: Path
 
-    def exec_argv(self, tree: Path) -> tuple[str, ...]:
+    def exec_argv(self, tree: Path, *, read_only: bool = False) -> tuple[str, ...]:
         """Runs the agent on a working tree; the prompt comes on standard input, events go to standard output."""
-        sandbox = ("-s", "workspace-write", "-c", 'approval_policy="never"', "--ignore-rules")
+        mode = "read-only" if read_only else "workspace-write"
+        sandbox = ("-s", mode, "-c", 'approval_policy="never"', "--ignore-rules")
         return (str(self.path), "exec", "--json", *sandbox, "-C", str(tree), "-")
 
     def sandbox_argv(self, tree: Path, *command: str) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """The coder `command`.
 
-Any program of the operator. It reads the prompt on standard input and changes the working tree.
+Any program of the operator. It reads the prompt on standard input and changes the working tree, or answers.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from ameide.infra.coders.port import CoderReport, CoderTask
 from ameide.infra.isolation.system import reachable
 from ameide.infra.settings import UnprivilegedUser
 from ameide.infra.steps import Profile, Reach, StepContext, StepFailed
+from ameide.infra.workspace import WorkspaceRefused
 from ameide_core_proto.transformation.work.v1.work_pb import FailureCode
+
+_LONGEST = 4 << 20
 
 
 class Command:
@@ -19,7 +22,8 @@ class Command:
 
     It may read the files that the command line names by their whole path, and reaches AMEIDE_CODER_HOSTS. The prompt is
     also in the file that AMEIDE_PROMPT_FILE names; ``{prompt_file}`` and ``{workspace}`` in the command
-    line are replaced; AMEIDE_ITERATION and AMEIDE_WORK_REQUEST_ID tell which try it is.
+    line are replaced; AMEIDE_ITERATION and AMEIDE_WORK_REQUEST_ID tell which try it is. Asked for an analysis, it finds
+    in AMEIDE_ANSWER_FILE where its answer goes; without that file its output is the answer.
     """
 
     async def prepare(self, ctx: StepContext) -> None:
@@ -43,6 +47,9 @@ class Command:
             "AMEIDE_ITERATION": str(task.iteration),
             "AMEIDE_WORK_REQUEST_ID": task.work.work_request_id,
         }
+        answer = task.workspace.out / "answer.md"
+        if task.read_only:
+            environment["AMEIDE_ANSWER_FILE"] = str(answer)
         result = await task.run(
             argv,
             cwd=task.workspace.tree,
@@ -58,8 +65,25 @@ class Command:
                 exit_code=result.exit_code,
             )
         return CoderReport(
-            "command", "", argv, result, f"{argv[0]} ended well.", transcripts=(("coder.log", result.log),)
+            "command",
+            "",
+            argv,
+            result,
+            f"{argv[0]} ended well.",
+            transcripts=(("coder.log", result.log),),
+            answer=_answer(task, answer, result.log) if task.read_only else "",
         )
+
+
+def _answer(task: CoderTask, file: Path, log: Path) -> str:
+    for place in (file, log):
+        try:
+            return task.workspace.read_file(place, _LONGEST).decode("utf-8", "replace")
+        except FileNotFoundError:
+            continue
+        except WorkspaceRefused as error:
+            raise StepFailed(FailureCode.TOOL_FAILED, f"command: its answer cannot be taken: {error}") from error
+    return ""
 
 
 def _files(template: tuple[str, ...], user: UnprivilegedUser | None) -> tuple[Path, ...]:

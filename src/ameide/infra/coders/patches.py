@@ -23,6 +23,12 @@ class Patches:
 
     async def run(self, task: CoderTask) -> CoderReport:
         """Apply this iteration's patch as the work's user."""
+        if task.read_only:
+            raise StepFailed(
+                FailureCode.TOOL_FAILED,
+                "patches: the offline coder asks no model, so it analyzes nothing. Name another coder in the policy, or"
+                " request the analysis as a tool run, which needs none.",
+            )
         patch = self._patch(task.settings.coder_patches, task.iteration)
         task.log(f"offline coder: applying {patch.name} (iteration {task.iteration}); no model is asked")
         argv = ("git", "apply", "--verbose", "--whitespace=nowarn", "-")

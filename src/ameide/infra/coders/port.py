@@ -1,4 +1,4 @@
-"""The port that every coder implements: a prompt in, a changed working tree out."""
+"""The port that every coder implements: a prompt in, a changed working tree or an answer out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from ameide_core_proto.transformation.work.v1.work_pb import Usage, WorkRequest
 
 @dataclass(frozen=True)
 class CoderTask:
-    """What a coder gets. It runs its program by `run` with the CODER profile, and touches nothing but the workspace."""
+    """What a coder gets. It runs its program by `run` with the CODER profile, and touches nothing but the workspace.
+
+    `read_only`: it is asked for an answer, and the working tree is not to be changed.
+    """
 
     work: WorkRequest
     prompt: str
@@ -28,6 +31,7 @@ class CoderTask:
     spend: Callable[[Usage], None]
     evidence: EvidenceWriter
     redactor: Redactor
+    read_only: bool = False
 
     @property
     def iteration(self) -> int:
@@ -37,7 +41,10 @@ class CoderTask:
 
 @dataclass(frozen=True)
 class CoderReport:
-    """What a coder says of its try; the executor looks at the working tree itself."""
+    """What a coder says of its try; the executor looks at the working tree itself.
+
+    `answer` is all that it said in the end, in Markdown; `summary` a sentence of it.
+    """
 
     tool_name: str
     tool_version: str
@@ -46,10 +53,14 @@ class CoderReport:
     summary: str
     usage: Usage = field(default_factory=Usage)
     transcripts: tuple[tuple[str, Path], ...] = ()
+    answer: str = ""
 
 
 class Coder(Protocol):
-    """Changes the working tree once. Each raises `StepFailed` when it cannot try at all or its program failed."""
+    """Changes the working tree once, or answers once.
+
+    Each raises `StepFailed` when it cannot try at all or its program failed.
+    """
 
     async def prepare(self, ctx: StepContext) -> None:
         """Look for what it needs, such as credentials, before anything is checked out."""

@@ -186,7 +186,8 @@ class Bubblewrap:
                 yield "--tmpfs", str(path)
         yield from (("--ro-bind", str(path), place) for path, place in furniture)
         yield from (("--ro-bind", str(path), str(path)) for path in ask.reach.readable)
-        for folder in (workspace.tree, workspace.home, workspace.tmp, workspace.out):
+        yield "--ro-bind" if ask.reach.tree_read_only else "--bind", str(workspace.tree), str(workspace.tree)
+        for folder in (workspace.home, workspace.tmp, workspace.out):
             yield "--bind", str(folder), str(folder)
         yield from (("--bind", str(path), str(path)) for path in ask.reach.writable)
         yield from (("--remount-ro", str(path)) for path in (*covered, "/dev", "/"))

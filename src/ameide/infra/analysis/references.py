@@ -1,0 +1,83 @@
+"""Files and lines that an answer refers to, looked for at the commit that it is about.
+
+What an agent says of a repository is worth as much as the places that it names. A place that is not there is said.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from posixpath import normpath, splitext
+from typing import Protocol
+
+MOST = 200
+"""So many references are looked for; what comes after them is not."""
+
+_LINES = re.compile(
+    r"(?<![\w/:.@#-])(?P<path>[\w.][\w./@+-]*?)"
+    r"(?:#L(?P<first>\d{1,7})(?:-L?(?P<last>\d{1,7}))?|:(?P<from>\d{1,7})(?:-(?P<to>\d{1,7}))?)(?![\w.])",
+)
+_QUOTED = re.compile(r"`(?P<path>[\w.][\w./@+-]*/[\w.@+-]*\.\w{1,10})`")
+
+
+class Files(Protocol):
+    """The files of one commit: their paths, and how many lines one has, None when it is no text or too large."""
+
+    @property
+    def paths(self) -> Collection[str]: ...
+
+    async def lines(self, path: str) -> int | None: ...
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One place that was named. `first` is 0 where no lines were; `problem` is empty when the place is there."""
+
+    path: str
+    first: int = 0
+    last: int = 0
+    problem: str = ""
+
+    @property
+    def text(self) -> str:
+        """As it is written: ``path#L3-L7``."""
+        if not self.first:
+            return self.path
+        return f"{self.path}#L{self.first}" + (f"-L{self.last}" if self.last != self.first else "")
+
+
+async def checked(answer: str, files: Files) -> list[Reference]:
+    """Every place that the answer names, in its order, each once, with what is wrong with it."""
+    found: list[Reference] = []
+    for named in named_in(answer, files.paths)[:MOST]:
+        found.append(Reference(named.path, named.first, named.last, await _problem(named, files)))
+    return found
+
+
+def named_in(answer: str, paths: Collection[str]) -> list[Reference]:
+    """What reads like a place in a repository with these paths; an address or a time of day does not."""
+    endings = {splitext(path)[1] for path in paths} - {""}
+    found: list[tuple[int, Reference]] = []
+    for match in _LINES.finditer(answer):
+        path = match["path"]
+        surely = match["first"] is not None or path in paths
+        if surely or "/" in path or splitext(path)[1] in endings:
+            first = int(match["first"] or match["from"])
+            last = int(match["last"] or match["to"] or first)
+            found.append((match.start(), Reference(normpath(path), first, last)))
+    found += [(match.start(), Reference(normpath(match["path"]))) for match in _QUOTED.finditer(answer)]
+    return list(dict.fromkeys(named for _, named in sorted(found, key=lambda pair: pair[0])))
+
+
+async def _problem(named: Reference, files: Files) -> str:
+    if named.path not in files.paths:
+        return "there is no such file at this commit"
+    if not named.first:
+        return "" if not named.last else "there is no line 0"
+    count = await files.lines(named.path)
+    if count is None:
+        return "its lines cannot be counted: it is no text, or too large"
+    if named.last < named.first:
+        return "its lines are named backwards"
+    return "" if named.last <= count else f"the file has {count} lines"
