@@ -42,7 +42,10 @@ def test_a_gate_shows_which_conversation_read_what(ameide: CommandLine, script: 
     assert "orders@abc:docs/5.md" not in shown
     assert "and 85 more" in shown
     assert "cnv-2" not in shown
-    [marked] = json.loads(ameide("gate", "show", "gat-1", "--json").out)["markedConversations"]
+    assert "Conversations about the change used 270 tokens in, 20 out, 3.0000 of money." in shown
+    told = json.loads(ameide("gate", "show", "gat-1", "--json").out)
+    assert told["review"]["talked"]["inputTokens"] == "270"
+    [marked] = told["markedConversations"]
     assert (marked["conversationId"], marked["untrustedCount"]) == ("cnv-1", 90)
 
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
 from ameide.cli.session import Session
+from ameide.contracts.usage import added
 from ameide.errors import AmeideError
 from ameide.infra.diff_hash import patch_hash
 from ameide.rpc.clients import Clients
@@ -26,7 +27,7 @@ from ameide_core_proto.transformation.governance.v1.query_service_pb import (
 )
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import ArtifactContent, ArtifactKind
 from ameide_core_proto.transformation.work.v1.query_service_pb import GetWorkRequest
-from ameide_core_proto.transformation.work.v1.work_pb import CheckStatus, EvidenceBundle
+from ameide_core_proto.transformation.work.v1.work_pb import CheckStatus, EvidenceBundle, Usage
 
 VERIFIED_PATCH, CRITERIA = "verified.patch", "criteria.json"
 
@@ -69,6 +70,8 @@ class Review:
     skipped: int = 0
     diff: Diff | None = None
     cost: Cost | None = field(default=None)
+    # What the conversations about the change used; part of no work's cost.
+    talked: Usage | None = field(default=None)
 
 
 async def get_gate(session: Session, clients: Clients, gate_id: str) -> GetGateResponse:
@@ -84,8 +87,9 @@ async def review(session: Session, clients: Clients, gate_id: str) -> tuple[GetG
         return answer, Review()
     change = await clients.queries.get_change(GetChangeRequest(scope=session.scope, change_id=gate.change_id))
     subject = gate.subject or GateSubject()
+    talked = added(each.usage for each in change.conversations if each.usage) if change.conversations else None
     if gate.kind is not GateKind.ACCEPTANCE or not subject.verify_work_request_id:
-        return answer, Review(cost=change.total)
+        return answer, Review(cost=change.total, talked=talked)
     requirements = [one for one in change.artifacts if one.kind == ArtifactKind.REQUIREMENT and one.current]
     content = requirements[-1].current.content if requirements and requirements[-1].current else None
     request = GetWorkRequest(scope=session.scope, work_request_id=subject.verify_work_request_id)
@@ -99,6 +103,7 @@ async def review(session: Session, clients: Clients, gate_id: str) -> tuple[GetG
         skipped=counted.count(CheckStatus.SKIPPED),
         diff=judged(gate, await _bytes(session, evidence, VERIFIED_PATCH)),
         cost=change.total,
+        talked=talked,
     )
 
 
@@ -142,6 +147,7 @@ def as_data(found: Review) -> dict[str, Any]:
             "problem": diff.problem,
         },
         "cost": json.loads(found.cost.to_json(always_emit_implicit=True)) if found.cost else None,
+        "talked": json.loads(found.talked.to_json(always_emit_implicit=True)) if found.talked else None,
     }
 
 

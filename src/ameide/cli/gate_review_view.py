@@ -33,6 +33,10 @@ def print_review(found: Review, *, lines: int, gate_id: str) -> None:
                 ("time", f"{span(found.cost.wall_time_ms)} in {found.cost.works} works"),
             ]
         )
+    if found.talked is not None and found.talked != Usage():
+        talked = found.talked
+        told = f"{talked.input_tokens} tokens in, {talked.output_tokens} out, {money(talked.cost_micros)} of money"
+        click.echo(f"Conversations about the change used {told}.")
     if found.diff is not None:
         heading("Diff")
         _print_diff(found.diff, lines, gate_id)

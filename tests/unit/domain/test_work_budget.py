@@ -104,3 +104,26 @@ def test_reservations_never_pass_the_limit(limit: int, spent: list[tuple[int, in
 
 
 # Claims
+
+
+def test_what_was_talked_is_used_of_the_change() -> None:
+    policy = Policy(change_budget=Budget(max_tokens=1000))
+    talked = Usage(input_tokens=300, output_tokens=100)
+    assert work_budget.reserve(agent_work(), policy, None, [], [], [], talked=talked).max_tokens == 600
+    with pytest.raises(Refused, match="has 600 of 1000 tokens left"):
+        work_budget.reserve(agent_work(601), policy, None, [], [], [], talked=talked)
+
+
+def test_a_model_may_be_asked_until_an_account_is_used_up_whatever_works_hold_of_it() -> None:
+    held = work_budget.Account("change", Budget(max_tokens=10), Budget(max_tokens=9), Budget(max_tokens=5), "Wait")
+    other = work_budget.Account("tenant", Budget(max_cost_micros=7), Budget(max_cost_micros=4), Budget(), "Wait")
+    free = work_budget.Account("tenant", Budget(), Budget(max_tokens=99), Budget(), "Wait")
+    work_budget.need_unused([held, other, free])
+    assert work_budget.unused_of([held, other, free]) == Budget(max_tokens=1, max_cost_micros=3)
+    assert work_budget.unused_of([free]) == Budget()
+    spent = work_budget.Account("tenant", Budget(max_cost_micros=4), Budget(max_cost_micros=4), Budget(), "Wait")
+    with pytest.raises(Refused, match="the tenant has used all of its 4 cost_micros") as refused:
+        work_budget.need_unused([held, spent])
+    assert refused.value.reason == "BUDGET_EXHAUSTED"
+    # 0 would be no limit.
+    assert work_budget.unused_of([spent]) == Budget(max_cost_micros=1)

@@ -65,7 +65,7 @@ async def record_progress(
             need_unused(accounts)
         return unused_of(accounts)
 
-    answer.left = await service.perform(caller, "RecordConversationProgress", command.scope, look)
+    answer.left = await service.perform(caller, "ReadBudgets", command.scope, look)
     return answer
 
 
