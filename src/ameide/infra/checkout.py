@@ -68,6 +68,22 @@ async def check_out(ctx: StepContext, commit_sha: str) -> str:
 
     Returns the full commit id. Raises `StepFailed` with CHECKOUT_FAILED or MISSING_CREDENTIALS.
     """
+    sha = await fetch_commit(ctx, commit_sha)
+    try:
+        await lfs.check_out(ctx.git, ctx.settings.git_lfs, sha)
+        await check_out_submodules(ctx, sha)
+        await _give_own_git(ctx, sha)
+    except GitFailed as error:
+        raise _failed(commit_sha, error) from error
+    ctx.log(f"checked out {sha}")
+    return sha
+
+
+async def fetch_commit(ctx: StepContext, commit_sha: str) -> str:
+    """Have the commit (empty: the default branch's head) in the executor's own git, without a working tree.
+
+    Returns and raises as `check_out`.
+    """
     try:
         await ctx.git.open()
         await fetch_branches(ctx)
@@ -75,18 +91,17 @@ async def check_out(ctx: StepContext, commit_sha: str) -> str:
         # The base is what the change and its configuration are compared with.
         for wanted in filter(None, (ctx.work.base_sha, sha)):
             await have(ctx, wanted)
-        sha = await ctx.git.resolve(sha)
-        await lfs.check_out(ctx.git, ctx.settings.git_lfs, sha)
-        await check_out_submodules(ctx, sha)
-        await _give_own_git(ctx, sha)
+        return await ctx.git.resolve(sha)
     except GitFailed as error:
-        raise StepFailed(
-            FailureCode.CHECKOUT_FAILED,
-            f"repo_url: cannot check out {commit_sha or 'the default branch'}: {error}. `ameide repo check` "
-            f"tests the rights.",
-        ) from error
-    ctx.log(f"checked out {sha}")
-    return sha
+        raise _failed(commit_sha, error) from error
+
+
+def _failed(commit_sha: str, error: GitFailed) -> StepFailed:
+    return StepFailed(
+        FailureCode.CHECKOUT_FAILED,
+        f"repo_url: cannot check out {commit_sha or 'the default branch'}: {error}. `ameide repo check` tests the "
+        f"rights.",
+    )
 
 
 async def fetch_branches(ctx: StepContext) -> None:

@@ -16,7 +16,7 @@ MOST = 200
 
 _LINES = re.compile(
     r"(?<![\w/:.@#-])(?P<path>[\w.][\w./@+-]*?)"
-    r"(?:#L(?P<first>\d{1,7})(?:-L?(?P<last>\d{1,7}))?|:(?P<from>\d{1,7})(?:-(?P<to>\d{1,7}))?)(?![\w.])",
+    r"(?:#L(?P<first>\d{1,7})(?:-L?(?P<last>\d{1,7}))?|:(?P<from>\d{1,7})(?:-(?P<to>\d{1,7}))?)(?!\w|\.\d)",
 )
 _QUOTED = re.compile(r"`(?P<path>[\w.][\w./@+-]*/[\w.@+-]*\.\w{1,10})`")
 
@@ -32,17 +32,17 @@ class Files(Protocol):
 
 @dataclass(frozen=True)
 class Reference:
-    """One place that was named. `first` is 0 where no lines were; `problem` is empty when the place is there."""
+    """One place that was named. `first` is None where no lines were; `problem` is empty when the place is there."""
 
     path: str
-    first: int = 0
+    first: int | None = None
     last: int = 0
     problem: str = ""
 
     @property
     def text(self) -> str:
         """As it is written: ``path#L3-L7``."""
-        if not self.first:
+        if self.first is None:
             return self.path
         return f"{self.path}#L{self.first}" + (f"-L{self.last}" if self.last != self.first else "")
 
@@ -73,8 +73,10 @@ def named_in(answer: str, paths: Collection[str]) -> list[Reference]:
 async def _problem(named: Reference, files: Files) -> str:
     if named.path not in files.paths:
         return "there is no such file at this commit"
-    if not named.first:
-        return "" if not named.last else "there is no line 0"
+    if named.first is None:
+        return ""
+    if named.first < 1:
+        return "lines are counted from 1"
     count = await files.lines(named.path)
     if count is None:
         return "its lines cannot be counted: it is no text, or too large"

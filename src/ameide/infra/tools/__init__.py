@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from ameide.infra.steps import Step
+from ameide.infra.tools.analyze import analyze
 from ameide.infra.tools.build import build
 from ameide.infra.tools.deploy import deploy
 from ameide.infra.tools.generate import generate
@@ -21,6 +22,7 @@ STEPS: Mapping[ActionKind, Step] = MappingProxyType(
         ActionKind.PREFLIGHT: preflight,
         ActionKind.SCAFFOLD: scaffold,
         ActionKind.GENERATE: generate,
+        ActionKind.ANALYZE: analyze,
         ActionKind.VERIFY: verify,
         ActionKind.MERGE: merge,
         ActionKind.BUILD: build,
