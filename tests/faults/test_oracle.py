@@ -22,6 +22,8 @@ from ameide_core_proto.process.transformation.v1.facts_pb import (
     TransformationProcessFact,
 )
 from tests.conftest import Databases, SpineDatabase, spine
+from tests.domain.talking import opened as talk
+from tests.domain.talking import progress
 from tests.domain_work.world import PROCESS, World
 from tests.faults.judging import consult
 from tests.faults.oracle import Verdict, examine
@@ -96,6 +98,13 @@ TAMPERINGS = {
     "invitation ahead": Tampering(
         f"UPDATE ameide.queue_item SET dispatch = 7 WHERE work_request_id = {WORK}", "doubled", "its invitation is 7"
     ),
+    "answer counted twice": Tampering(
+        "UPDATE ameide.conversation_spend SET used_tokens = 2 * used_tokens", "doubled", "used (9, 3) tokens and micros"
+    ),
+    "answer not counted": Tampering("DELETE FROM ameide.conversation_spend", "lost", "(0, 0) are counted"),
+    "counted for nobody": Tampering(
+        "UPDATE ameide.conversation_spend SET conversation_id = 'cnv-x'", "doubled", "cnv-x of default is counted"
+    ),
     "row not projected": Tampering("DELETE FROM ameide.view_fact WHERE position = 4", "lost", "no row default 4"),
     "row projected wrong": Tampering(
         f"UPDATE ameide.view_state SET body = '' WHERE id = {WORK}", "lost", "another row default work {work}"
@@ -133,10 +142,11 @@ def played_database(databases: Databases) -> Iterator[SpineDatabase]:
 
 @pytest.fixture(scope="module")
 async def played(played_database: SpineDatabase, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Scene]:
-    """Two works were done, and a run has told how it began."""
+    """Two works were done, a model has answered, and a run has told how it began."""
     async with opened(played_database, tmp_path_factory.mktemp("played")) as scene:
         await scene.work()
         await scene.work()
+        await progress(scene.world, await talk(scene.world), tokens=9, micros=3)
         run = await scene.world.start_run(await scene.world.open_change())
         await say(scene.world, run.process_instance_id, entered(1, Phase.INTAKE), entered(2, Phase.EXECUTION))
         await scene.rest()

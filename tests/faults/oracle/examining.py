@@ -6,6 +6,7 @@ from pathlib import Path
 
 from temporalio.client import Client
 
+from tests.faults.oracle.conversation_checks import check_conversations
 from tests.faults.oracle.database import Snapshot, snapshot
 from tests.faults.oracle.domain_checks import check_domain
 from tests.faults.oracle.folder import Rig, read_acknowledged, read_effects, read_rig
@@ -37,6 +38,7 @@ async def judge(base: Snapshot, folder: Path, client: Client | None) -> Verdict:
     await check_domain(base, read_acknowledged(folder), verdict)
     await check_log(base, verdict)
     await check_works(base, read_effects(folder), verdict)
+    await check_conversations(base, verdict)
     await check_process_facts(base, verdict)
     if client is not None:
         await check_heard(base, client, verdict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ameide.contracts.usage import added, spent
 from ameide.domain.commands import work_rows
 from ameide.domain.decisions import tenant_budget
-from ameide.domain.decisions.work_budget import Account, account_of
+from ameide.domain.decisions.work_budget import Account, account_of, limit_of
 from ameide.domain.unit import Unit
 from ameide.storage import sql
 from ameide_core_proto.transformation.governance.v1.command_service_pb import (
@@ -39,13 +39,14 @@ async def lock_account(unit: Unit) -> Account | None:
 
 
 async def accounts_of(unit: Unit, conversation: Conversation) -> list[Account]:
-    """The accounts that a conversation counts in, as they are; nothing is locked, for nothing is reserved."""
+    """The accounts that limit a conversation, as they are; nothing is locked, for nothing is reserved."""
     accounts: list[Account] = []
     if conversation.change_id:
         change = await unit.read("change", conversation.change_id, Change)
         policy = await unit.read("policy", change.repository_id, Policy)
-        works, claims = await work_rows.of_change(unit, change.change_id)
-        accounts.append(account_of(policy, change, works, claims, await talked(unit, change.change_id)))
+        if limit_of(policy, change) != Budget():
+            works, claims = await work_rows.of_change(unit, change.change_id)
+            accounts.append(account_of(policy, change, works, claims, await talked(unit, change.change_id)))
     allotted = await unit.find("tenant_budget", unit.tenant_id, TenantBudget)
     if allotted is not None:
         accounts.append(await _account(unit, allotted))
