@@ -131,7 +131,7 @@ async def test_a_long_reading_is_counted_whole_and_kept_in_part(world: World):
     marked = (await progress(world, conversation, read=tuple(f"{n}:{'x' * 900}" for n in range(90)))).conversation
     assert marked is not None
     assert (marked.untrusted_count, len(marked.untrusted_sources)) == (90, MAX_SOURCES)
-    assert len(marked.to_binary()) < 8_000
+    assert len(marked.to_binary()) < 4096
 
 
 # What it is about

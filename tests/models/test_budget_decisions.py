@@ -1,4 +1,4 @@
-"""Reserve, use, settle: what the works of a change, and of a tenant, may use never adds up to more than its budget."""
+"""Reserve, use, settle, talk: what is used of a change, and of a tenant, never adds up to more than its budget."""
 
 from __future__ import annotations
 
@@ -88,6 +88,8 @@ class Machine(RuleBasedStateMachine):
         self.policy = Policy(work_budget=Budget(max_tokens=cap))
         self.spent: list[Spending] = []
         self.stored: list[Stored] = []
+        # What conversations used of each change, and what of it went beyond what nobody used or held.
+        self.talked, self.beyond = [0, 0], [0, 0]
 
     @rule(change=st.integers(0, 1), asked=st.integers(0, 400), agent=st.booleans())
     def request(self, change: int, asked: int, agent: bool) -> None:
@@ -100,9 +102,9 @@ class Machine(RuleBasedStateMachine):
         )
         counted = work_budget.is_counted(work)
         assert counted == (agent or asked > 0)
-        lefts = [self.limits[change] - sum(one.committed() for one in self.spent if one.change == change)]
+        lefts = [self._left(change)]
         if self.tenant and counted:
-            lefts.append(self.tenant - sum(one.booked() for one in self.spent))
+            lefts.append(self.tenant - sum(self.talked) - sum(one.booked() for one in self.spent))
         wanted = min(asked, self.cap) if self.cap and asked else asked
         if agent and not asked:
             # An agent that names no limit gets the policy's, else all that is left, and at least something.
@@ -117,17 +119,47 @@ class Machine(RuleBasedStateMachine):
         self.stored.append(Stored(work))
         self.spent.append(Spending(change, wanted, limited=wanted > 0))
 
+    @rule(change=st.integers(0, 1), tokens=st.integers(1, 200))
+    def talk(self, change: int, tokens: int) -> None:
+        """A model is asked while the budgets are not used up, and its answer counts, whatever works hold."""
+        used = sum(one.settled for one in self.spent if one.change == change) + self.talked[change]
+        counted = sum(one.used for one in self.stored) + sum(self.talked)
+        works, claims = self._of(change)
+        own = work_budget.account_of(self.policy, self.changes[change], works, claims, self._usage(change))
+        accounts = [own, *([self._account()] if self.tenant else [])]
+        unused = [self.limits[change] - used, *([self.tenant - counted] if self.tenant else [])]
+        assert work_budget.unused_of(accounts).max_tokens == max(min(unused), 1)
+        if min(unused) <= 0:
+            with pytest.raises(Refused) as refused:
+                work_budget.need_unused(accounts)
+            assert refused.value.reason == "BUDGET_EXHAUSTED"
+            return
+        work_budget.need_unused(accounts)
+        self.beyond[change] += max(tokens - max(self._left(change), 0), 0)
+        self.talked[change] += tokens
+
+    def _left(self, change: int) -> int:
+        committed = sum(one.committed() for one in self.spent if one.change == change)
+        return self.limits[change] - self.talked[change] - committed
+
     def _reserve(self, work: WorkRequest, change: int) -> Budget:
-        own = [one for one in self.stored if one.work.change_id == work.change_id]
-        account = None
-        if self.tenant and work_budget.is_counted(work):
-            allotted = TenantBudget(budget=Budget(max_tokens=self.tenant))
-            used = Budget(max_tokens=sum(one.used for one in self.stored))
-            held = Budget(max_tokens=sum(one.held() for one in self.stored))
-            account = tenant_budget.account(allotted, used, held)
-        claims = [claim for one in own for claim in one.claims]
-        works = [one.work for one in own]
-        return work_budget.reserve(work, self.policy, self.changes[change], [], works, claims, account)
+        account = self._account() if self.tenant and work_budget.is_counted(work) else None
+        works, claims = self._of(change)
+        talked = self._usage(change)
+        return work_budget.reserve(work, self.policy, self.changes[change], [], works, claims, account, talked)
+
+    def _of(self, change: int) -> tuple[list[WorkRequest], list[Claim]]:
+        own = [one for one in self.stored if one.work.change_id == f"chg-{change}"]
+        return [one.work for one in own], [claim for one in own for claim in one.claims]
+
+    def _usage(self, change: int) -> Usage:
+        return Usage(output_tokens=self.talked[change])
+
+    def _account(self) -> work_budget.Account:
+        allotted = TenantBudget(budget=Budget(max_tokens=self.tenant))
+        used = Budget(max_tokens=sum(one.used for one in self.stored) + sum(self.talked))
+        held = Budget(max_tokens=sum(one.held() for one in self.stored))
+        return tenant_budget.account(allotted, used, held)
 
     @precondition(lambda self: self.spent)
     @rule(place=PLACE, tokens=st.integers(0, 200))
@@ -201,12 +233,13 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def what_was_granted_fits(self) -> None:
-        """Beyond the limits is only what attempts used beyond what they were given, lost ones included."""
+        """Beyond the limits is only what attempts used beyond what they were given, lost ones included, and answers."""
         for change, limit in enumerate(self.limits):
             own = [one for one in self.spent if one.change == change]
             running = sum(max((one.running or 0) - one.reserved, 0) for one in own)
             unlimited = sum(one.settled for one in own if not one.limited)
-            assert sum(one.committed() for one in own) <= limit + running + unlimited + sum(one.over for one in own)
+            granted = limit + self.beyond[change] + running + unlimited + sum(one.over for one in own)
+            assert self.talked[change] + sum(one.committed() for one in own) <= granted
 
     @invariant()
     def the_tenant_s_account_says_what_the_works_do(self) -> None:

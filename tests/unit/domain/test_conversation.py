@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from protobuf.wkt import Timestamp
 
 from ameide.contracts.usage import tokens_of
-from ameide.domain.decisions.claim_check import MAX_BYTES
 from ameide.domain.decisions.conversation import MAX_SOURCES, attach, need_own, need_part, open_conversation, progress
 from ameide.errors import PermissionDenied, Refused
 from ameide_core_proto.common.v1.metadata_pb import Actor, Scope
@@ -79,7 +78,7 @@ def test_the_record_stays_small_however_much_is_read() -> None:
         assert fact.conversation is not None
         state = fact.conversation
     assert (len(state.untrusted_sources), state.untrusted_count) == (MAX_SOURCES, 4000)
-    assert len(state.to_binary()) < MAX_BYTES / 4
+    assert len(state.to_binary()) < 4096
 
 
 @pytest.mark.parametrize(

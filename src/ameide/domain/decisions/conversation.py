@@ -25,9 +25,9 @@ from ameide_core_proto.transformation.governance.v1.facts_pb import (
 from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Conversation, UntrustedSource
 from ameide_core_proto.transformation.work.v1.work_pb import Usage
 
-# Each fact carries them: enough to see what kind of text it was, and where. All are counted.
-MAX_SOURCES = 20
-_MAX_REF = 256
+# Each fact carries them, and stays below the 4 KiB of a message (contracts 3). All are counted.
+MAX_SOURCES = 12
+_MAX_REF_BYTES = 256
 
 
 def open_conversation(
@@ -100,7 +100,7 @@ def progress(
     changed.usage = added([changed.usage or Usage(), used])
     known = {source.ref for source in changed.untrusted_sources}
     for source in command.untrusted_sources:
-        ref = source.ref[:_MAX_REF]
+        ref = source.ref.encode()[:_MAX_REF_BYTES].decode(errors="ignore")
         if ref in known:
             continue
         known.add(ref)
