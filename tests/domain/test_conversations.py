@@ -142,7 +142,7 @@ async def bound(world: World, conversation: Conversation, change: Change, by: Ca
         locked = await unit.lock("change", change.change_id, Change)
         await conversations.bind(unit, conversation.conversation_id, locked)
 
-    await world.service.perform(by, "Bind", None, write)
+    await world.service.perform(by, "RecordConversationProgress", None, write)
 
 
 async def test_who_writes_to_a_change_is_about_it_from_then_on_and_about_no_other(world: World):

@@ -261,7 +261,7 @@ def _server(
         wakeups.ring("outbox")
 
     tokens = KnownTokens(database)
-    door = (Door(tokens.authenticate),)
+    door = (Door(tokens.authenticate, for_others=True),)
     objects = LazyObjects(settings)
     archived = ArchivedLog(database, objects)
     service = Service(database, wake)

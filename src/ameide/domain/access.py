@@ -106,8 +106,11 @@ class Access(AccessService):
         caller = current_caller()
 
         async def handler(unit: Unit) -> pb.WhoAmIResponse:
+            speaker = await unit.read("principal", caller.principal_id, Principal)
+            acting = bool(caller.on_behalf_of)
             return pb.WhoAmIResponse(
-                principal=await unit.read("principal", caller.principal_id, Principal),
+                principal=await unit.read("principal", caller.on_behalf_of, Principal) if acting else speaker,
+                agent=speaker if acting else None,
                 roles=sorted(caller.roles),
                 scopes=sorted(caller.scopes),
             )

@@ -23,7 +23,7 @@ from ameide.errors import AmeideError, Conflict, Internal, InvalidArgument, NotF
 from ameide.events.ports import Objects
 from ameide.logs import bound
 from ameide.rpc.asgi import Receive, Scope, Send, answer_error, answer_file, answer_json
-from ameide.rpc.interceptors import Authenticate, Caller, token_of
+from ameide.rpc.interceptors import Authenticate, Caller, caller_of
 
 log = logging.getLogger(__name__)
 # At one door and time; those of one principal leave the others room.
@@ -56,7 +56,7 @@ class EvidenceDoor:
             await send(message)
 
         try:
-            caller = await self._authenticate(token_of(headers.get("authorization", "")))
+            caller = await caller_of(self._authenticate, headers.get, for_others=False)
             with bound(
                 tenant_id=caller.tenant_id, principal_id=caller.principal_id, method=f"{scope['method']} {PATH}"
             ):

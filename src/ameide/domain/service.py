@@ -11,6 +11,7 @@ from protobuf import Message
 
 from ameide.contracts.ids import new_message_id
 from ameide.domain.aggregates import place_of, state_of
+from ameide.domain.decisions.consent import need_for_others
 from ameide.domain.statement import state_facts
 from ameide.domain.unit import Unit
 from ameide.errors import Conflict, NotFound
@@ -76,8 +77,9 @@ class Service:
         nothing was written.
         """
         check_scope(caller, command.scope)
+        need_for_others(caller.on_behalf_of, name)
         key = (caller.tenant_id, name, command.client_request_id)
-        fingerprint = fingerprint_of(command, caller.principal_id)
+        fingerprint = fingerprint_of(command, caller.principal_id, caller.on_behalf_of)
         opening = Opening(_SQL["open_command"], key, _new)
         try:
             async with self._database.transaction(opening, point=f"service.{name}") as tx:
@@ -98,6 +100,7 @@ class Service:
     ) -> R:
         """Run a handler that carries its own idempotency: claims by their lease row, process facts by (epoch, seq)."""
         check_scope(caller, scope)
+        need_for_others(caller.on_behalf_of, name)
         async with self._database.transaction(caller.tenant_id, point=f"service.{name}") as tx:
             unit = Unit(tx, caller, None, causation_id=new_message_id())
             result = await handler(unit)
@@ -115,14 +118,15 @@ def check_scope(caller: Caller, scope: Scope | None) -> None:
         raise NotFound(f"no tenant {scope.tenant_id}", remedy="Use a token of that tenant")
 
 
-def fingerprint_of(command: Command, principal_id: str) -> bytes:
-    """SHA-256 over the business fields and who says it, in a canonical form.
+def fingerprint_of(command: Command, principal_id: str, on_behalf_of: str = "") -> bytes:
+    """SHA-256 over the business fields, who says it and for whom, in a canonical form.
 
     Two people's decisions are two intentions: neither may take the other's answer for its own.
     """
     fields: dict[str, Any] = json.loads(command.to_json())
     business = {key: value for key, value in fields.items() if key not in _NOT_FINGERPRINTED}
-    return hashlib.sha256(json.dumps([principal_id, business], sort_keys=True).encode()).digest()
+    who = [principal_id, on_behalf_of] if on_behalf_of else [principal_id]
+    return hashlib.sha256(json.dumps([*who, business], sort_keys=True).encode()).digest()
 
 
 class _Known(Exception):

@@ -15,6 +15,7 @@ from pyqwest import Client, HTTPTransport, Proxy, ReadError, RemoteProtocolError
 
 from ameide.contracts import hosts
 from ameide.errors import Unreachable
+from ameide.rpc.interceptors import ON_BEHALF_OF
 from ameide.rpc.mapping import from_answer, from_connect
 from ameide.rpc.traces import attributes_of, is_traced
 from ameide.telemetry import tracing
@@ -51,10 +52,12 @@ def is_here(address: str) -> bool:
 
 
 class _Caller:
-    """Adds the token and the trace, and turns Connect errors into ours."""
+    """Adds the tokens and the trace, and turns Connect errors into ours."""
 
-    def __init__(self, token: str) -> None:
-        self._header = f"Bearer {token}"
+    def __init__(self, token: str, on_behalf_of: str = "") -> None:
+        self._headers = {"authorization": f"Bearer {token}"}
+        if on_behalf_of:
+            self._headers[ON_BEHALF_OF] = f"Bearer {on_behalf_of}"
 
     async def intercept_unary(
         self,
@@ -63,7 +66,7 @@ class _Caller:
         ctx: RequestContext[REQ, RES],
         /,
     ) -> RES:
-        ctx.request_headers["authorization"] = self._header
+        ctx.request_headers.update(self._headers)
         if not is_traced(ctx.method) or not tracing.traced(tracing.current()):
             return await self._send(call_next, request, ctx)
         name = f"{ctx.method.service_name}/{ctx.method.name}"
@@ -92,7 +95,7 @@ class _Caller:
         ctx: RequestContext[REQ, RES],
         /,
     ) -> AsyncGenerator[RES]:
-        ctx.request_headers["authorization"] = self._header
+        ctx.request_headers.update(self._headers)
         for header, value in tracing.current().headers.items() if tracing.traced(tracing.current()) else ():
             ctx.request_headers[header] = value
         answers = call_next(request, ctx)
@@ -137,17 +140,18 @@ async def unless_cancelled(call: Awaitable[RES]) -> RES:
 class Clients:
     """All services at one address. Raises the errors of `ameide.errors`; use as an async context manager.
 
-    `timeout` is per call, in seconds; PollWork waits on top of it.
+    `timeout` is per call, in seconds; PollWork waits on top of it. An agent calls for a person with that person's token
+    in `on_behalf_of` beside its own; evidence is exchanged by its own token alone, for nobody else.
     """
 
-    def __init__(self, address: str, token: str, *, timeout: float = 10.0) -> None:
+    def __init__(self, address: str, token: str, *, timeout: float = 10.0, on_behalf_of: str = "") -> None:
         self._transport = HTTPTransport(
             tls_include_system_certs=True, follow_redirects=False, proxy=_NO_PROXY if is_here(address) else None
         )
         self._address, self._http, self._token = address, Client(self._transport), token
         client = self._http
         ms = int(timeout * 1000)
-        door = (_Caller(token),)
+        door = (_Caller(token, on_behalf_of),)
         self.work = WorkCommandServiceClient(address, timeout_ms=ms, interceptors=door, http_client=client)
         self.knowledge = KnowledgeCommandServiceClient(address, timeout_ms=ms, interceptors=door, http_client=client)
         self.governance = GovernanceCommandServiceClient(address, timeout_ms=ms, interceptors=door, http_client=client)

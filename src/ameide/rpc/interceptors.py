@@ -45,14 +45,61 @@ class Caller:
 
     def need(self, *roles: str) -> None:
         """Raises PermissionDenied unless the principal has one of the roles. Admin is neither executor nor process."""
-        if not self.roles.intersection(roles) and not (
-            "admin" in self.roles and not {"executor", "process"} >= set(roles)
-        ):
+        if not any(self._may(role) for role in roles):
+            who = f"{self.principal_id} for {self.on_behalf_of}" if self.on_behalf_of else self.principal_id
             raise PermissionDenied(
-                f"{self.principal_id} has none of the roles {', '.join(sorted(roles))}",
-                remedy="Ask an admin to admit the principal with one of them",
+                f"{who} has none of the roles {', '.join(sorted(roles))}",
+                remedy="Ask an admin to admit the principal with one of them"
+                + ("; what an agent does for a person needs it of both" if self.on_behalf_of else ""),
             )
 
+    def acting_for(self, person: Caller) -> Caller:
+        """This agent in a call that it makes for a person: it may what both of them may, and serves no queue.
+
+        Raises PermissionDenied(NOT_AN_AGENT, NOT_A_PERSON) and Unauthenticated for a token of another tenant.
+        """
+        if self.kind != "AGENT" or self.only_executes:
+            raise PermissionDenied(
+                f"{self.principal_id} is no agent and acts for nobody",
+                field=ON_BEHALF_OF,
+                remedy="Leave the header out, or call with an agent's token",
+                reason="NOT_AN_AGENT",
+            )
+        if person.tenant_id != self.tenant_id:
+            raise _not_theirs()
+        if person.kind != "PERSON" or person.only_executes:
+            raise PermissionDenied(
+                "an agent acts for people alone, by a token that does more than execute",
+                field=ON_BEHALF_OF,
+                remedy="Name the token of a person",
+                reason="NOT_A_PERSON",
+            )
+        limits = [token.scopes for token in (self, person) if token.scopes]
+        allowed = frozenset[str].intersection(*limits) if limits else frozenset[str]()
+        if limits and not allowed:
+            raise PermissionDenied(
+                "the scopes of the two tokens have nothing in common",
+                field=ON_BEHALF_OF,
+                remedy="Name a token with other scopes, or without any",
+                reason=scopes.REASON,
+            )
+        both = {role for role in self.roles | person.roles if self._may(role) and person._may(role)}
+        return replace(
+            self,
+            roles=frozenset(both - _NOT_FOR_OTHERS),
+            queues=frozenset(),
+            scopes=allowed,
+            on_behalf_of=person.principal_id,
+        )
+
+    def _may(self, role: str) -> bool:
+        return role in self.roles or ("admin" in self.roles and role not in ("executor", "process"))
+
+
+# The header in which an agent brings the token of the person for whom it calls, as `Bearer …`.
+ON_BEHALF_OF = "ameide-on-behalf-of"
+# Nobody hands these on: access to the installation, and what executors and the process say of themselves.
+_NOT_FOR_OTHERS = frozenset({"admin", "executor", "process"})
 
 Authenticate = Callable[[str], Awaitable[Caller]]
 _caller: ContextVar[Caller | None] = ContextVar("ameide_caller", default=None)
@@ -74,11 +121,37 @@ def token_of(header: str) -> str:
     return token.strip()
 
 
-class Door:
-    """The one interceptor of all services."""
+async def caller_of(authenticate: Authenticate, header: Callable[[str], str | None], *, for_others: bool) -> Caller:
+    """Who calls, by the headers of a call: a principal of its own, or an agent for a person where `for_others` says so.
 
-    def __init__(self, authenticate: Authenticate) -> None:
-        self._authenticate = authenticate
+    Raises Unauthenticated, and PermissionDenied for tokens that don't act for each other.
+    """
+    theirs = header(ON_BEHALF_OF)
+    caller = await authenticate(token_of(header("authorization") or ""))
+    if theirs is None:
+        return caller
+    if not for_others:
+        raise PermissionDenied(
+            "nobody is represented here", field=ON_BEHALF_OF, remedy="Leave the header out", reason="NOT_FOR_OTHERS"
+        )
+    try:
+        person = await authenticate(token_of(theirs))
+    except Unauthenticated:
+        raise _not_theirs() from None
+    return caller.acting_for(person)
+
+
+def _not_theirs() -> Unauthenticated:
+    return Unauthenticated(
+        "the token of the person is not valid here", field=ON_BEHALF_OF, remedy="Ask the person for a current one"
+    )
+
+
+class Door:
+    """The one interceptor of all services. `for_others`: agents may call for people here, by both tokens."""
+
+    def __init__(self, authenticate: Authenticate, *, for_others: bool = False) -> None:
+        self._authenticate, self._for_others = authenticate, for_others
 
     async def intercept_unary(
         self,
@@ -102,7 +175,7 @@ class Door:
         trace: TraceContext,
     ) -> RES:
         try:
-            caller = await self._authenticate(token_of(ctx.request_headers.get("authorization") or ""))
+            caller = await caller_of(self._authenticate, ctx.request_headers.get, for_others=self._for_others)
             message: object = request
             scopes.need(caller.scopes, ctx.method.service_name, ctx.method.name, message)
             if isinstance(message, Message):
@@ -113,6 +186,7 @@ class Door:
                 with bound(
                     tenant_id=caller.tenant_id,
                     principal_id=caller.principal_id,
+                    on_behalf_of=caller.on_behalf_of,
                     method=ctx.method.name,
                     trace_id=trace.trace_id,
                 ):

@@ -35,7 +35,7 @@ async def request_work(unit: Unit, command: RequestWorkRequest) -> RequestWorkRe
     grounds = await _grounds(unit, command)
     if command.action_kind == ActionKind.DEPLOY:
         await _need_released(unit, command)
-    facts = work_request.request(command, new_id("wrk"), grounds, unit.caller.principal_id, unit.timestamp)
+    facts = work_request.request(command, new_id("wrk"), grounds, unit.actor, unit.timestamp)
     unit.record(*facts)
     work = next(fact.work for fact in facts if isinstance(fact, WorkRequested))
     assert work is not None

@@ -1,6 +1,6 @@
 """Separation of duties: who has a hand in a change does not decide on it, in whichever run they had it.
 
-A principal is one person or one program, however many tokens it has.
+A principal is one person or one program, however many tokens it has. What a program does for a person, both have done.
 """
 
 from __future__ import annotations
@@ -81,4 +81,6 @@ def need_apart(kind: GateKind, rule: GateRule, policy: Policy, principal_id: str
 
 
 def _names(actors: Iterable[Actor | None]) -> frozenset[str]:
-    return frozenset(actor.principal_id for actor in actors if actor and actor.principal_id)
+    """An agent that acts for a person is both: neither decides on what they did together."""
+    named = [actor for actor in actors if actor is not None]
+    return frozenset({actor.principal_id for actor in named} | {actor.on_behalf_of for actor in named}) - {""}

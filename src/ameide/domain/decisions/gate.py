@@ -203,6 +203,12 @@ def _need_open(gate: Gate) -> None:
 
 
 def _admit(gate: Gate, rule: GateRule, verdict: GateVerdict, voice: Voice) -> None:
+    if voice.actor.on_behalf_of:
+        raise PermissionDenied(
+            "nobody is represented at a gate",
+            remedy=f"{voice.actor.on_behalf_of} decides by a token of their own",
+            reason="NOT_FOR_OTHERS",
+        )
     if not voice.roles.intersection(rule.decider_roles):
         raise PermissionDenied(
             f"the policy lets only {', '.join(rule.decider_roles)} decide {gate.kind.name}",

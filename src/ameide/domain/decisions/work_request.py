@@ -53,7 +53,7 @@ class Grounds:
 
 
 def request(
-    command: RequestWorkRequest, work_request_id: str, grounds: Grounds, principal_id: str, now: Timestamp
+    command: RequestWorkRequest, work_request_id: str, grounds: Grounds, actor: Actor, now: Timestamp
 ) -> list[Message]:
     """The new work, and the gate that it uses up.
 
@@ -61,7 +61,7 @@ def request(
     BUDGET_EXHAUSTED) or InvalidArgument; each names the remedy.
     """
     _need_open(command, grounds)
-    work = _fill(command, work_request_id, grounds, principal_id, now)
+    work = _fill(command, work_request_id, grounds, actor, now)
     work_rules.check(work, grounds.repository, grounds.run)
     consumed = gate_pass.check(work, grounds.run, grounds.policy, grounds.gates, grounds.works, grounds.claims)
     work.budget = work_budget.reserve(
@@ -114,7 +114,7 @@ def _need_open(command: RequestWorkRequest, grounds: Grounds) -> None:
 
 
 def _fill(
-    command: RequestWorkRequest, work_request_id: str, grounds: Grounds, principal_id: str, now: Timestamp
+    command: RequestWorkRequest, work_request_id: str, grounds: Grounds, actor: Actor, now: Timestamp
 ) -> WorkRequest:
     repository, policy = grounds.repository, grounds.policy
     agent = command.work_kind == WorkKind.AGENT_WORK
@@ -122,7 +122,6 @@ def _fill(
     inputs = deepcopy(command.inputs) if command.inputs else WorkInputs()
     inputs.change_id = change_id
     asked = command.requested_by or RequestedBy()
-    behalf = asked.actor.on_behalf_of if asked.actor else ""
     snapshot = grounds.run.input if grounds.run else None
     return WorkRequest(
         scope=Scope(
@@ -134,9 +133,7 @@ def _fill(
         change_id=change_id,
         work_kind=command.work_kind,
         action_kind=command.action_kind,
-        requested_by=RequestedBy(
-            activity_id=asked.activity_id, actor=Actor(principal_id=principal_id, on_behalf_of=behalf)
-        ),
+        requested_by=RequestedBy(activity_id=asked.activity_id, actor=actor),
         repo_url=repository.url,
         credential_ref=repository.credential_ref,
         base_sha=command.base_sha,
