@@ -60,7 +60,7 @@ class Desk:
 
     ctx: ToolContext
 
-    async def call(self, name: str, **arguments: object) -> ToolAnswer:
+    async def call(self, name: str, /, **arguments: object) -> ToolAnswer:
         """What a model would get."""
         return await call(self.ctx, name, arguments)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import FileLines
 from ameide_core_proto.common.v1.reading_pb import Citation, CitationKind
@@ -16,6 +18,9 @@ _NAMES = {
     "work_request": CitationKind.WORK_REQUEST,
     "file_lines": CitationKind.FILE_LINES,
 }
+
+_FILE = re.compile(r"([^@]+)@([0-9a-f]{40}):(.+)#L([0-9]{1,9})(?:-L?([0-9]{1,9}))?", re.DOTALL)
+_ENDING = re.compile(r"[\[\]%#]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,34 @@ class Record:
 def key_of(kind: CitationKind, ref: str) -> str:
     """How a record is cited: `domain_fact:…`, `artifact_version:ID@N`, `file_lines:REPOSITORY@COMMIT:PATH#L3-L7`."""
     return f"{kind.name.lower()}:{ref}"
+
+
+def file_key(lines: FileLines) -> str:
+    """How lines of a file are cited. What would end a citation is written as in a URL: `app/%5Bid%5D.ts`."""
+    path = _ENDING.sub(lambda match: f"%{ord(match[0]):02X}", lines.path)
+    return f"file_lines:{lines.repository_id}@{lines.commit_sha}:{path}#L{lines.first_line}-L{lines.last_line}"
+
+
+def file_of(ref: str) -> FileLines | None:
+    """Repository, commit, path and line numbers of such a citation; None for what is none. One line may be `#L7`."""
+    match = _FILE.fullmatch(ref)
+    if match is None:
+        return None
+    repository, commit, path, first, last = match.groups()
+    return FileLines(
+        repository_id=repository,
+        commit_sha=commit,
+        path=unquote(path),
+        first_line=int(first),
+        last_line=int(last or first),
+    )
+
+
+def lines_record(lines: FileLines) -> Record:
+    """Lines that were read; anybody who may commit has written them."""
+    place = f"{lines.repository_id}@{lines.commit_sha}:{lines.path}"
+    label = f"{lines.path} lines {lines.first_line} to {lines.last_line} at {lines.commit_sha[:12]}"
+    return Record(file_key(lines), label, lines.text, 0, lines, place)
 
 
 @dataclass(slots=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from ameide.architect.tools import releases, works
 from ameide.architect.tools.arguments import PAGE, Arguments, choices, schema, string
 from ameide.architect.tools.citing import Cited, change_of, page
 from ameide.architect.tools.rendering import facts, moment, who, word
 from ameide.architect.tools.tool import Tool, ToolAnswer, ToolContext
 from ameide.errors import InvalidArgument
-from ameide_core_proto.transformation.governance.v1.governance_pb import ChangeStatus
+from ameide_core_proto.transformation.governance.v1.governance_pb import ChangeStatus, Run
 from ameide_core_proto.transformation.governance.v1.query_service_pb import (
     ChangeSummary,
     GetChangeRequest,
@@ -15,6 +16,7 @@ from ameide_core_proto.transformation.governance.v1.query_service_pb import (
     ListChangesRequest,
 )
 
+_WORKS = 25
 _STATUSES = tuple(word(status.name) for status in ChangeStatus if status)
 
 
@@ -50,7 +52,55 @@ async def _get(ctx: ToolContext, arguments: Arguments) -> ToolAnswer:
     cited = Cited(answer.read_context, answer.citations)
     if answer.summary is not None:
         add_change(cited, answer.summary)
+    for run in answer.runs:
+        _add_run(cited, run, answer)
+    for artifact in answer.artifacts:
+        number = artifact.current.number if artifact.current else 0
+        status = word(artifact.current.status.name) if artifact.current else ""
+        label = f"{word(artifact.kind.name)} {artifact.artifact_id}@{number}"
+        cited.fact(f"artifact:{artifact.artifact_id}", label, facts(("status", status)))
+    for gate in answer.gates:
+        told = facts(
+            ("status", word(gate.status.name)), ("run", gate.process_instance_id), ("by", who(gate.decided_by))
+        )
+        cited.fact(f"gate:{gate.gate_id}", f"gate {gate.gate_id} {word(gate.kind.name)}", told)
+    for work in answer.works[-_WORKS:]:
+        works.add_work(cited, work)
+    if len(answer.works) > _WORKS:
+        cited.notes.append(f"{len(answer.works) - _WORKS} older works are left out; list_work has them")
+    for release in answer.releases:
+        releases.add_release(cited, release)
+    for promotion in answer.promotions:
+        releases.add_promotion(cited, promotion)
     return cited.answer()
+
+
+def _add_run(cited: Cited, run: Run, change: GetChangeResponse) -> None:
+    cost = next((one for one in change.costs if one.process_instance_id == run.process_instance_id), None)
+    lines = [
+        facts(
+            ("status", word(run.status.name)),
+            ("kind", word(run.kind.name) if run.kind else ""),
+            ("outcome", run.outcome),
+            ("started by", who(run.requested_by)),
+            ("requested", moment(run.requested_at)),
+            ("closed", moment(run.closed_at)),
+            ("tokens", cost.usage.input_tokens + cost.usage.output_tokens if cost and cost.usage else 0),
+            ("seconds at work", cost.wall_time_ms // 1000 if cost else 0),
+        )
+    ]
+    lines += [
+        facts(
+            ("iteration", one.number),
+            ("verification", "green" if one.green else "red"),
+            ("commit", one.commit_sha),
+            ("failing tests", len(one.failing)),
+        )
+        for one in change.iterations
+        if one.process_instance_id == run.process_instance_id
+    ]
+    label = f"run {run.process_instance_id}"
+    cited.fact(f"run:{run.process_instance_id}", label, "\n".join(lines))
 
 
 def add_change(cited: Cited, summary: ChangeSummary) -> None:
@@ -88,7 +138,7 @@ TOOLS = (
     ),
     Tool(
         "get_change",
-        "One change: who asked for it, where it stands, what it waits for, what it used.",
+        "One change with its runs and their iterations, artifacts, gates, works, releases and promotions, in brief.",
         schema(change_id=string("Default: the conversation's.", most=63)),
         _get,
     ),

@@ -48,7 +48,7 @@ class Cited:
         if next_page:
             self.notes.append(f'there is more: call again with page "{next_page}"')
         not_found = (empty,) if empty and not self.records and not self.notes else ()
-        return ToolAnswer(tuple(self.records), tuple(self.notes), not_found, log_position=self.position)
+        return ToolAnswer(tuple(self.records), notes=tuple(self.notes), not_found=not_found, log_position=self.position)
 
 
 def page(token: str, rows: int = ROWS) -> Page:

@@ -7,7 +7,20 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ameide.architect.tools import changes, gates, repositories
+from ameide.architect.tools import (
+    artifacts,
+    changes,
+    evidence,
+    files,
+    gates,
+    glossary,
+    proposals,
+    releases,
+    repositories,
+    status,
+    timeline,
+    works,
+)
 from ameide.architect.tools.arguments import checked
 from ameide.architect.tools.rendering import bounded, clipped, one_line
 from ameide.architect.tools.tool import Grant, Tool, ToolAnswer, ToolContext
@@ -21,7 +34,16 @@ TOOLS: dict[str, Tool] = {
     for tool in (
         *repositories.TOOLS,
         *changes.TOOLS,
+        *artifacts.TOOLS,
+        *timeline.TOOLS,
+        *works.TOOLS,
+        *evidence.TOOLS,
         *gates.TOOLS,
+        *releases.TOOLS,
+        *status.TOOLS,
+        *glossary.TOOLS,
+        *files.TOOLS,
+        *proposals.TOOLS,
     )
 }
 _ASKED, _ERROR = 160, 2_000

@@ -30,7 +30,8 @@ def bounded(answer: ToolAnswer) -> ToolAnswer:
         kept.append(short)
     left = len(answer.records) - len(kept)
     notes = (f"{left} more records had no room; ask for fewer at once, or for one of them", *answer.notes)
-    return replace(answer, records=tuple(kept), notes=notes if left else answer.notes)
+    uncited = clipped(answer.uncited, MOST_ANSWER)
+    return replace(answer, records=tuple(kept), uncited=uncited, notes=notes if left else answer.notes)
 
 
 def for_model(answer: ToolAnswer) -> str:
@@ -39,6 +40,8 @@ def for_model(answer: ToolAnswer) -> str:
         return f"error: {answer.error}"
     mark = secrets.token_hex(8)
     parts = [_fenced(record, mark) for record in answer.records]
+    if answer.uncited:
+        parts.append(f"<untrusted {mark}>\n{answer.uncited}\n</untrusted {mark}>")
     parts += [f"not found: {what}" for what in answer.not_found]
     parts += [f"note: {note}" for note in answer.notes]
     if not parts:

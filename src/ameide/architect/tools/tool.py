@@ -30,6 +30,8 @@ Instruction = (
 )
 """What a person may ask for by form, and a model by a proposing tool; a consent comes before its effect."""
 
+_SOURCE = 1024
+
 
 class Grant(Enum):
     """What a tool does; the value are the roles of which its user needs one."""
@@ -66,18 +68,27 @@ class ToolContext:
 class ToolAnswer:
     """What a call came to.
 
-    `records` are what was read, each cited by its key; `notes` are the program's own words, such as what was left out
-    and how to ask for more; `error` is what the model must correct or tell, and then there is nothing else.
-    `proposal` is what a proposing tool asks for: nothing has happened yet.
+    `records` are what was read, each cited by its key; `uncited` is what was read and is no record, such as names of
+    files, from the source `uncited_from`; `notes` are the program's own words, such as what was left out and how to ask
+    for more; `error` is what the model must correct or tell, and then there is nothing else. `proposal` is what a
+    proposing tool asks for: nothing has happened yet.
     """
 
     records: tuple[Record, ...] = ()
+    uncited: str = ""
+    uncited_from: str = ""
     notes: tuple[str, ...] = ()
     not_found: tuple[str, ...] = ()
     error: str = ""
     asked: str = ""
     log_position: int = 0
     proposal: Instruction | None = None
+
+    @property
+    def untrusted(self) -> tuple[str, ...]:
+        """Where text in it comes from that anybody may have written (`UntrustedSource.ref`), each source once."""
+        found = (*(record.untrusted for record in self.records), self.uncited_from)
+        return tuple(dict.fromkeys(source[:_SOURCE] for source in found if source))
 
 
 @dataclass(frozen=True, slots=True)
