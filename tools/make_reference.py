@@ -18,6 +18,7 @@ import click
 from chart_page import chart
 
 from ameide import config, errors
+from ameide.architect.tools.glossary import terms
 from ameide.cli import failure
 from ameide.cli.root import root
 from ameide.contracts import topics
@@ -46,6 +47,7 @@ def pages() -> dict[str, str]:
         "errors.md": error_page(),
         "services.md": services(),
         "chart.md": chart(),
+        "glossary.md": glossary(),
     }
     return {name: f"{NOTE}{text.rstrip()}\n" for name, text in made.items()}
 
@@ -83,6 +85,19 @@ def settings() -> str:
         kind = "secret text" if row.secret else row.kind
         default = f", default `{row.default}`" if row.default else ""
         text += f"\n## {row.variable}\n\n{row.doc}\n\nKey `{row.name}`, {kind}{default}.\n"
+    return text
+
+
+def glossary() -> str:
+    """Every term with its meaning."""
+    text = (
+        "# Glossary\n\nWhat the words of the control plane mean. The Architect agent looks them up in the same "
+        "[data file](../../src/ameide/architect/glossary.toml).\n"
+    )
+    for term in terms():
+        also = f" Also: {', '.join(term.also)}." if term.also else ""
+        see = ", ".join(f"[{name}](#{name.replace(' ', '-')})" for name in term.see)
+        text += f"\n## {term.name}\n\n{term.meaning}{also}" + (f" See {see}.\n" if see else "\n")
     return text
 
 

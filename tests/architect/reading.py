@@ -9,12 +9,17 @@ from ameide.architect.ports import Found, Listing
 from ameide.architect.records import Record
 from ameide.architect.tools.registry import call
 from ameide.architect.tools.tool import ToolAnswer, ToolContext
+from ameide.domain.commands import changes
+from ameide.domain.decisions.default_policy import default_policy
 from ameide.errors import NotFound
 from ameide.rpc.clients import Clients
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import FileLines
 from ameide_core_proto.common.v1.metadata_pb import Scope
+from ameide_core_proto.transformation.governance.v1 import command_service_pb as governance
 from ameide_core_proto.transformation.governance.v1.governance_pb import Repository
+from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
 from ameide_core_proto.transformation.work.v1.work_pb import EvidenceArtifact
+from tests.domain_work.world import World, caller, key
 
 READER = frozenset({"viewer", "requester"})
 
@@ -76,6 +81,23 @@ class Desk:
 def desk(clients: Clients, roles: frozenset[str] = READER) -> Desk:
     """A person's tools, with no repository and no evidence in reach."""
     return Desk(ToolContext(clients, Scope(), roles, NoRepositories(), NoEvidence()))
+
+
+async def registered(world: World, name: str, url: str, policy: Policy | None = None) -> None:
+    """A repository at that URL, with a policy or with the one that repositories begin with."""
+    await world.service.execute(
+        caller("olga", "operator"),
+        "RegisterRepository",
+        governance.RegisterRepositoryRequest(
+            client_request_id=key(),
+            name=name,
+            url=url,
+            default_branch="main",
+            policy=policy or default_policy(name, gitops=False),
+        ),
+        governance.RegisterRepositoryResponse,
+        changes.register_repository,
+    )
 
 
 def only(answer: ToolAnswer) -> Record:
