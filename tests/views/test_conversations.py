@@ -54,7 +54,7 @@ async def consented(world: World, conversation: Conversation, summary: str) -> C
         await unit.tx.open()
         await state(unit)
 
-    await world.service.perform(FOR_RITA, "Consent", None, ask)
+    await world.service.perform(FOR_RITA, "AskConsent", None, ask)
     return consent
 
 

@@ -15,7 +15,7 @@ ACTIONS = {
     "StartRun": ConsentAction.START_RUN,
 }
 # What it says for a person without one: of the conversation itself. Queries are no commands.
-_OF_ITSELF = frozenset({"OpenConversation", "RecordConversationProgress", "AskConsent", "WhoAmI"})
+_OF_ITSELF = frozenset({"OpenConversation", "RecordConversationProgress", "ReadBudgets", "AskConsent", "WhoAmI"})
 
 
 def need_for_others(on_behalf_of: str, name: str) -> None:
