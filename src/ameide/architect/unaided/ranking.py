@@ -1,0 +1,71 @@
+"""Which of the records that were read answer a question best, by its words alone."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ameide.architect.records import Record
+from ameide.architect.unaided.terms import Terms
+
+_DEFINITION = re.compile(
+    r"^\s*(?:export |public |async |static )*"
+    r"(?:def|class|func|fn|function|interface|message|rpc|type|enum|service|const)\b"
+)
+_NAMED, _TOPIC, _DEFINED, _LABEL = 20.0, 2.0, 2.0, 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A record with its score, and which of the terms it holds."""
+
+    record: Record
+    score: float
+    held: frozenset[str]
+
+
+def ranked(terms: Terms, groups: Iterable[tuple[str, Sequence[Record]]], most: int) -> list[Ranked]:
+    """The best records, best first. `groups` are what each tool read, by its name.
+
+    A word that few records hold counts more. What the question names by its id comes first; of what it names by kind,
+    the newest. A record that holds nothing of the question is none.
+    """
+    found = [(tool, record) for tool, records in groups for record in records]
+    texts = [f"{record.label}\n{record.text}".casefold() for _, record in found]
+    rarity = {
+        term: math.log((len(texts) + 1) / (1 + sum(term in text for text in texts))) + 0.5 for term in terms.wanted
+    }
+    scored: list[Ranked] = []
+    for (tool, record), text in zip(found, texts, strict=True):
+        held = frozenset(term for term in terms.wanted if term in text)
+        score = sum(rarity[term] * (_LABEL if term in record.label.casefold() else 1.0) for term in held)
+        score += _NAMED * sum(name in record.label or name in record.key for name in (*terms.ids, *terms.runs))
+        score += _NAMED * (record.lines is not None and record.lines.path in terms.paths)
+        if tool in terms.topics:
+            score += _TOPIC
+        if record.lines is not None and _defines(record.text, held):
+            score += _DEFINED
+        if score > 0:
+            scored.append(Ranked(record, score, held))
+    scored.sort(key=lambda one: (-one.score, -one.record.log_position, one.record.key))
+    best: dict[str, Ranked] = {}
+    for one in scored:
+        best.setdefault(one.record.key, one)
+    return list(best.values())[:most]
+
+
+def excerpt(record: Record, held: frozenset[str], lines: int) -> list[str]:
+    """Lines of a record that follow each other and hold most of these terms."""
+    all_lines = record.text.split("\n")
+    if len(all_lines) <= lines:
+        return all_lines
+    counts = [sum(term in line.casefold() for term in held) for line in all_lines]
+    sums = [sum(counts[start : start + lines]) for start in range(len(all_lines) - lines + 1)]
+    start = max(range(len(sums)), key=lambda place: (sums[place], -place))
+    return all_lines[start : start + lines]
+
+
+def _defines(text: str, held: frozenset[str]) -> bool:
+    return any(_DEFINITION.match(line) and any(term in line.casefold() for term in held) for line in text.split("\n"))
