@@ -18,6 +18,8 @@ from tests.faults.rig.installation import Rig
 from tests.faults.rig.patience import pause
 
 PRINCIPALS = ("owner", "requester", "approver", "author", "verifier")
+# The agent, in calls that it makes for the requester.
+AGENT = "architect for requester"
 Q = TypeVar("Q")
 A = TypeVar("A")
 
@@ -29,7 +31,9 @@ class RigClient:
     """
 
     def __init__(self, rig: Rig, *, twice: float, chance: random.Random) -> None:
-        self._by = {name: Clients(rig.settings.address, rig.token(name)) for name in PRINCIPALS}
+        address = rig.settings.address
+        self._by = {name: Clients(address, rig.token(name)) for name in PRINCIPALS}
+        self._by[AGENT] = Clients(address, rig.token("architect"), on_behalf_of=rig.token("requester"))
         self.rig = rig
         self._twice = twice
         self._chance = chance

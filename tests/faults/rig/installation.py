@@ -21,7 +21,8 @@ import psycopg
 
 from ameide import config
 from ameide.cli.engines import database_urls
-from ameide.cli.starting import with_schema_and_principals, write_settings
+from ameide.cli.process_settings import write_settings
+from ameide.cli.starting import with_schema_and_principals
 from ameide.cli.state import StateFolder
 from ameide.config import Settings
 from ameide.contracts.transports import KAFKA, Transports

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from ameide_core_proto.transformation.governance.v1 import access_service_pb as access
 from ameide_core_proto.transformation.governance.v1 import command_service_pb as governance
-from ameide_core_proto.transformation.governance.v1.governance_pb import BudgetPeriod, PrincipalKind
+from ameide_core_proto.transformation.governance.v1 import conversation_service_pb as conversations
+from ameide_core_proto.transformation.governance.v1.governance_pb import BudgetPeriod, PrincipalKind, UntrustedSource
 from ameide_core_proto.transformation.governance.v1.query_service_pb import GetTenantBudgetRequest
 from ameide_core_proto.transformation.knowledge.v1 import command_service_pb as knowledge
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import ArtifactContent, ArtifactKind
@@ -16,11 +17,12 @@ from ameide_core_proto.transformation.work.v1.work_pb import (
     ActionKind,
     Budget,
     TimeoutPolicy,
+    Usage,
     WorkKind,
     WorkRequest,
     WorkStatus,
 )
-from tests.faults.rig.client import RigClient, key
+from tests.faults.rig.client import AGENT, RigClient, key
 from tests.faults.rig.patience import pause
 from tests.faults.rig.policies import PLAIN, policy, repository
 from tests.faults.rig.steps import BASE, HOLDING, SLOW
@@ -178,6 +180,28 @@ async def cancel_change(client: RigClient, change_id: str) -> None:
         client.by("requester").governance.cancel_change,
         governance.CancelChangeRequest(client_request_id=key(), change_id=change_id, reason="seen enough"),
     )
+
+
+async def talked(client: RigClient) -> None:
+    """A conversation of the agent with the requester: a turn begins, and a model has answered twice."""
+    said = client.by(AGENT).conversations
+    opened = await client.say(
+        said.open_conversation,
+        conversations.OpenConversationRequest(client_request_id=key(), title="Does it work?"),
+    )
+    assert opened.conversation is not None
+    for turn in range(3):
+        await client.say(
+            said.record_conversation_progress,
+            conversations.RecordConversationProgressRequest(
+                client_request_id=key(),
+                conversation_id=opened.conversation.conversation_id,
+                begins_turn=not turn,
+                asks_model=True,
+                usage=Usage(input_tokens=10 * turn, cost_micros=turn),
+                untrusted_sources=[UntrustedSource(ref=f"{PLAIN}@{BASE}:{turn}.md")],
+            ),
+        )
 
 
 async def registered(client: RigClient) -> None:

@@ -41,6 +41,8 @@ _TABLE: tuple[tuple[str, tuple[str, str], dict[str, Load]], ...] = (
             "service.ProposeArtifact": loads.revised,
             "service.ReviseArtifact": loads.revised,
             "service.SubmitArtifact": loads.revised,
+            "service.OpenConversation": loads.talked,
+            "service.RecordConversationProgress": loads.talked,
             "service.StartRun": _PLAIN,
             "service.CloseRun": _PLAIN,
             "service.RecordProcessFacts": _PLAIN,
