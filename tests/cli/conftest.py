@@ -157,6 +157,7 @@ class Script(GovernanceQueryService, GovernanceCommandService, WorkQueryService)
             summary=q.ChangeSummary(change=change, newest_run=self.run),
             runs=[self.run],
             conversations=self.conversations,
+            artifacts=[self.artifact] if self.artifact else [],
         )
 
     async def list_changes(

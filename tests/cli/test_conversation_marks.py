@@ -9,6 +9,8 @@ from ameide_core_proto.transformation.governance.v1.governance_pb import Convers
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import (
     Artifact,
     ArtifactContent,
+    ArtifactKind,
+    ArtifactStatus,
     ArtifactVersion,
     Provenance,
 )
@@ -65,6 +67,23 @@ def test_a_requirement_gate_tells_whose_words_they_are(ameide: CommandLine, scri
     assert "written by the model openai:gpt-5 in cnv-1, for rita and architect" in shown
     version.provenance = Provenance(conversation_id="cnv-1")
     assert "written from a template, by no model in cnv-1" in ameide("gate", "show", "gat-1").out
+
+
+def test_a_change_shows_who_wrote_its_artifacts(ameide: CommandLine, script: Script) -> None:
+    version = ArtifactVersion(
+        number=2, content=ArtifactContent(title="Can\x07cel"), status=ArtifactStatus.PROPOSED, author=ACTOR
+    )
+    script.artifact = Artifact(artifact_id="art-1", kind=ArtifactKind.DEV_BRIEF, current=version)
+
+    def shown() -> str:
+        lines = ameide("change", "show", CHANGE).out.splitlines()
+        return " ".join(next(line for line in lines if line.startswith("art-1")).split())
+
+    assert shown() == "art-1 dev brief 2 proposed rita and architect Can\\x07cel"
+    version.provenance = Provenance(conversation_id="cnv-1", model="openai:gpt-5")
+    assert "rita and architect openai:gpt-5 Can" in shown()
+    version.provenance = Provenance(conversation_id="cnv-1")
+    assert "rita and architect a template Can" in shown()
 
 
 def test_a_change_shows_what_was_talked_and_what_it_used(ameide: CommandLine, script: Script) -> None:

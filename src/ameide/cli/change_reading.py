@@ -6,6 +6,7 @@ import asyncio
 
 import click
 
+from ameide.cli.artifact_view import print_artifacts
 from ameide.cli.conversation_view import print_conversations
 from ameide.cli.cost_view import print_costs
 from ameide.cli.options import as_json, follow, quiet
@@ -76,7 +77,7 @@ def list_(session: Session, repository: str, as_json: bool, quiet: bool) -> None
 @as_json
 @pass_session
 def show(session: Session, change_id: str, as_json: bool) -> None:
-    """One change: its runs, iterations, gates, work and what it took, conversations, releases and promotions."""
+    """One change: its artifacts, runs, gates, work and what it took, conversations, releases and promotions."""
     answer = session.call(
         lambda clients: clients.queries.get_change(GetChangeRequest(scope=session.scope, change_id=change_id))
     )
@@ -176,6 +177,9 @@ def _print(answer: GetChangeResponse) -> None:
     if answer.iterations:
         heading("Iterations")
         table(("#", "VERIFY", "COMMIT", "FAILING"), [_iteration(i) for i in answer.iterations])
+    if answer.artifacts:
+        heading("Artifacts")
+        print_artifacts(answer.artifacts)
     if answer.gates:
         heading("Gates")
         table(
