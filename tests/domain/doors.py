@@ -54,13 +54,17 @@ async def token(
     tenant: str = "default",
     expires_in_seconds: int = 0,
     only_executes: bool = False,
+    scopes: tuple[str, ...] = (),
 ) -> str:
     """A token of a principal, who is admitted with these roles."""
     await access.bootstrap(world.service, tenant, principal_id, kind, roles, [])
 
     async def handler(unit: Unit) -> pb.IssueTokenResponse:
         request = pb.IssueTokenRequest(
-            principal_id=principal_id, expires_in_seconds=expires_in_seconds, only_executes=only_executes
+            principal_id=principal_id,
+            expires_in_seconds=expires_in_seconds,
+            only_executes=only_executes,
+            scopes=list(scopes),
         )
         return await access.issue_token(unit, request)
 

@@ -98,10 +98,29 @@ async def test_tokens_that_do_not_act_for_each_other_are_refused(world: World, a
         ("architect", "architect", "NOT_A_PERSON"),
         ("architect", "machine", "NOT_A_PERSON"),
         ("architect", "outside", "NOT_A_PERSON"),
+        ("architect", "executing", "NOT_A_PERSON"),
     ):
         with pytest.raises(PermissionDenied) as refused:
             await who(address, tokens[speaker], tokens[person])
         assert (refused.value.reason, refused.value.field) == (reason, "ameide-on-behalf-of")
+
+
+async def test_for_another_agent_it_answers_and_does_nothing(world: World, address: str) -> None:
+    """Whoever cannot agree to a command has none sent."""
+    agent, codex = await architect(world), await token(world, "codex", AGENT, "viewer", "requester")
+    assert (await who(address, agent, codex)).scopes == ["read"]
+    assert (await talked(address, agent, codex)).opened_by == Actor(principal_id="architect", on_behalf_of="codex")
+    async with Clients(address, agent, on_behalf_of=codex) as clients:
+        await clients.queries.list_repositories(ListRepositoriesRequest())
+        for said in (
+            clients.governance.open_change(
+                pb.OpenChangeRequest(client_request_id=key(), repository_id="orders", title="t")
+            ),
+            clients.work.request_work(work_pb.RequestWorkRequest(client_request_id=key(), repository_id="orders")),
+        ):
+            with pytest.raises(PermissionDenied) as refused:
+                await said
+            assert refused.value.reason == "SCOPE"
 
 
 async def test_a_persons_token_of_another_tenant_is_as_good_as_none(world: World, address: str) -> None:

@@ -56,6 +56,8 @@ class Caller:
     def acting_for(self, person: Caller) -> Caller:
         """This agent in a call that it makes for a person: it may what both of them may, and serves no queue.
 
+        For another agent, which asks it something, it may only read.
+
         Raises PermissionDenied(NOT_AN_AGENT, NOT_A_PERSON) and Unauthenticated for a token of another tenant.
         """
         if self.kind != "AGENT" or self.only_executes:
@@ -67,20 +69,24 @@ class Caller:
             )
         if person.tenant_id != self.tenant_id:
             raise _not_theirs()
-        if person.kind != "PERSON" or person.only_executes:
+        theirs = person.kind == "PERSON" or (person.kind == "AGENT" and person.principal_id != self.principal_id)
+        if not theirs or person.only_executes:
             raise PermissionDenied(
-                "an agent acts for people alone, by a token that does more than execute",
+                "an agent acts for people, and answers other agents, by a token that does more than execute",
                 field=ON_BEHALF_OF,
-                remedy="Name the token of a person",
+                remedy="Name the token of a person, or of another agent that asks",
                 reason="NOT_A_PERSON",
             )
         limits = [token.scopes for token in (self, person) if token.scopes]
+        if person.kind == "AGENT":
+            # It cannot agree to anything, so nothing is done for it.
+            limits.append(frozenset({scopes.READ}))
         allowed = frozenset[str].intersection(*limits) if limits else frozenset[str]()
         if limits and not allowed:
             raise PermissionDenied(
                 "the scopes of the two tokens have nothing in common",
                 field=ON_BEHALF_OF,
-                remedy="Name a token with other scopes, or without any",
+                remedy="Name a token with other scopes, or without any; for an agent it takes `read`",
                 reason=scopes.REASON,
             )
         both = {role for role in self.roles | person.roles if self._may(role) and person._may(role)}
