@@ -41,6 +41,7 @@ _COMMANDS = {
     "projection": "ameide.cli.projection:projection",
     "principal": "ameide.cli.access:principal",
     "token": "ameide.cli.access:token",
+    "mcp": "ameide.cli.mcp:mcp",
     "executor": "ameide.cli.executor:executor",
     "runner": "ameide.cli.executor:runner",
     "serve": "ameide.cli.roles:serve",

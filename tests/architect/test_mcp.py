@@ -1,0 +1,256 @@
+"""The control plane by MCP, asked by the official SDK's client over both transports."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client, MCPError, StdioServerParameters
+
+from ameide.architect.tools.registry import TOOLS
+from ameide.architect.tools.tool import Grant
+from ameide.rpc.clients import Clients
+from ameide_core_proto.transformation.governance.v1.access_service_pb import RevokeTokenRequest
+from tests.architect.mcp_world import PAGE, McpWorld, opened, text_of
+from tests.conftest import Databases, SpineDatabase, spine
+
+READ_TOOLS = {name for name, tool in TOOLS.items() if tool.grant is Grant.READ}
+PROPOSING = {"open_change", "propose_artifact", "revise_artifact", "submit_artifact"}
+CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
+OPEN = {**CALL, "params": {"name": "open_change", "arguments": {"repository_id": "orders", "title": "t"}}}
+LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+
+
+@pytest.fixture(scope="module")
+def mcp_database(databases: Databases) -> Iterator[SpineDatabase]:
+    """One database for all that is asked here."""
+    yield from spine(databases)
+
+
+@pytest.fixture(scope="module")
+async def world(mcp_database: SpineDatabase) -> AsyncGenerator[McpWorld]:
+    """And one door."""
+    async with opened(mcp_database) as made:
+        yield made
+
+
+@asynccontextmanager
+async def by_stdio(world: McpWorld, bearer: str, **options: Any) -> AsyncGenerator[Client]:
+    """The same, over the program `ameide mcp`."""
+    command = StdioServerParameters(
+        command=sys.executable, args=["-m", "ameide", "mcp"], env=environment(world.url.removesuffix("/mcp"), bearer)
+    )
+    async with Client(command, **options) as client:
+        yield client
+
+
+def environment(address: str, bearer: str) -> dict[str, str]:
+    """Of `ameide mcp`."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return {**kept, "AMEIDE_ARCHITECT_ADDRESS": address, "AMEIDE_TOKEN": bearer}
+
+
+@asynccontextmanager
+async def connected(world: McpWorld, transport: str, bearer: str, **options: Any) -> AsyncGenerator[Client]:
+    """A client by one of the transports."""
+    made = by_stdio(world, bearer, **options) if transport == "stdio" else world.client(bearer, **options)
+    async with made as client:
+        yield client
+
+
+async def names(client: Client) -> set[str]:
+    return {tool.name for tool in (await client.list_tools()).tools}
+
+
+TRANSPORTS = pytest.mark.parametrize("transport", ["http", "stdio"])
+
+
+@TRANSPORTS
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_it_lists_asks_and_proposes(world: McpWorld, transport: str, mode: str) -> None:
+    bearer = await world.token("codex")
+    async with connected(world, transport, bearer, mode=mode) as client:
+        assert "untrusted" in (client.instructions or "")
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        assert set(tools) == READ_TOOLS | PROPOSING | {"ask"}
+        for name, tool in tools.items():
+            assert tool.annotations is not None
+            assert tool.annotations.read_only_hint is (name not in PROPOSING)
+            assert tool.output_schema
+        told: list[str | None] = []
+
+        async def heard(progress: float, total: float | None, message: str | None) -> None:
+            del progress, total
+            told.append(message)
+
+        asked = await client.call_tool("ask", {"question": "What is open?"}, progress_callback=heard)
+        assert not asked.is_error
+        assert asked.structured_content["answer"] == "One change is open [1]."
+        assert asked.structured_content["citations"][0]["key"] == "domain_fact:msg-1"
+        assert "[1] change chg-1" in text_of(asked)
+        assert told == ["no model is configured", "list_changes"]
+        who, request = world.agent.asked[-1]
+        assert (who, request.read_only) == ("codex", True)
+
+        change = await client.call_tool("open_change", {"repository_id": "orders", "title": "Cancel orders"})
+        assert not change.is_error, text_of(change)
+        change_id = change.structured_content["change_id"]
+        content = {"title": "Cancel orders", "text": "…", "acceptance_criteria": ["An open order can be cancelled."]}
+        given = {"change_id": change_id, "kind": "requirement", "client_request_id": f"{transport}-{mode}", **content}
+        written = (await client.call_tool("propose_artifact", given)).structured_content
+        assert (written["number"], written["status"], written["idempotent_replay"]) == (1, "draft", False)
+        again = (await client.call_tool("propose_artifact", given)).structured_content
+        assert again == {**written, "idempotent_replay": True}
+        seen = {"artifact_id": written["artifact_id"], "expected_number": 1}
+        revised = await client.call_tool("revise_artifact", {**seen, **content, "text": "More."})
+        assert revised.structured_content["number"] == 2
+        submitted = await client.call_tool("submit_artifact", {**seen, "expected_number": 2})
+        assert submitted.structured_content["status"] == "proposed"
+        stale = await client.call_tool("submit_artifact", seen)
+        assert stale.is_error
+
+        triage = {"in_scope": ["orders"], "primitives": ["domain"], "size": "small"}
+        kept = {"change_id": change_id, "kind": "triage", "title": "What it comes to", "triage": triage}
+        assert not (made := await client.call_tool("propose_artifact", kept)).is_error, text_of(made)
+        unfinished = await client.call_tool("propose_artifact", {**kept, "triage": {"in_scope": ["orders"]}})
+        assert "size" in text_of(unfinished)
+
+        await world.caught_up()
+        read = await client.call_tool("get_change", {"change_id": change_id})
+        record = read.structured_content["records"][0]
+        assert record["key"].startswith("domain_fact:")
+        assert record["log_position"] > 0
+        assert f"[[{record['key']}]]" in text_of(read)
+        assert "requested by codex" in record["text"]
+        missing = await client.call_tool("get_change", {"change_id": "chg-none"})
+        assert not missing.structured_content["records"]
+        assert missing.structured_content["not_found"]
+        wrong = await client.call_tool("list_changes", {"statuses": ["nonsense"]})
+        assert wrong.is_error
+        assert "statuses" in text_of(wrong)
+
+
+@TRANSPORTS
+async def test_without_the_scope_it_is_refused(world: McpWorld, transport: str) -> None:
+    async with connected(world, transport, await world.token("codex", scopes=("read",))) as client:
+        assert await names(client) == READ_TOOLS | {"ask"}
+        assert not (await client.call_tool("list_changes", {})).is_error
+        before = world.world.sql("SELECT count(*) AS n FROM ameide.aggregate WHERE kind = 'change'")
+        try:
+            refused = text_of(await client.call_tool("open_change", {"repository_id": "orders", "title": "t"}))
+        except MCPError as error:
+            refused = error.error.message
+        assert "scope `propose`" in refused
+        assert world.world.sql("SELECT count(*) AS n FROM ameide.aggregate WHERE kind = 'change'") == before
+    async with connected(world, transport, await world.token("codex", scopes=("propose",))) as client:
+        assert await names(client) == PROPOSING
+
+
+async def test_roles_admit_tools_as_well(world: McpWorld) -> None:
+    async with world.client(await world.token("reader", "viewer")) as client:
+        assert await names(client) == READ_TOOLS | {"ask"}
+        refused = await client.call_tool("open_change", {"repository_id": "orders", "title": "t"})
+        assert refused.is_error
+        assert "none of the roles" in text_of(refused)
+    async with world.client(await world.token("builder", "executor")) as client:
+        assert await names(client) == set()
+
+
+async def test_who_shows_no_valid_token_is_told_what_to_show(world: McpWorld) -> None:
+    nothing = await world.post(LIST)
+    assert (nothing.status_code, nothing.headers["www-authenticate"]) == (401, 'Bearer realm="ameide"')
+    wrong = await world.post(LIST, "ameide_default_no_token")
+    assert wrong.status_code == 401
+    assert wrong.headers["www-authenticate"] == 'Bearer realm="ameide", error="invalid_token"'
+    assert "AMEIDE_TOKEN" in wrong.json()["error"]["message"]
+
+
+async def test_a_missing_scope_is_told_as_the_standard_says(world: McpWorld) -> None:
+    refused = await world.post(OPEN, await world.token("codex", scopes=("read",)))
+    assert refused.status_code == 403
+    assert refused.headers["www-authenticate"].startswith('Bearer realm="ameide", error="insufficient_scope"')
+
+
+async def test_a_revoked_token_does_nothing_from_then_on(world: McpWorld) -> None:
+    bearer, admin = await world.token("leaver"), await world.token("root", "admin")
+    assert (await world.post(LIST, bearer)).status_code == 200
+    async with Clients(world.domain, admin) as clients:
+        await clients.access.revoke_token(RevokeTokenRequest(token_id=bearer.split("_")[2]))
+    refused = await world.post(OPEN, bearer)
+    assert "the token is not valid" in refused.text
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example.com", "null", "http://127.0.0.1:1", f"{PAGE}.evil.example.com"]
+)
+async def test_web_pages_may_not_call(world: McpWorld, origin: str) -> None:
+    refused = await world.post(LIST, await world.token("codex"), origin=origin)
+    assert refused.status_code == 403
+    assert "access-control-allow-origin" not in refused.headers
+
+
+async def test_a_page_that_the_operator_named_may(world: McpWorld) -> None:
+    answer = await world.post(LIST, await world.token("codex"), origin=PAGE)
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, PAGE)
+
+
+async def test_what_is_no_request_is_refused(world: McpWorld) -> None:
+    bearer = await world.token("codex")
+    large = await world.post(
+        {**OPEN, "params": {"name": "open_change", "arguments": {"title": "x" * (1 << 20)}}}, bearer
+    )
+    assert large.status_code == 400
+    assert "larger than" in large.json()["error"]["message"]
+    assert (await world.post(["no", "request"], bearer)).status_code == 400
+    old = await world.post(LIST, bearer, **{"mcp-protocol-version": "1999-01-01"})
+    assert old.status_code == 400
+    unknown = await world.post({**CALL, "params": {"name": "decide_gate", "arguments": {}}}, bearer)
+    assert "there is no tool" in unknown.text
+
+
+def test_nothing_but_the_protocol_goes_to_standard_output(tmp_path: Path) -> None:
+    """With an agent that is not there: the program serves, and the answer says what to do."""
+    lines = (
+        '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},'
+        '"clientInfo":{"name":"test","version":"1"}}}',
+        '{"jsonrpc":"2.0","method":"notifications/initialized"}',
+        '{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"list_changes","arguments":{}}}',
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "ameide", "--state-dir", str(tmp_path), "mcp"],
+        env=environment("http://127.0.0.1:9", "secret-of-mine"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        program.stdin.write("\n".join(lines) + "\n")
+        program.stdin.flush()
+        answers = [program.stdout.readline() for _ in range(2)]
+        rest, errors = program.communicate(timeout=60)
+    assert (program.returncode, rest) == (0, "")
+    assert [json.loads(line)["id"] for line in answers] == [1, 2]
+    assert "ameide up" in answers[-1]
+    assert "secret-of-mine" not in "".join(answers) + errors
+
+
+def test_without_an_agent_it_says_how_to_start_one(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "ameide", "--state-dir", str(tmp_path), "mcp"],
+        env=environment("", "t"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert "ameide up" in ended.stderr
