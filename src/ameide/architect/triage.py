@@ -40,10 +40,10 @@ def check(triage: Triage, policy: Policy | None) -> None:
 
 def _own(triage: Triage) -> Iterator[str]:
     for name in ("in_scope", "out_of_scope", "open_questions"):
-        texts = [_folded(text) for text in getattr(triage, name)]
+        texts = [folded(text) for text in getattr(triage, name)]
         if len(set(texts)) < len(texts):
             yield f"{name}: says the same twice. Leave one out"
-    if both := {_folded(text) for text in triage.in_scope} & {_folded(text) for text in triage.out_of_scope}:
+    if both := {folded(text) for text in triage.in_scope} & {folded(text) for text in triage.out_of_scope}:
         yield f"out_of_scope: {min(both)!r} is in scope as well. Decide for one"
     for place, risk in enumerate(triage.risks):
         if risk.level == RiskLevel.HIGH and not risk.mitigation.strip():
@@ -66,5 +66,6 @@ def _by_policy(triage: Triage, policy: Policy) -> Iterator[str]:
         yield "required_gates: a UI surface is touched, which a person should look at. Name acceptance"
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
+    """A text as it is compared with others: case, white space and a full stop aside."""
     return " ".join(text.casefold().split()).rstrip(".")

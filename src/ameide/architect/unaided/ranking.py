@@ -50,10 +50,11 @@ def ranked(terms: Terms, groups: Iterable[tuple[str, Sequence[Record]]], most: i
         if score > 0:
             scored.append(Ranked(record, score, held))
     scored.sort(key=lambda one: (-one.score, -one.record.log_position, one.record.key))
-    best: dict[str, Ranked] = {}
+    best: list[Ranked] = []
     for one in scored:
-        best.setdefault(one.record.key, one)
-    return list(best.values())[:most]
+        if not any(_same(one.record, better.record) for better in best):
+            best.append(one)
+    return best[:most]
 
 
 def excerpt(record: Record, held: frozenset[str], lines: int) -> list[str]:
@@ -64,7 +65,18 @@ def excerpt(record: Record, held: frozenset[str], lines: int) -> list[str]:
     counts = [sum(term in line.casefold() for term in held) for line in all_lines]
     sums = [sum(counts[start : start + lines]) for start in range(len(all_lines) - lines + 1)]
     start = max(range(len(sums)), key=lambda place: (sums[place], -place))
-    return all_lines[start : start + lines]
+    chosen = all_lines[start : start + lines]
+    full = [place for place, line in enumerate(chosen) if line.strip()]
+    return chosen[full[0] : full[-1] + 1] if full else chosen
+
+
+def _same(one: Record, other: Record) -> bool:
+    """Whether they are one record, or lines of a file that overlap."""
+    if one.lines is None or other.lines is None:
+        return one.key == other.key
+    places = [(lines.repository_id, lines.commit_sha, lines.path) for lines in (one.lines, other.lines)]
+    first = max(one.lines.first_line, other.lines.first_line)
+    return places[0] == places[1] and first <= min(one.lines.last_line, other.lines.last_line)
 
 
 def _defines(text: str, held: frozenset[str]) -> bool:
