@@ -117,6 +117,46 @@ class Patch:
 
 
 @dataclass(frozen=True)
+class Use:
+    """A call of a tool that a server of the Model Context Protocol brought."""
+
+    server: str
+    tool: str
+    arguments: dict[str, Any] = field(default_factory=dict[str, Any])
+    usage: Usage = Usage()
+
+    def item(self, number: int) -> dict[str, Any]:
+        """The output item."""
+        return {
+            "type": "function_call",
+            "id": f"fc_{number}",
+            "call_id": f"call_{number}",
+            "namespace": f"mcp__{self.server}",
+            "name": self.tool,
+            "arguments": json.dumps(self.arguments),
+        }
+
+
+@dataclass(frozen=True)
+class Search:
+    """A look for tools among those that Codex does not tell of until they are looked for."""
+
+    query: str
+    usage: Usage = Usage()
+
+    def item(self, number: int) -> dict[str, Any]:
+        """The output item."""
+        return {
+            "type": "tool_search_call",
+            "id": f"ts_{number}",
+            "call_id": f"call_{number}",
+            "execution": "client",
+            "status": "completed",
+            "arguments": {"query": self.query, "limit": 50},
+        }
+
+
+@dataclass(frozen=True)
 class Fail:
     """An HTTP error."""
 
@@ -132,7 +172,7 @@ class Hang:
     """No answer at all until the endpoint closes."""
 
 
-Reply = Say | Refuse | Run | Patch | Fail | Hang
+Reply = Say | Refuse | Run | Patch | Use | Search | Fail | Hang
 Script = Callable[[Call], Reply]
 
 
@@ -233,7 +273,7 @@ def serving(script: Script) -> Generator[Endpoint]:
             self.end_headers()
             self.wfile.write(data)
 
-        def _stream(self, reply: Say | Refuse | Run | Patch, number: int) -> None:
+        def _stream(self, reply: Say | Refuse | Run | Patch | Use | Search, number: int) -> None:
             self.send_response(200)
             self.send_header("content-type", "text/event-stream")
             self.end_headers()

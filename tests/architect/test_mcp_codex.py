@@ -1,0 +1,145 @@
+"""The real Codex CLI with the control plane as one of its servers; only the model behind it is scripted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import sys
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ameide.infra.codex_package import codex_package
+from tests.architect.mcp_world import McpWorld, opened
+from tests.conftest import Databases, SpineDatabase, spine
+from tests.infra.responses_endpoint import Call, Endpoint, Reply, Say, Search, Use, serving
+
+# In the words of docs/how-to/mcp.md.
+OVER_HTTP = """
+[mcp_servers.ameide]
+url = "{url}"
+bearer_token_env_var = "AMEIDE_TOKEN"
+tool_timeout_sec = 600
+required = true
+default_tools_approval_mode = "approve"
+"""
+OVER_STDIO = """
+[mcp_servers.ameide]
+command = "{program}"
+args = ["-m", "ameide", "mcp"]
+env_vars = ["AMEIDE_TOKEN", "AMEIDE_ARCHITECT_ADDRESS"]
+tool_timeout_sec = 600
+required = true
+default_tools_approval_mode = "approve"
+"""
+
+
+@pytest.fixture(scope="module")
+def codex_database(databases: Databases) -> Iterator[SpineDatabase]:
+    """One database for all that Codex asks here."""
+    yield from spine(databases)
+
+
+@pytest.fixture(scope="module")
+async def world(codex_database: SpineDatabase) -> AsyncGenerator[McpWorld]:
+    """And one door."""
+    async with opened(codex_database) as made:
+        yield made
+
+
+class Story:
+    """What the model does: look for tools, ask, open a change, propose its requirement, say so."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+        self.answers: list[str] = []
+
+    def __call__(self, call: Call) -> Reply:
+        """The next step; what Codex brought of those before is kept."""
+        items: list[dict[str, Any]] = call.body["input"]
+        searched = [item for item in items if item["type"] == "tool_search_output"]
+        if not searched:
+            return Search("ameide ask change artifact repository")
+        self.found = [tool["name"] for server in searched[-1]["tools"] for tool in server["tools"]]
+        self.answers = [str(item["output"]) for item in items if item["type"] == "function_call_output"]
+        content = {"title": "Cancel orders", "text": "As a buyer …", "acceptance_criteria": ["It can be canceled."]}
+        match call.number:
+            case 0:
+                return Use("ameide", "ask", {"question": "What is open?"})
+            case 1:
+                return Use("ameide", "open_change", {"repository_id": "orders", "title": "Cancel orders"})
+            case 2 if change_id := re.search(r"chg-[0-9a-f]{32}", self.answers[-1]):
+                requirement = {"change_id": change_id[0], "kind": "requirement", **content}
+                return Use("ameide", "propose_artifact", requirement)
+            case _:
+                return Say("That is all.")
+
+
+async def codex(world: McpWorld, folder: Path, endpoint: Endpoint, server: str, bearer: str) -> list[dict[str, Any]]:
+    """Run Codex once with this server; the events that it tells."""
+    home = endpoint.write_home(folder / "home")
+    with (home / "config.toml").open("a", encoding="utf-8") as config:
+        config.write(server.format(url=world.url, program=sys.executable))
+    package, work = codex_package(None), folder / "work"
+    assert package is not None
+    work.mkdir()
+    arguments = ("exec", "--json", "-s", "read-only", "--skip-git-repo-check", "-C", str(work), "Propose it.")
+    program = await asyncio.create_subprocess_exec(
+        str(package / "bin" / "codex"),
+        *arguments,
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "CODEX_HOME": str(home),
+            "AMEIDE_TOKEN": bearer,
+            "AMEIDE_ARCHITECT_ADDRESS": world.url.removesuffix("/mcp"),
+        },
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(90):
+        out, errors = await program.communicate()
+    assert program.returncode == 0, errors.decode()
+    return [json.loads(line) for line in out.decode().splitlines()]
+
+
+def called(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """The tools that Codex called, and what became of each call."""
+    items = [event["item"] for event in events if event["type"] == "item.completed"]
+    return [(item["tool"], item["status"]) for item in items if item["type"] == "mcp_tool_call"]
+
+
+def artifacts(world: McpWorld) -> list[dict[str, object]]:
+    """All of the Domain."""
+    return world.world.sql("SELECT id FROM ameide.aggregate WHERE kind = 'artifact' ORDER BY id")
+
+
+@pytest.mark.parametrize("server", [OVER_HTTP, OVER_STDIO], ids=["http", "stdio"])
+async def test_codex_lists_asks_and_proposes(world: McpWorld, tmp_path: Path, server: str) -> None:
+    story, before = Story(), artifacts(world)
+    with serving(story) as endpoint:
+        events = await codex(world, tmp_path, endpoint, server, await world.token("codex"))
+    assert {"ask", "list_changes", "read_file", "open_change", "propose_artifact"} <= set(story.found)
+    assert called(events) == [(name, "completed") for name in ("ask", "open_change", "propose_artifact")]
+    assert "One change is open [1]." in story.answers[0]
+    assert world.agent.asked[-1][0] == "codex"
+    assert '"status":"draft"' in story.answers[2]
+    [written] = [row for row in artifacts(world) if row not in before]
+    assert str(written["id"]) in story.answers[2]
+
+
+async def test_codex_proposes_nothing_without_the_scope(world: McpWorld, tmp_path: Path) -> None:
+    story, before = Story(), artifacts(world)
+    with serving(story) as endpoint:
+        bearer = await world.token("codex", scopes=("read",))
+        events = await codex(world, tmp_path, endpoint, OVER_HTTP, bearer)
+    assert {"ask", "list_changes"} <= set(story.found)
+    assert not {"open_change", "propose_artifact"} & set(story.found)
+    assert called(events) == [("ask", "completed")]
+    assert "open_change" in story.answers[1]
+    assert artifacts(world) == before
