@@ -18,24 +18,10 @@ from tests.architect.mcp_world import McpWorld, opened
 from tests.conftest import Databases, SpineDatabase, spine
 from tests.infra.responses_endpoint import Call, Endpoint, Reply, Say, Search, Use, serving
 
-# In the words of docs/how-to/mcp.md.
-OVER_HTTP = """
-[mcp_servers.ameide]
-url = "{url}"
-bearer_token_env_var = "AMEIDE_TOKEN"
-tool_timeout_sec = 600
-required = true
-default_tools_approval_mode = "approve"
-"""
-OVER_STDIO = """
-[mcp_servers.ameide]
-command = "{program}"
-args = ["-m", "ameide", "mcp"]
-env_vars = ["AMEIDE_TOKEN", "AMEIDE_ARCHITECT_ADDRESS"]
-tool_timeout_sec = 600
-required = true
-default_tools_approval_mode = "approve"
-"""
+HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "mcp.md"
+OVER_HTTP, OVER_STDIO = re.findall(r"^```toml\n(.*?)^```", HOW_TO.read_text(encoding="utf-8"), re.S | re.M)
+# `codex exec` can ask nobody.
+UNASKED = 'default_tools_approval_mode = "approve"\n'
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +69,7 @@ async def codex(world: McpWorld, folder: Path, endpoint: Endpoint, server: str, 
     """Run Codex once with this server; the events that it tells."""
     home = endpoint.write_home(folder / "home")
     with (home / "config.toml").open("a", encoding="utf-8") as config:
-        config.write(server.format(url=world.url, program=sys.executable))
+        config.write(server.replace("http://127.0.0.1:8580/mcp", world.url) + UNASKED)
     package, work = codex_package(None), folder / "work"
     assert package is not None
     work.mkdir()
@@ -92,7 +78,7 @@ async def codex(world: McpWorld, folder: Path, endpoint: Endpoint, server: str, 
         str(package / "bin" / "codex"),
         *arguments,
         env={
-            "PATH": os.environ["PATH"],
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(folder),
             "CODEX_HOME": str(home),
             "AMEIDE_TOKEN": bearer,
