@@ -14,6 +14,7 @@ from ameide.cli.founding import admit
 from ameide.cli.output import say
 from ameide.cli.ready import ready_file_option, tell_ready
 from ameide.cli.session import Session, pass_session
+from ameide.errors import InvalidArgument
 
 
 @click.command()
@@ -23,9 +24,20 @@ from ameide.cli.session import Session, pass_session
 def serve(session: Session, roles: tuple[str, ...], ready_file: Path | None) -> None:
     """Run roles in this process until it is told to stop.
 
-    Roles are domain, relay, forwarder, sweeper, ingress, projector, notifier and worker.
+    Roles are domain, relay, forwarder, sweeper, ingress, projector, notifier and worker, or architect alone.
     """
     # Imported here, as below: the composition loads every part of the program, which `ameide --help` need not wait for.
+    if roles == ("architect",):
+        from ameide.app import architect
+
+        architect.serve(session.settings, lambda: tell_ready(ready_file))
+        return
+    if "architect" in roles:
+        raise InvalidArgument(
+            "architect runs in a process of its own, which has no database but its own",
+            field="ROLE",
+            remedy="Serve it apart: `ameide serve architect`",
+        )
     from ameide.app import control
 
     control.serve(roles, session.settings, lambda: tell_ready(ready_file))

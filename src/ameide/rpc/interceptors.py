@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
@@ -14,7 +15,7 @@ from protobuf import Message
 
 from ameide.errors import AmeideError, Internal, PermissionDenied, Unauthenticated
 from ameide.logs import bound
-from ameide.rpc import scopes, secrets_at_the_door, validation
+from ameide.rpc import secrets_at_the_door, validation
 from ameide.rpc.mapping import to_connect
 from ameide.rpc.traces import attributes_of, is_traced
 from ameide.telemetry import tracing
@@ -173,6 +174,23 @@ class Door:
         with tracing.span(name, "server", parent=parent, attributes=attributes_of(ctx.method)) as trace:
             return await self._answer(call_next, request, ctx, trace)
 
+    async def intercept_server_stream(
+        self,
+        call_next: Callable[[REQ, RequestContext[REQ, RES]], AsyncIterator[RES]],
+        request: REQ,
+        ctx: RequestContext[REQ, RES],
+        /,
+    ) -> AsyncGenerator[RES]:
+        # The span is that of the caller: what is told on the way belongs to it, however long that takes.
+        async with self._admitted(request, ctx, TraceContext.read(ctx.request_headers.get)):
+            answers = call_next(request, ctx)
+            try:
+                async for answer in answers:
+                    yield answer
+            finally:
+                if isinstance(answers, AsyncGenerator):
+                    await answers.aclose()
+
     async def _answer(
         self,
         call_next: Callable[[REQ, RequestContext[REQ, RES]], Awaitable[RES]],
@@ -180,14 +198,22 @@ class Door:
         ctx: RequestContext[REQ, RES],
         trace: TraceContext,
     ) -> RES:
+        async with self._admitted(request, ctx, trace):
+            return await call_next(request, ctx)
+
+    @asynccontextmanager
+    async def _admitted(
+        self, request: object, ctx: RequestContext[Any, Any], trace: TraceContext
+    ) -> AsyncGenerator[None]:
+        """The caller is known and the request valid within; errors go out as the wire has them."""
         try:
             caller = await caller_of(self._authenticate, ctx.request_headers.get, for_others=self._for_others)
-            message: object = request
-            scopes.need(caller.scopes, ctx.method.service_name, ctx.method.name, message)
-            if isinstance(message, Message):
-                validation.check(cast("Message[Any]", message))
-                secrets_at_the_door.keep_out(ctx.method.service_name, caller.roles, cast("Message[Any]", message))
-            reset = _caller.set(replace(caller, trace=trace) if trace else caller)
+            scopes.need(caller.scopes, ctx.method.service_name, ctx.method.name, request)
+            if isinstance(request, Message):
+                validation.check(cast("Message[Any]", request))
+                secrets_at_the_door.keep_out(ctx.method.service_name, caller.roles, cast("Message[Any]", request))
+            before = _caller.get()
+            _caller.set(replace(caller, trace=trace) if trace else caller)
             try:
                 with bound(
                     tenant_id=caller.tenant_id,
@@ -196,9 +222,10 @@ class Door:
                     method=ctx.method.name,
                     trace_id=trace.trace_id,
                 ):
-                    return await call_next(request, ctx)
+                    yield
             finally:
-                _caller.reset(reset)
+                # Not by its token: a stream may be closed in another context than it began in.
+                _caller.set(before)
         except ConnectError:
             raise
         except AmeideError as error:

@@ -19,13 +19,13 @@ _CODES: dict[type[errors.AmeideError], Code] = {
     errors.Refused: Code.FAILED_PRECONDITION,
     errors.Conflict: Code.ALREADY_EXISTS,
     errors.Fenced: Code.ABORTED,
+    errors.LimitReached: Code.RESOURCE_EXHAUSTED,
     errors.Unreachable: Code.UNAVAILABLE,
     errors.Internal: Code.INTERNAL,
 }
 _TYPES: dict[Code, type[errors.AmeideError]] = {code: kind for kind, code in _CODES.items()} | {
     Code.DEADLINE_EXCEEDED: errors.Unreachable,
     Code.CANCELED: errors.Unreachable,
-    Code.RESOURCE_EXHAUSTED: errors.InvalidArgument,
     Code.UNIMPLEMENTED: errors.InvalidArgument,
     Code.OUT_OF_RANGE: errors.InvalidArgument,
 }

@@ -1,0 +1,142 @@
+"""The process of the Architect agent: its port, its threads, and the parts that it is made of.
+
+It has no database but its own, and knows neither Temporal nor the Domain's tables. Its libraries take seconds to load,
+so the port is bound first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from ameide import config, faults, logs
+from ameide.architect.server import Server
+from ameide.config import Settings
+from ameide.errors import InvalidArgument
+from ameide.infra.redaction import Redactor
+from ameide.rpc.clients import Clients
+from ameide.rpc.interceptors import Door
+from ameide.rpc.listener import Listener
+from ameide.rpc.probes import Probes
+from ameide.stopping import Stop, unless
+from ameide.storage import migrate as migrations
+from ameide.storage.threads import Threads as Store
+from ameide.telemetry import tracing
+
+if TYPE_CHECKING:
+    from ameide.architect.agent import Agent
+
+ROLE = "architect"
+_TURNS = 16
+_need = config.needed
+log = logging.getLogger(__name__)
+
+
+def serve(settings: Settings, on_ready: Callable[[], None]) -> None:
+    """Run the agent until SIGTERM or SIGINT; `on_ready` is called once it works.
+
+    Turns that are going on have `drain_seconds` to end; those cut off go on when they are sent again.
+
+    Raises InvalidArgument for a missing setting, Unreachable when the database does not answer.
+    """
+    redact = Redactor(config.secret_values(settings)).text
+    logs.configure(settings.log_level, redact)
+    faults.arm(settings.crash_at)
+    tracing.configure(settings.otlp_endpoint, settings.otlp_headers, "ameide-architect")
+    try:
+        asyncio.run(_serve(settings, redact, on_ready))
+    finally:
+        tracing.shutdown()
+
+
+async def _serve(settings: Settings, redact: Callable[[str], str], on_ready: Callable[[], None]) -> None:
+    stop, probes = Stop(), Probes()
+    dsn, tokens = _need(settings, "database_url_architect"), _need(settings, "architect_token").split()
+    stop.on_signals()
+    server = Server(probes)
+    listener = Listener(
+        server, settings.listen_host, settings.architect_listen_port, setting="AMEIDE_ARCHITECT_LISTEN_PORT"
+    )
+    listener.bind()
+    listening = asyncio.create_task(listener.run_until_closed())
+    async with AsyncExitStack() as stack:
+        opening = _open(settings, server, probes, stack, dsn, tokens, redact)
+        if await unless(stop.asked, opening) is not None:
+            probes.closed = ""
+            log.info("ready", extra={"roles": [ROLE]})
+            on_ready()
+            await stop.asked.wait()
+        probes.closed = "stopping"
+        log.info("stopping", extra={"roles": [ROLE]})
+        listener.close()
+        deadline = asyncio.get_running_loop().time() + settings.drain_seconds
+        if not await stop.ended([listening], deadline):
+            log.warning("ending at once what has not ended", extra={"drain_seconds": settings.drain_seconds})
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+async def _open(
+    settings: Settings,
+    server: Server,
+    probes: Probes,
+    stack: AsyncExitStack,
+    dsn: str,
+    tokens: list[str],
+    redact: Callable[[str], str],
+) -> bool:
+    # What takes long to load is loaded while the port answers already.
+    await asyncio.to_thread(_load)
+    from ameide.architect.door import Doorkeeper
+    from ameide.architect.service import Architect
+    from ameide.architect.threads import Threads, sweeping
+    from ameide_core_proto.agent.transformation.v1.architect_service_connect import ArchitectServiceASGIApplication
+
+    await migrations.check_schema(dsn)
+    address = _need(settings, "address")
+    domain = await stack.enter_async_context(Clients(address, tokens[0]))
+    probes.need("the Domain", domain.check)
+    doorkeeper = Doorkeeper(address, tokens)
+    threads: dict[str, Threads] = {}
+    for tenant in await doorkeeper.tenants():
+        store = Store(dsn, tenant, turns=_TURNS)
+        await store.open()
+        stack.push_async_callback(store.close)
+        probes.need("PostgreSQL as ameide_architect", store.check)
+        threads[tenant] = Threads(store)
+        if settings.architect_retention_days:
+            sweep = asyncio.create_task(sweeping(threads[tenant], settings.architect_retention_days))
+            stack.callback(sweep.cancel)
+    service = Architect(agent_of(settings, redact), doorkeeper, threads)
+    server.open(ArchitectServiceASGIApplication(service, interceptors=(Door(doorkeeper.authenticate),)))
+    return True
+
+
+def agent_of(settings: Settings, redact: Callable[[str], str]) -> Agent:
+    """The agent as the settings describe it. Raises InvalidArgument for a limit that is none."""
+    from ameide.app.reading import evidence_reader, repository_reader
+    from ameide.architect import basic
+    from ameide.architect.agent import Agent, Limits
+
+    if settings.architect_turn_seconds < 1 or settings.architect_turn_calls < 1:
+        raise InvalidArgument(
+            "a turn needs time and a call of the model",
+            field="AMEIDE_ARCHITECT_TURN_SECONDS, AMEIDE_ARCHITECT_TURN_CALLS",
+            remedy="Set both to 1 or more",
+        )
+    return Agent(
+        repositories=repository_reader(settings),
+        evidence=evidence_reader(settings),
+        retrieve=basic.retrieve,
+        speaking=basic.begin,
+        limits=Limits(float(settings.architect_turn_seconds), settings.architect_turn_calls, _TURNS),
+        redact=redact,
+    )
+
+
+def _load() -> None:
+    import ameide.architect.service
+    import ameide.architect.threads  # noqa: F401
