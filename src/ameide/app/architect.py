@@ -7,6 +7,7 @@ so the port is bound first.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -138,5 +139,4 @@ def agent_of(settings: Settings, redact: Callable[[str], str]) -> Agent:
 
 
 def _load() -> None:
-    import ameide.architect.service
-    import ameide.architect.threads  # noqa: F401
+    importlib.import_module("ameide.architect.service")

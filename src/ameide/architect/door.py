@@ -22,7 +22,6 @@ class Speaker:
     """A person at the door: who they are by their own token, and the roles that count when the agent acts for them."""
 
     caller: Caller
-    scopes: frozenset[str]
     agent: str
 
 
@@ -82,5 +81,7 @@ class Doorkeeper:
             async with self.speaking_for(tenant, token) as both:
                 told = await both.access.who_am_i(WhoAmIRequest())
             roles, agent = frozenset(told.roles), told.agent.principal_id if told.agent else ""
-        caller = Caller(tenant, own.principal.principal_id, own.principal.kind.name, roles)
-        return Speaker(caller, frozenset(own.scopes), agent)
+        caller = Caller(
+            tenant, own.principal.principal_id, own.principal.kind.name, roles, scopes=frozenset(own.scopes)
+        )
+        return Speaker(caller, agent)

@@ -15,8 +15,8 @@ from ameide.architect.state import transcript_of
 from ameide.architect.threads import Threads
 from ameide.architect.tools import registry
 from ameide.architect.turn import Course
-from ameide.architect.turns import Turns
-from ameide.errors import InvalidArgument, LimitReached, NotFound, PermissionDenied
+from ameide.architect.turns import Turns, other_turn
+from ameide.errors import Conflict, InvalidArgument, LimitReached, NotFound, PermissionDenied
 from ameide.rpc.interceptors import Caller, current_caller, token_of
 from ameide_core_proto.agent.transformation.v1.architect_service_connect import ArchitectService
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
@@ -151,16 +151,18 @@ class Architect(ArchitectService):
 async def _opened(course: Course, request: ConverseRequest) -> Conversation:
     """The conversation that this turn begins; the same one when the turn is sent again."""
     faults.reach("architect.open.before")
-    answer = await course.clients.conversations.open_conversation(
-        OpenConversationRequest(
-            scope=course.scope,
-            # Of the person's own: nobody comes into a conversation by guessing a turn.
-            client_request_id=f"{course.person}/{request.turn_id}/open",
-            repository_id=request.repository_id,
-            change_id=request.change_id,
-            title=course.agent.redact(" ".join(spoken(request).split()))[:_TITLE] or "A conversation",
-        )
+    command = OpenConversationRequest(
+        scope=course.scope,
+        # Of the person's own: nobody comes into a conversation by guessing a turn.
+        client_request_id=f"{course.person}/{request.turn_id}/open",
+        repository_id=request.repository_id,
+        change_id=request.change_id,
+        title=course.agent.redact(" ".join(spoken(request).split()))[:_TITLE] or "A conversation",
     )
+    try:
+        answer = await course.clients.conversations.open_conversation(command)
+    except Conflict as error:
+        raise other_turn(request) from error
     faults.reach("architect.open.after")
     assert answer.conversation is not None
     return answer.conversation

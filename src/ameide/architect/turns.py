@@ -150,11 +150,16 @@ def _need_same(turn: Turn, request: ConverseRequest) -> None:
     before = ConverseRequest.from_binary(turn["request"])
     # The first time the conversation had no id yet.
     if (before.instruction, before.read_only) != (request.instruction, request.read_only):
-        raise Conflict(
-            f"turn {request.turn_id} asked for something else",
-            field="turn_id",
-            remedy="Send the same instruction, or take a new turn_id",
-        )
+        raise other_turn(request)
+
+
+def other_turn(request: ConverseRequest) -> Conflict:
+    """The turn's id stands for another request."""
+    return Conflict(
+        f"{request.turn_id} asked for something else",
+        field="turn_id",
+        remedy="Send the same instruction, or take a new turn_id",
+    )
 
 
 def _out_of_time(seconds: float) -> list[ConverseResponse]:

@@ -15,7 +15,7 @@ from protobuf import Message
 
 from ameide.errors import AmeideError, Internal, PermissionDenied, Unauthenticated
 from ameide.logs import bound
-from ameide.rpc import secrets_at_the_door, validation
+from ameide.rpc import scopes, secrets_at_the_door, validation
 from ameide.rpc.mapping import to_connect
 from ameide.rpc.traces import attributes_of, is_traced
 from ameide.telemetry import tracing
