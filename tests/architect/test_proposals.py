@@ -9,6 +9,8 @@ import pytest
 
 from ameide.architect.tools.registry import granted
 from ameide.architect.tools.tool import Grant
+from ameide.architect.unaided.drafting import draft, triage_of
+from ameide.errors import InvalidArgument
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
     AnalyzeInstruction,
     DraftInstruction,
@@ -17,7 +19,14 @@ from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
     SubmitInstruction,
     TriageInstruction,
 )
-from ameide_core_proto.transformation.knowledge.v1.artifact_pb import ArtifactKind, ChangeSize, Primitive, RiskLevel
+from ameide_core_proto.transformation.knowledge.v1.artifact_pb import (
+    ArtifactContent,
+    ArtifactKind,
+    ChangeSize,
+    Primitive,
+    RiskLevel,
+    Triage,
+)
 from ameide_core_proto.transformation.work.v1.work_pb import WorkKind
 from tests.architect.reading import Desk, desk
 from tests.conftest import Databases, SpineDatabase, spine
@@ -161,3 +170,41 @@ async def test_a_revision_that_changes_nothing_is_none(writer: Desk, story: Stor
     assert "is what version 1 says already" in answer.error
     other = await writer.call("propose_draft", kind="dev_brief", title="cancel", artifact_id=subject.artifact_id)
     assert "is a requirement" in other.error
+
+
+async def test_content_that_was_given_is_kept_and_compared(writer: Desk, story: Story) -> None:
+    subject = story.requirement.subject
+    assert subject is not None
+    content = ArtifactContent(title="cancel", text="An order can be canceled.", acceptance_criteria=["1", "2"])
+    kept = (await draft(writer.ctx, DraftInstruction(kind=ArtifactKind.REQUIREMENT, content=content))).drafted
+    assert (kept.content, kept.diff) == (content, "")
+    asked = DraftInstruction(kind=ArtifactKind.REQUIREMENT, content=content, artifact_id=subject.artifact_id)
+    made = await draft(writer.ctx, asked)
+    assert made.drafted.against_number == 1
+    assert made.drafted.diff.endswith(" 1. 1\n+2. 2")
+    assert [answer.untrusted for _, answer in made.calls] == [(f"{subject.artifact_id}@1",)]
+    asked.content, asked.wish = None, "+ 2"
+    assert (await draft(writer.ctx, asked)).drafted == made.drafted
+    asked.wish = "make it better"
+    with pytest.raises(InvalidArgument, match="no model is configured"):
+        await draft(writer.ctx, asked)
+
+
+async def test_a_draft_from_a_template_stands_on_what_the_change_has(writer: Desk) -> None:
+    made = await draft(writer.ctx, DraftInstruction(kind=ArtifactKind.GATE_CHECKLIST))
+    assert made.drafted.content is not None
+    texts = [item.text for item in made.drafted.content.checklist]
+    assert "A test shows criterion 1: 1" in texts
+    assert "get_artifact" in [name for name, _ in made.calls]
+    assert all(answer.error == "" for name, answer in made.calls if name == "get_artifact")
+    with pytest.raises(InvalidArgument, match="says nothing"):
+        await draft(writer.about(change_id="").ctx, DraftInstruction(kind=ArtifactKind.REQUIREMENT))
+
+
+async def test_a_form_that_a_person_filled_in_is_checked_alike(writer: Desk) -> None:
+    triage = Triage(in_scope=["canceling"], primitives=[Primitive.DOMAIN], size=ChangeSize.SMALL)
+    with pytest.raises(InvalidArgument, match="the policy \\(version 1\\) demands"):
+        await triage_of(writer.ctx, TriageInstruction(title="Cancel", triage=triage))
+    triage.required_gates = ["requirement_stabilized", "acceptance", "ready_to_release", "promotion"]
+    content = await triage_of(writer.ctx, TriageInstruction(title="Cancel", triage=triage))
+    assert content.triage == triage

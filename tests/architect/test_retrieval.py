@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ameide.architect.records import Ledger, file_of
-from ameide.architect.unaided.retrieval import answered
+from ameide.architect.unaided.retrieval import retrieve
 from ameide.architect.unaided.terms import terms_of
 from ameide.infra.credentials import Credentials
 from ameide.infra.reading.limits import ReadingLimits
@@ -76,9 +76,9 @@ async def asker(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Async
 
 async def keys(asker: Desk, question: str) -> tuple[str, list[str], tuple[str, ...]]:
     """The answer, the keys that it cites, and what was not found. Everything that it cites was read."""
-    found = await answered(asker.ctx, question)
+    found = await retrieve(asker.ctx, question)
     ledger = Ledger()
-    for answer in found.answers:
+    for _, answer in found.calls:
         ledger.note(answer.records)
     cited = KEY.findall(found.text)
     for key in cited:

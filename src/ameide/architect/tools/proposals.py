@@ -7,6 +7,7 @@ from typing import Any
 from protobuf import Message
 
 from ameide.architect import triage as triages
+from ameide.architect.contents import check_content, check_revision
 from ameide.architect.tools.arguments import Arguments, choice, schema, string, strings
 from ameide.architect.tools.rendering import word
 from ameide.architect.tools.tool import Grant, Instruction, Tool, ToolAnswer, ToolContext
@@ -65,21 +66,16 @@ async def _draft(ctx: ToolContext, arguments: Arguments) -> ToolAnswer:
             ChecklistItem(gate=item.text("gate"), text=item.text("text")) for item in arguments.objects("checklist")
         ],
     )
-    if kind == ArtifactKind.GATE_CHECKLIST and not content.checklist:
-        raise InvalidArgument("a gate checklist has no item", field="checklist", remedy="Give items, each with a gate")
-    if kind != ArtifactKind.GATE_CHECKLIST and content.checklist:
-        raise InvalidArgument("is of a gate checklist", field="checklist", remedy="Leave it out, or change the kind")
-    if kind == ArtifactKind.REQUIREMENT and not content.acceptance_criteria:
-        raise InvalidArgument("a requirement has none", field="acceptance_criteria", remedy="Say how one can tell")
+    check_content(kind, content, None)
     if artifact_id := arguments.text("artifact_id"):
-        _check_revision(await _artifact(ctx, artifact_id), kind, content)
+        check_revision(await artifact_of(ctx, artifact_id), kind, content)
     return _proposed(DraftInstruction(kind=kind, content=content, artifact_id=artifact_id, wish=arguments.text("wish")))
 
 
 async def _submit(ctx: ToolContext, arguments: Arguments) -> ToolAnswer:
     _need_change(ctx)
     if artifact_id := arguments.text("artifact_id"):
-        await _artifact(ctx, artifact_id)
+        await artifact_of(ctx, artifact_id)
     return _proposed(SubmitInstruction(artifact_id=artifact_id))
 
 
@@ -98,7 +94,7 @@ async def _analyze(ctx: ToolContext, arguments: Arguments) -> ToolAnswer:
 async def _start(ctx: ToolContext, arguments: Arguments) -> ToolAnswer:
     _need_change(ctx)
     if artifact_id := arguments.text("artifact_id"):
-        await _artifact(ctx, artifact_id)
+        await artifact_of(ctx, artifact_id)
     return _proposed(StartInstruction(coder=arguments.text("coder"), artifact_id=artifact_id))
 
 
@@ -117,7 +113,8 @@ def _need_change(ctx: ToolContext) -> None:
         )
 
 
-async def _artifact(ctx: ToolContext, artifact_id: str) -> Artifact:
+async def artifact_of(ctx: ToolContext, artifact_id: str) -> Artifact:
+    """An artifact of the conversation's change. Raises `NotFound`, and `InvalidArgument` for one of another change."""
     answer = await ctx.clients.queries.get_artifact(
         GetArtifactRequest(scope=ctx.scope, min_position=ctx.min_position, artifact_id=artifact_id)
     )
@@ -129,15 +126,6 @@ async def _artifact(ctx: ToolContext, artifact_id: str) -> Artifact:
             remedy="list_artifacts names them",
         )
     return artifact
-
-
-def _check_revision(artifact: Artifact, kind: ArtifactKind, content: ArtifactContent) -> None:
-    if artifact.kind != kind:
-        raise InvalidArgument(f"is a {word(artifact.kind.name)}", field="artifact_id", remedy="Name one of that kind")
-    if artifact.current and artifact.current.content == content:
-        raise InvalidArgument(
-            f"is what version {artifact.current.number} says already", field="text", remedy="Change something"
-        )
 
 
 def _proposed(instruction: Instruction) -> ToolAnswer:

@@ -22,21 +22,21 @@ _FILES, _SEARCHES = 5, 4
 class Basis:
     """`contents` are the newest of each kind that the change has, `files` lines of the repository, best first.
 
-    `answers` are what the tools said on the way: their records were read, and their marks count.
+    `calls` are what the tools said on the way, by their names: their records were read, and their marks count.
     """
 
     title: str = ""
     policy: Policy | None = None
     contents: dict[ArtifactKind, ArtifactContent] = field(default_factory=dict[ArtifactKind, ArtifactContent])
     files: Sequence[Record] = ()
-    answers: tuple[ToolAnswer, ...] = ()
+    calls: Sequence[tuple[str, ToolAnswer]] = ()
 
 
 async def gathered(ctx: ToolContext, wish: str) -> Basis:
     """The basis of a draft in this conversation. Raises the errors of the queries; files that cannot be read are left
-    out, and the answers say why.
+    out, and the calls say why.
     """
-    title, contents, answers = "", dict[ArtifactKind, ArtifactContent](), list[ToolAnswer]()
+    title, contents, calls = "", dict[ArtifactKind, ArtifactContent](), list[tuple[str, ToolAnswer]]()
     if ctx.change_id:
         change = await ctx.clients.queries.get_change(
             GetChangeRequest(scope=ctx.scope, min_position=ctx.min_position, change_id=ctx.change_id)
@@ -44,15 +44,14 @@ async def gathered(ctx: ToolContext, wish: str) -> Basis:
         title = change.summary.change.title if change.summary and change.summary.change else ""
         # Oldest first: the newest of a kind stays.
         contents = {one.kind: one.current.content for one in change.artifacts if one.current and one.current.content}
-        answers = [
-            await call(ctx, "get_artifact", {"artifact_id": one.artifact_id})
+        calls = [
+            ("get_artifact", await call(ctx, "get_artifact", {"artifact_id": one.artifact_id}))
             for one in {one.kind: one for one in change.artifacts}.values()
         ]
     policy = await policy_of(ctx)
     terms = terms_of(wish or title)
-    groups: list[tuple[str, Sequence[Record]]] = []
     for term in searchable(terms, _SEARCHES) if ctx.repository_id else ():
-        answers.append(await call(ctx, "search_files", {"text": term}))
-        groups.append(("search_files", answers[-1].records))
-    files = [one.record for one in ranked(terms, groups, _FILES)]
-    return Basis(title, policy, contents, files, tuple(answers))
+        calls.append(("search_files", await call(ctx, "search_files", {"text": term})))
+    found = [(name, answer.records) for name, answer in calls if name == "search_files"]
+    files = [one.record for one in ranked(terms, found, _FILES)]
+    return Basis(title, policy, contents, files, calls)

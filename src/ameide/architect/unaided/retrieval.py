@@ -6,7 +6,7 @@ It says what it found and what it did not. It draws no conclusions.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ameide.architect.records import Record
@@ -35,15 +35,15 @@ _ABOUT_A_CHANGE = frozenset({"get_timeline"})
 class Retrieved:
     """An answer in Markdown with `[[key]]` where a record is cited, as a model would write it.
 
-    `answers` are what the tools said, in the order of the calls: their records were read, and their marks count.
+    `calls` are what the tools said, by their names: their records were read, and their marks count.
     """
 
     text: str
-    answers: tuple[ToolAnswer, ...]
+    calls: Sequence[tuple[str, ToolAnswer]]
     not_found: tuple[str, ...]
 
 
-async def answered(ctx: ToolContext, question: str) -> Retrieved:
+async def retrieve(ctx: ToolContext, question: str) -> Retrieved:
     """Look a question up in everything that the tools reach."""
     terms = terms_of(question)
     calls = _calls(ctx, terms)
@@ -54,7 +54,8 @@ async def answered(ctx: ToolContext, question: str) -> Retrieved:
             return await call(ctx, name, arguments)
 
     answers = await asyncio.gather(*(made(name, arguments) for name, arguments in calls))
-    groups = [(name, answer.records) for (name, _), answer in zip(calls, answers, strict=True)]
+    said = [(name, answer) for (name, _), answer in zip(calls, answers, strict=True)]
+    groups = [(name, answer.records) for name, answer in said]
     best = ranked(terms, groups, _RECORDS)
     missing = _missing(terms, best, answers)
     parts = [*_meanings(terms), *(_told(one) for one in best)]
@@ -64,7 +65,7 @@ async def answered(ctx: ToolContext, question: str) -> Retrieved:
     parts += [f"Could not look: {clipped(error, _WIDTH)}" for error in errors]
     if missing:
         parts.append(f"Not found: {listed(missing, 10)}.")
-    return Retrieved("\n\n".join(parts) + "\n", tuple(answers), tuple(missing))
+    return Retrieved("\n\n".join(parts) + "\n", said, tuple(missing))
 
 
 def _calls(ctx: ToolContext, terms: Terms) -> list[_Call]:
