@@ -10,7 +10,6 @@ from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 
 from ameide.contracts.ids import new_message_id
 from ameide.process.activities import DomainCommands
-from ameide.process.steps import WORKFLOW_TYPE
 from ameide.process.worker import governance_worker
 from ameide.rpc.clients import Clients
 from tests.process.sandbox import sandbox
@@ -71,7 +70,7 @@ class Stage:
     async def start(self, script: Script) -> WorkflowHandle[object, str]:
         """Start the run's workflow with its stored input."""
         return await self.client.start_workflow(
-            WORKFLOW_TYPE, script.input, id=script.pid, task_queue=self.task_queue, result_type=str
+            script.workflow_type, script.input, id=script.pid, task_queue=self.task_queue, result_type=str
         )
 
     async def play(self, name: str, scenario: Scenario) -> Played:

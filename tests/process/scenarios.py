@@ -72,6 +72,7 @@ from tests.process.script import (
     reject,
     sha,
 )
+from tests.process.triages import TRIAGES
 
 SCENARIOS: dict[str, Scenario] = {
     # Every gate approved, or not asked for.
@@ -279,6 +280,7 @@ SCENARIOS: dict[str, Scenario] = {
     **CANCELS,
     **RACES,
     **RETRIES,
+    **TRIAGES,
     "closed_from_outside": Scenario(
         "failed", FAILED, on(ACC, WAIT), never_closed_itself, close_from_outside, recorded=False
     ),

@@ -14,7 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from ameide.contracts.ids import new_message_id
 from ameide.contracts.subjects import content_hash
 from ameide.process.decisive import decisive
-from ameide.process.steps import DOMAIN_FACT
+from ameide.process.steps import DOMAIN_FACT, TRIAGE_WORKFLOW_TYPE, WORKFLOW_TYPE
 from ameide.process.workflows.inbox import DomainFact
 from ameide_core_proto.common.v1.metadata_pb import AggregateRef, MessageMetadata, Scope
 from ameide_core_proto.process.transformation.v1.facts_pb import TransformationProcessFact
@@ -30,6 +30,7 @@ from ameide_core_proto.transformation.governance.v1.governance_pb import (
     ReusableWork,
     Run,
     RunInput,
+    RunKind,
     RunStatus,
 )
 from ameide_core_proto.transformation.governance.v1.policy_pb import Bounds, Environment, GateKind, GateRule, Policy
@@ -173,6 +174,12 @@ class Script:
         self.refused_steps: dict[str, list[str]] = defaultdict(list)
         # What the run may take from the one before.
         self.reusable: list[ReusableWork] = []
+        # What a triage run looks at; None for a run of the requirement.
+        self.triage: ArtifactContent | None = None
+        self.proposed: list[ArtifactContent] = []
+        # Reads that are never answered, and those that the read side refuses.
+        self.silent_reads: list[str] = []
+        self.refused_reads: list[str] = []
         self.copies = 1
         self.reordered = False
         self.early = False
@@ -204,10 +211,17 @@ class Script:
             run_number=1,
             repository=self.repository,
             policy=self.policy,
-            requirement=self.artifact,
+            requirement=None if self.triage else self.artifact,
             coder="patches",
             reusable=self.reusable,
+            kind=RunKind.TRIAGE if self.triage else RunKind.GOVERNANCE,
+            triage=self.triage,
         )
+
+    @property
+    def workflow_type(self) -> str:
+        """The workflow that the run's kind has."""
+        return TRIAGE_WORKFLOW_TYPE if self.triage else WORKFLOW_TYPE
 
     @property
     def steps(self) -> list[str]:

@@ -4,6 +4,7 @@ It keeps what the real one keeps (idempotent answers, versions, consumed gates, 
 script where the real one has executors and people.
 """
 
+import asyncio
 import itertools
 from collections.abc import Coroutine
 from copy import deepcopy
@@ -12,20 +13,26 @@ from typing import TypeVar
 from protobuf import Message
 
 from ameide.contracts.subjects import subject_hash
-from ameide.errors import InvalidArgument, Refused, Unreachable
+from ameide.errors import InvalidArgument, NotFound, Refused, Unreachable
+from ameide_core_proto.common.v1.reading_pb import ReadContext
 from ameide_core_proto.process.transformation.v1.process_fact_service_pb import (
     RecordProcessFactsRequest,
     RecordProcessFactsResponse,
 )
 from ameide_core_proto.transformation.governance.v1 import command_service_pb as gov
 from ameide_core_proto.transformation.governance.v1 import facts_pb as gov_facts
+from ameide_core_proto.transformation.governance.v1 import query_service_pb as q
 from ameide_core_proto.transformation.governance.v1.governance_pb import (
+    Change,
     Gate,
     GateStatus,
     Promotion,
     PromotionStatus,
     Release,
 )
+from ameide_core_proto.transformation.knowledge.v1 import command_service_pb as know
+from ameide_core_proto.transformation.knowledge.v1 import facts_pb as know_facts
+from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact, ArtifactStatus, ArtifactVersion
 from ameide_core_proto.transformation.work.v1 import command_service_pb as wrk
 from ameide_core_proto.transformation.work.v1 import facts_pb as work_facts
 from ameide_core_proto.transformation.work.v1.work_pb import (
@@ -56,6 +63,14 @@ class ScriptedDomain:
 
     @property
     def governance(self) -> "ScriptedDomain":
+        return self
+
+    @property
+    def knowledge(self) -> "ScriptedDomain":
+        return self
+
+    @property
+    def queries(self) -> "ScriptedDomain":
         return self
 
     @property
@@ -294,6 +309,44 @@ class ScriptedDomain:
             script.run.status, script.run.outcome = request.status, request.outcome
             script.run.version += 1
         return gov.CloseRunResponse(run=script.run)
+
+    async def propose_artifact(self, request: know.ProposeArtifactRequest) -> know.ProposeArtifactResponse:
+        script = self._of_change(request.change_id)
+        stored = self._enter(script, "propose_artifact", request.client_request_id, know.ProposeArtifactResponse)
+        if stored:
+            return stored
+        assert request.content is not None
+        script.proposed.append(request.content)
+        version = ArtifactVersion(number=1, content=request.content, status=ArtifactStatus.DRAFT)
+        made = Artifact(artifact_id=self._next_id("art"), kind=request.kind, current=version, version=1)
+        script.later(script.state(know_facts.ArtifactProposed(artifact=made), "artifact", made.artifact_id, 1))
+        answer = know.ProposeArtifactResponse(artifact=made)
+        self.stored[request.client_request_id] = answer
+        self._lose(script, "propose_artifact")
+        return answer
+
+    def _of_change(self, change_id: str) -> Script:
+        return next(script for script in self.scripts.values() if script.change_id == change_id)
+
+    async def get_change(self, request: q.GetChangeRequest) -> q.GetChangeResponse:
+        script = self._of_change(request.change_id)
+        await self._read(script, "GetChange")
+        return q.GetChangeResponse(read_context=ReadContext(log_position=7), runs=[script.run])
+
+    async def get_repository(self, _request: q.GetRepositoryRequest) -> q.GetRepositoryResponse:
+        return q.GetRepositoryResponse(read_context=ReadContext(log_position=8))
+
+    async def list_changes(self, request: q.ListChangesRequest) -> q.ListChangesResponse:
+        assert request.repository_id == "orders"
+        other = q.ChangeSummary(change=Change(change_id="chg-other", title="Ship\nan order"))
+        return q.ListChangesResponse(read_context=ReadContext(log_position=9), changes=[other])
+
+    async def _read(self, script: Script, query: str) -> None:
+        script.changed.set()
+        if query in script.refused_reads:
+            raise NotFound("no such change")
+        if query in script.silent_reads:
+            await asyncio.Event().wait()
 
     async def record_process_facts(self, request: RecordProcessFactsRequest) -> RecordProcessFactsResponse:
         script = self.scripts[request.process_instance_id]

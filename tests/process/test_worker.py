@@ -11,7 +11,7 @@ from temporalio.worker import Worker
 
 from ameide.engine.engine import Running
 from ameide.errors import Conflict, Internal, PermissionDenied, Refused, Unreachable
-from ameide.process.activities import as_failure
+from ameide.process.failing import as_failure
 from ameide.process.temporal import connect, last_poll, need_search_attributes
 from ameide.process.workflows import GovernanceRun
 from tests.process.sandbox import sandbox

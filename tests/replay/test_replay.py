@@ -8,7 +8,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
 from ameide.process.converter import DATA_CONVERTER
-from ameide.process.workflows import GovernanceRun
+from ameide.process.workflows import GovernanceRun, TriageRun
 from tests.process.sandbox import sandbox
 from tests.process.scenarios import SCENARIOS
 from tests.replay.record import HISTORIES, recorded
@@ -16,7 +16,7 @@ from tests.replay.record import HISTORIES, recorded
 
 @pytest.mark.parametrize("path", sorted(HISTORIES.glob("*.json")), ids=lambda path: path.stem)
 async def test_a_recorded_history_replays(path: Path) -> None:
-    replayer = Replayer(workflows=[GovernanceRun], data_converter=DATA_CONVERTER, workflow_runner=sandbox())
+    replayer = Replayer(workflows=[GovernanceRun, TriageRun], data_converter=DATA_CONVERTER, workflow_runner=sandbox())
     await replayer.replay_workflow(_history(path))
 
 
@@ -26,7 +26,7 @@ async def test_a_history_of_another_course_does_not_replay() -> None:
         scheduled = event.activity_task_scheduled_event_attributes
         if scheduled.activity_type.name == "open_gate":
             scheduled.activity_type.name = "close_run"
-    replayer = Replayer(workflows=[GovernanceRun], data_converter=DATA_CONVERTER, workflow_runner=sandbox())
+    replayer = Replayer(workflows=[GovernanceRun, TriageRun], data_converter=DATA_CONVERTER, workflow_runner=sandbox())
     with pytest.raises(workflow.NondeterminismError):
         await replayer.replay_workflow(history)
 

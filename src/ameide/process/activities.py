@@ -8,38 +8,25 @@ from typing import Any, TypeVar
 
 from protobuf import Message
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from ameide.errors import AmeideError, PermissionDenied, Unauthenticated
+from ameide.errors import AmeideError
 from ameide.faults import reach
 from ameide.process import steps
+from ameide.process.failing import as_failure
+from ameide.process.readings import Readings
 from ameide.rpc.clients import Clients
 from ameide_core_proto.process.transformation.v1.process_fact_service_pb import (
     RecordProcessFactsRequest,
     RecordProcessFactsResponse,
 )
 from ameide_core_proto.transformation.governance.v1 import command_service_pb as governance
+from ameide_core_proto.transformation.knowledge.v1 import command_service_pb as knowledge
 from ameide_core_proto.transformation.work.v1 import command_service_pb as work
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
 
 Facts = RecordProcessFactsRequest | None
-
-
-def as_failure(error: AmeideError) -> ApplicationError:
-    """How an error reaches the workflow: its type is the refusing rule's code, else the error's name.
-
-    A worker whose token is not valid is a fault of its operator, not of the run: it waits until that is put right.
-    """
-    wait = error.retry or isinstance(error, Unauthenticated | PermissionDenied)
-    return ApplicationError(
-        str(error),
-        type=error.reason or type(error).__name__,
-        non_retryable=not wait,
-        # A refusal is an answer that the course reckons with, not a fault to warn about.
-        category=ApplicationErrorCategory.UNSPECIFIED if wait else ApplicationErrorCategory.BENIGN,
-    )
 
 
 class DomainCommands:
@@ -61,7 +48,9 @@ class DomainCommands:
             self.record_promotion_merged,
             self.record_rollout_health,
             self.close_run,
+            self.propose_artifact,
             self.record_process_facts,
+            Readings(self._domain).perform_read,
         ]
 
     async def _send(self, call: Callable[[Request], Awaitable[Response]], request: Request, facts: Facts) -> Response:
@@ -142,6 +131,16 @@ class DomainCommands:
     async def close_run(self, request: governance.CloseRunRequest, facts: Facts) -> governance.CloseRunResponse:
         """End the run."""
         return await self._send(self._domain.governance.close_run, request, facts)
+
+    @activity.defn(name=steps.PROPOSE_ARTIFACT.name)
+    async def propose_artifact(
+        self, request: knowledge.ProposeArtifactRequest, facts: Facts
+    ) -> knowledge.ProposeArtifactResponse:
+        """Propose what a run came to. The answer comes back without the content, which the workflow said itself."""
+        answer = deepcopy(await self._send(self._domain.knowledge.propose_artifact, request, facts))
+        if answer.artifact is not None and answer.artifact.current is not None:
+            answer.artifact.current.content = None
+        return answer
 
     @activity.defn(name=steps.RECORD_PROCESS_FACTS.name)
     async def record_process_facts(self, request: RecordProcessFactsRequest, facts: None) -> RecordProcessFactsResponse:

@@ -33,6 +33,7 @@ from ameide_core_proto.transformation.governance.v1 import command_service_pb as
 from ameide_core_proto.transformation.governance.v1 import facts_pb as governance_facts
 from ameide_core_proto.transformation.governance.v1 import governance_pb, policy_pb
 from ameide_core_proto.transformation.knowledge.v1 import artifact_pb
+from ameide_core_proto.transformation.knowledge.v1 import command_service_pb as knowledge_commands
 from ameide_core_proto.transformation.knowledge.v1 import facts_pb as knowledge_facts
 from ameide_core_proto.transformation.work.v1 import command_service_pb as work_commands
 from ameide_core_proto.transformation.work.v1 import facts_pb as work_facts
@@ -48,6 +49,7 @@ _VOCABULARY: tuple[ModuleType, ...] = (
     governance_pb,
     policy_pb,
     artifact_pb,
+    knowledge_commands,
     knowledge_facts,
     work_commands,
     work_facts,

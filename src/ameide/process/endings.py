@@ -14,15 +14,14 @@ from temporalio.service import RPCError
 from ameide.contracts.ids import parse_process_instance_id
 from ameide.errors import AmeideError
 from ameide.process.runs import Runs
-from ameide.process.steps import WORKFLOW_TYPE
+from ameide.process.steps import TRIAGE_WORKFLOW_TYPE, WORKFLOW_TYPE
 from ameide.rpc.clients import Clients
 from ameide_core_proto.transformation.governance.v1.governance_pb import RunStatus
 
 log = logging.getLogger(__name__)
 
-_ENDED_BADLY = (
-    f"WorkflowType = '{WORKFLOW_TYPE}' AND ExecutionStatus IN ('Failed', 'Terminated', 'TimedOut', 'Canceled')"
-)
+_TYPES = f"WorkflowType IN ('{WORKFLOW_TYPE}', '{TRIAGE_WORKFLOW_TYPE}')"
+_ENDED_BADLY = f"{_TYPES} AND ExecutionStatus IN ('Failed', 'Terminated', 'TimedOut', 'Canceled')"
 _BAD = (
     WorkflowExecutionStatus.FAILED,
     WorkflowExecutionStatus.TERMINATED,

@@ -12,9 +12,11 @@ from ameide_core_proto.process.transformation.v1.process_fact_service_pb import 
     RecordProcessFactsResponse,
 )
 from ameide_core_proto.transformation.governance.v1 import command_service_pb as governance
+from ameide_core_proto.transformation.knowledge.v1 import command_service_pb as knowledge
 from ameide_core_proto.transformation.work.v1 import command_service_pb as work
 
 WORKFLOW_TYPE: Final = "r2r.governance.v1"
+TRIAGE_WORKFLOW_TYPE: Final = "r2r.triage.v1"
 TASK_QUEUE: Final = "ameide-r2r"
 DOMAIN_FACT: Final = "domain_fact"
 """The one signal: any aggregator message of a domain fact topic."""
@@ -55,5 +57,28 @@ RECORD_ROLLOUT_HEALTH = Command(
     "record_rollout_health", governance.RecordRolloutHealthRequest, governance.RecordRolloutHealthResponse
 )
 CLOSE_RUN = Command("close_run", governance.CloseRunRequest, governance.CloseRunResponse)
+PROPOSE_ARTIFACT = Command("propose_artifact", knowledge.ProposeArtifactRequest, knowledge.ProposeArtifactResponse)
 RECORD_PROCESS_FACTS = Command("record_process_facts", RecordProcessFactsRequest, RecordProcessFactsResponse)
 """The process facts alone, when no other command follows soon. Its second argument is always None."""
+
+PERFORM_READ: Final = "perform_read"
+"""A declared read of a projection. It takes a `Read` and answers a `Reading`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One of `contracts.reads.READS`, about a change of a repository; `seconds` is what it may take."""
+
+    query: str
+    tenant_id: str
+    repository_id: str
+    change_id: str
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a read told, in a few lines, as of a position of the log."""
+
+    log_position: int
+    lines: list[str]

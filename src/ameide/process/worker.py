@@ -15,7 +15,7 @@ from ameide.process.activities import DomainCommands
 from ameide.process.propagation import TracePropagation
 from ameide.process.steps import TASK_QUEUE
 from ameide.process.temporal import connect_patiently, need_answer
-from ameide.process.workflows import GovernanceRun
+from ameide.process.workflows import GovernanceRun, TriageRun
 from ameide.rpc.clients import Clients
 from ameide.stopping import unless
 
@@ -30,14 +30,14 @@ def governance_worker(
     grace: float = 10.0,
     runner: WorkflowRunner | None = None,
 ) -> Worker:
-    """A worker of `r2r.governance.v1`. Leaving it lets activities that run end first, for `grace` seconds.
+    """A worker of both workflows. Leaving it lets activities that run end first, for `grace` seconds.
 
     Without a `runner` workflows run without Temporal's sandbox, in which the tests run and replay them.
     """
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=[GovernanceRun],
+        workflows=[GovernanceRun, TriageRun],
         activities=commands.all(),
         workflow_runner=runner or UnsandboxedWorkflowRunner(),
         interceptors=[TracePropagation()],

@@ -11,7 +11,7 @@ from ameide.domain.decisions import repository as repositories
 from ameide.domain.decisions import run as runs
 from ameide.domain.decisions.gate import void
 from ameide.domain.unit import Unit
-from ameide.errors import Refused
+from ameide.errors import InvalidArgument, Refused
 from ameide_core_proto.transformation.governance.v1.command_service_pb import (
     AdoptPolicyRequest,
     AdoptPolicyResponse,
@@ -28,6 +28,7 @@ from ameide_core_proto.transformation.governance.v1.command_service_pb import (
     StartRunRequest,
     StartRunResponse,
 )
+from ameide_core_proto.transformation.governance.v1.facts_pb import RunRequested
 from ameide_core_proto.transformation.governance.v1.governance_pb import (
     Change,
     ChangeStatus,
@@ -36,6 +37,7 @@ from ameide_core_proto.transformation.governance.v1.governance_pb import (
     Repository,
     ReusableWork,
     Run,
+    RunKind,
     RunStatus,
 )
 from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
@@ -106,18 +108,10 @@ async def start_run(unit: Unit, command: StartRunRequest) -> StartRunResponse:
     runs.need_no_run(change)
     repository = await unit.lock("repository", change.repository_id, Repository)
     policy = await unit.read("policy", change.repository_id, Policy)
-    requirement = await _requirement(unit, change, command.artifact_id)
-    fact = runs.start(
-        change,
-        queue.for_others(repository),
-        policy,
-        requirement,
-        command.coder,
-        unit.actor,
-        unit.timestamp,
-        command.from_step,
-        await _reusable(unit, change, policy, command.from_step),
-    )
+    if command.kind == RunKind.TRIAGE:
+        fact = _triage(unit, command, change, queue.for_others(repository), policy)
+    else:
+        fact = await _governance(unit, command, change, queue.for_others(repository), policy)
     run = fact.run
     assert run is not None
     change.last_run_number = run.number
@@ -125,6 +119,45 @@ async def start_run(unit: Unit, command: StartRunRequest) -> StartRunResponse:
     unit.keep(change)
     unit.record(await queues.join(unit, repository, policy, fact))
     return StartRunResponse(run=run)
+
+
+def _triage(
+    unit: Unit, command: StartRunRequest, change: Change, repository: Repository, policy: Policy
+) -> RunRequested:
+    for field in ("artifact_id", "from_step"):
+        if getattr(command, field):
+            raise InvalidArgument("is nothing for a triage run", field=field, remedy="Leave it out")
+    if command.triage is None:
+        raise InvalidArgument("is empty, but a triage run looks at one", field="triage", remedy="Fill it in")
+    return runs.start_triage(
+        change,
+        repository,
+        policy,
+        command.triage,
+        command.coder,
+        unit.actor,
+        unit.timestamp,
+        command.conversation_id,
+    )
+
+
+async def _governance(
+    unit: Unit, command: StartRunRequest, change: Change, repository: Repository, policy: Policy
+) -> RunRequested:
+    if command.triage is not None:
+        raise InvalidArgument("is for a triage run", field="triage", remedy="Leave it out, or say kind TRIAGE")
+    return runs.start(
+        change,
+        repository,
+        policy,
+        await _requirement(unit, change, command.artifact_id),
+        command.coder,
+        unit.actor,
+        unit.timestamp,
+        command.from_step,
+        await _reusable(unit, change, policy, command.from_step),
+        command.conversation_id,
+    )
 
 
 async def close_run(unit: Unit, command: CloseRunRequest) -> CloseRunResponse:
@@ -162,13 +195,15 @@ async def void_open_gates(unit: Unit, process_instance_id: str, reason: str) -> 
 
 
 async def _reusable(unit: Unit, change: Change, policy: Policy, step: str) -> list[ReusableWork]:
-    """What the newest run has done before the step; nothing when the new one is to do everything."""
+    """What the newest run of a requirement has done before the step; nothing when the new one is to do everything."""
     if not step:
         return []
-    number = change.last_run_number
     earlier = None
-    if number:
-        earlier = await unit.read("run", process_instance_id(unit.tenant_id, change.change_id, number), Run)
+    for number in range(change.last_run_number, 0, -1):
+        run = await unit.read("run", process_instance_id(unit.tenant_id, change.change_id, number), Run)
+        if run.kind != RunKind.TRIAGE:
+            earlier = run
+            break
     return reuse.reusable(step, earlier, policy, *await work_rows.of_change(unit, change.change_id))
 
 

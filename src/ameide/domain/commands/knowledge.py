@@ -12,9 +12,10 @@ from ameide.domain.decisions.gate import void, voidable
 from ameide.domain.decisions.verification import need_not_merged
 from ameide.domain.service import Service
 from ameide.domain.unit import Unit
-from ameide.errors import InvalidArgument
+from ameide.errors import InvalidArgument, PermissionDenied
 from ameide.rpc.interceptors import Caller, current_caller
-from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Gate
+from ameide_core_proto.common.v1.metadata_pb import Actor
+from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Gate, Run, RunKind
 from ameide_core_proto.transformation.governance.v1.policy_pb import GateKind
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import (
     Artifact,
@@ -45,7 +46,7 @@ class KnowledgeCommands(KnowledgeCommandService):
         self, request: ProposeArtifactRequest, _ctx: RequestContext[ProposeArtifactRequest, ProposeArtifactResponse]
     ) -> ProposeArtifactResponse:
         return await self._service.execute(
-            _author(), "ProposeArtifact", request, ProposeArtifactResponse, propose_artifact
+            _author("process"), "ProposeArtifact", request, ProposeArtifactResponse, propose_artifact
         )
 
     async def revise_artifact(
@@ -63,15 +64,21 @@ class KnowledgeCommands(KnowledgeCommandService):
         )
 
 
-def _author() -> Caller:
+def _author(*besides: str) -> Caller:
     caller = current_caller()
-    caller.need(*AUTHORS)
+    caller.need(*AUTHORS, *besides)
     return caller
 
 
 async def propose_artifact(unit: Unit, command: ProposeArtifactRequest) -> ProposeArtifactResponse:
-    """A first version on an open change."""
+    """A first version on an open change. The Process proposes a triage, in a run that looked at one, for who began it.
+
+    Raises PermissionDenied when it would propose anything else.
+    """
     change = await _lock_open_change(unit, command.change_id)
+    author = unit.actor
+    if "process" in unit.caller.roles and not unit.caller.roles & {*AUTHORS, "admin"}:
+        author = await _for_who_began(unit, change, command.kind)
     await _need_provenance(unit, change, command.provenance)
     fact = decisions.propose(
         new_id("art"),
@@ -79,7 +86,7 @@ async def propose_artifact(unit: Unit, command: ProposeArtifactRequest) -> Propo
         command.kind,
         command.content or ArtifactContent(),
         unit.scope(change.repository_id),
-        unit.actor,
+        author,
         unit.timestamp,
         command.provenance,
     )
@@ -147,6 +154,16 @@ async def _need_provenance(unit: Unit, change: Change, provenance: Provenance | 
             remedy="Name the conversation that the words come from",
         )
     await conversations.bind(unit, named, change)
+
+
+async def _for_who_began(unit: Unit, change: Change, kind: ArtifactKind) -> Actor:
+    run = await unit.read("run", change.open_run_id, Run) if change.open_run_id else Run()
+    if run.kind != RunKind.TRIAGE or kind != ArtifactKind.TRIAGE:
+        raise PermissionDenied(
+            f"needs one of the roles {', '.join(AUTHORS)}", remedy="Propose it under the token of a requester"
+        )
+    began = run.requested_by or Actor()
+    return Actor(principal_id=unit.caller.principal_id, on_behalf_of=began.on_behalf_of or began.principal_id)
 
 
 async def _lock_open_change(unit: Unit, change_id: str) -> Change:

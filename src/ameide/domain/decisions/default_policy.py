@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from ameide_core_proto.transformation.governance.v1.policy_pb import Bounds, Environment, GateKind, GateRule, Policy
+from ameide_core_proto.transformation.governance.v1.policy_pb import (
+    Bounds,
+    DeclaredRead,
+    Environment,
+    GateKind,
+    GateRule,
+    Policy,
+)
 from ameide_core_proto.transformation.work.v1.work_pb import PathRules, TimeoutPolicy
 
 # What an agent may not write unless a policy says so (contracts 9).
@@ -59,6 +66,7 @@ def default_policy(repository_id: str, *, gitops: bool) -> Policy:
         ),
         tool_timeouts=TimeoutPolicy(claim_by_seconds=86400, run_for_seconds=1800, silent_for_seconds=900),
         agent_timeouts=TimeoutPolicy(claim_by_seconds=86400, run_for_seconds=3600, silent_for_seconds=900),
+        declared_reads=[DeclaredRead(query=query, deadline_seconds=5) for query in ("GetChange", "ListChanges")],
         coder="patches",
         independent_verification=True,
         separate_releaser=True,

@@ -6,6 +6,7 @@ from copy import deepcopy
 
 from protobuf.wkt import Timestamp
 
+from ameide.contracts.reads import READS
 from ameide.contracts.remote_url import check_url
 from ameide.domain.decisions.default_policy import default_policy
 from ameide.errors import Conflict, InvalidArgument
@@ -78,11 +79,23 @@ def check_policy(policy: Policy) -> None:
     if len(set(names)) != len(names):
         raise InvalidArgument("one name stands twice", field="policy.environments", remedy="Name each environment once")
     _check_secrets(policy)
+    _check_reads(policy)
     for rule in policy.gates:
         must = rule.required or rule.kind in (GateKind.NEEDS_HUMAN, GateKind.BUDGET)
         if must and not rule.decider_roles:
             raise InvalidArgument(
                 f"nobody may decide {rule.kind.name}", field="policy.gates", remedy="Name at least one decider role"
+            )
+
+
+def _check_reads(policy: Policy) -> None:
+    names = [read.query for read in policy.declared_reads]
+    for place, name in enumerate(names):
+        if name not in READS or names.index(name) != place:
+            raise InvalidArgument(
+                f"{name} stands twice" if name in READS else f"{name!r} is no query that a run may read",
+                field="policy.declared_reads",
+                remedy=f"Declare each of {', '.join(READS)} at most once",
             )
 
 

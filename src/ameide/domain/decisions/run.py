@@ -8,6 +8,7 @@ from copy import deepcopy
 from protobuf.wkt import Timestamp
 
 from ameide.contracts.ids import process_instance_id
+from ameide.domain.decisions.artifact import need_agreement
 from ameide.domain.decisions.change import need_open
 from ameide.errors import Refused
 from ameide_core_proto.common.v1.metadata_pb import Actor, Scope
@@ -18,12 +19,19 @@ from ameide_core_proto.transformation.governance.v1.governance_pb import (
     ReusableWork,
     Run,
     RunInput,
+    RunKind,
     RunStatus,
 )
 from ameide_core_proto.transformation.governance.v1.policy_pb import Policy
-from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact, ArtifactKind, ArtifactStatus
+from ameide_core_proto.transformation.knowledge.v1.artifact_pb import (
+    Artifact,
+    ArtifactContent,
+    ArtifactKind,
+    ArtifactStatus,
+)
 
 WORKFLOW_TYPE = "r2r.governance.v1"
+TRIAGE_WORKFLOW_TYPE = "r2r.triage.v1"
 TASK_QUEUE = "ameide-r2r"
 # A run that ended like this leaves nothing to do: its change closes with it.
 FINISHING_OUTCOMES = frozenset({"delivered", "merged"})
@@ -39,6 +47,7 @@ def start(
     now: Timestamp,
     from_step: str = "",
     reusable: Sequence[ReusableWork] = (),
+    conversation_id: str = "",
 ) -> RunRequested:
     """The next run, with all that its workflow is started with; `reusable` is what it may take from the one before."""
     need_no_run(change)
@@ -56,31 +65,61 @@ def start(
             remedy="Submit it with SubmitArtifact first",
             reason="REQUIREMENT_NOT_SUBMITTED",
         )
+    given = RunInput(
+        kind=RunKind.GOVERNANCE,
+        requirement=requirement,
+        coder=coder or policy.coder,
+        from_step=from_step,
+        reusable=list(reusable),
+        conversation_id=conversation_id,
+    )
+    return _requested(change, repository, policy, given, WORKFLOW_TYPE, actor, now)
+
+
+def start_triage(
+    change: Change,
+    repository: Repository,
+    policy: Policy,
+    content: ArtifactContent,
+    coder: str,
+    actor: Actor,
+    now: Timestamp,
+    conversation_id: str = "",
+) -> RunRequested:
+    """The next run, which looks at a triage and proposes it. Raises InvalidArgument for what is no triage."""
+    need_no_run(change)
+    need_agreement(ArtifactKind.TRIAGE, content)
+    given = RunInput(kind=RunKind.TRIAGE, triage=content, coder=coder or policy.coder, conversation_id=conversation_id)
+    return _requested(change, repository, policy, given, TRIAGE_WORKFLOW_TYPE, actor, now)
+
+
+def _requested(
+    change: Change,
+    repository: Repository,
+    policy: Policy,
+    given: RunInput,
+    workflow_type: str,
+    actor: Actor,
+    now: Timestamp,
+) -> RunRequested:
     tenant_id = change.scope.tenant_id if change.scope else ""
     number = change.last_run_number + 1
     instance = process_instance_id(tenant_id, change.change_id, number)
     scope = Scope(tenant_id=tenant_id, repository_id=repository.repository_id)
+    given.scope, given.process_instance_id = scope, instance
+    given.change_id, given.run_number = change.change_id, number
+    given.repository, given.policy = repository, policy
     return RunRequested(
         run=Run(
             scope=scope,
             process_instance_id=instance,
             change_id=change.change_id,
             number=number,
+            kind=given.kind,
             status=RunStatus.OPEN,
-            workflow_type=WORKFLOW_TYPE,
+            workflow_type=workflow_type,
             task_queue=TASK_QUEUE,
-            input=RunInput(
-                scope=scope,
-                process_instance_id=instance,
-                change_id=change.change_id,
-                run_number=number,
-                repository=repository,
-                policy=policy,
-                requirement=requirement,
-                coder=coder or policy.coder,
-                from_step=from_step,
-                reusable=list(reusable),
-            ),
+            input=given,
             requested_by=actor,
             requested_at=now,
             version=1,

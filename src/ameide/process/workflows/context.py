@@ -10,8 +10,9 @@ from protobuf import Message
 from temporalio import workflow
 from temporalio.common import RetryPolicy, SearchAttributeKey
 from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import TimeoutError as NoAnswer
 
-from ameide.process.steps import RECORD_PROCESS_FACTS, Command
+from ameide.process.steps import PERFORM_READ, RECORD_PROCESS_FACTS, Command, Read, Reading
 from ameide.process.workflows.inbox import DomainFact
 from ameide.process.workflows.journal import Journal
 from ameide.process.workflows.state import Ask, RunState
@@ -140,6 +141,25 @@ class RunContext:
         answer = await self._execute(step.name, request, batch, step.response)
         self.journal.sent(batch)
         return answer
+
+    async def read(self, read: Read) -> Reading:
+        """Perform a declared read within its seconds, all tries together. Raises Refusal, also without an answer."""
+        seconds = timedelta(seconds=read.seconds)
+        try:
+            return await workflow.execute_activity(
+                PERFORM_READ,
+                read,
+                result_type=Reading,
+                start_to_close_timeout=seconds,
+                schedule_to_close_timeout=seconds,
+                retry_policy=_RETRY,
+            )
+        except ActivityError as error:
+            if isinstance(error.cause, ApplicationError):
+                raise Refusal(error.cause.type or "", error.cause.message) from error
+            if isinstance(error.cause, NoAnswer):
+                raise Refusal("Unreachable", f"no answer within {read.seconds} s") from error
+            raise
 
     async def flush(self) -> None:
         """Send the pending process facts by themselves, so that people see what a waiting run waits for."""

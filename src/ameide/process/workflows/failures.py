@@ -16,12 +16,16 @@ from ameide_core_proto.transformation.work.v1.work_pb import (
     WorkResult,
 )
 
-_INFRASTRUCTURE = (
+INFRASTRUCTURE = (
     FailureCode.LEASE_LOST,
     FailureCode.TIMEOUT,
     FailureCode.CHECKOUT_FAILED,
     FailureCode.INTERNAL,
 )
+"""Failures after which the same step may succeed."""
+OVER = ("CHANGE_CANCELED", "CHANGE_CLOSED", "RUN_CANCELED", "RUN_CLOSED")
+"""Refusals by which the Domain says that the run is being canceled, or is over."""
+
 _FOR_THE_CODER = (FailureCode.VERIFICATION_FAILED, FailureCode.CONFLICT, FailureCode.POLICY_VIOLATION)
 _MAX_REASON = 2000
 _MAX_FINDINGS = 50
@@ -41,12 +45,12 @@ def after_failure(run: RunContext, step: Step, work: WorkRequest) -> Step:
     """The way on from a step before the merge."""
     if code_of(work) in _FOR_THE_CODER:
         return to_coder(run, findings_of(work) or [_unexplained(work)])
-    return _after_fault(run, step, work, retried=_INFRASTRUCTURE)
+    return _after_fault(run, step, work, retried=INFRASTRUCTURE)
 
 
 def after_merge_failure(run: RunContext, step: Step, work: WorkRequest) -> Step:
     """The way on from a step after the merge, where no coder helps: a conflict, too, is met by trying again."""
-    return _after_fault(run, step, work, retried=(*_INFRASTRUCTURE, FailureCode.CONFLICT))
+    return _after_fault(run, step, work, retried=(*INFRASTRUCTURE, FailureCode.CONFLICT))
 
 
 def _after_fault(run: RunContext, step: Step, work: WorkRequest, retried: Sequence[FailureCode]) -> Step:

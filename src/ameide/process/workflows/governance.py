@@ -18,7 +18,7 @@ from ameide.process.workflows.context import (
     RunEnded,
 )
 from ameide.process.workflows.delegation import Stuck
-from ameide.process.workflows.failures import ask_budget, ask_human
+from ameide.process.workflows.failures import OVER, ask_budget, ask_human
 from ameide.process.workflows.inbox import DomainFact
 from ameide.process.workflows.state import Ending, RunState, Step
 from ameide_core_proto.process.transformation.v1.facts_pb import Phase
@@ -62,8 +62,6 @@ COURSE: dict[Step, tuple[Phase | None, Callable[[RunContext], Awaitable[Step]]]]
     Step.WIND_DOWN: (None, asides.wind_down),
     Step.CLOSE: (Phase.TERMINAL, asides.close),
 }
-# Refusals by which the Domain says that the run is being canceled, or is over.
-_OVER = ("CHANGE_CANCELED", "CHANGE_CLOSED", "RUN_CANCELED", "RUN_CLOSED")
 # Refusals of a pass that a new decision on exactly these bytes would lift.
 _NO_PASS = ("GATE_NOT_PASSED", "GATE_SUPERSEDED", "GATE_MISMATCH", "GATE_CONSUMED")
 _NOT_ACCEPTED = ("GATE_REQUIRED", "GATE_VOIDED", *_NO_PASS)
@@ -133,7 +131,7 @@ class GovernanceRun:
         state = self._run.state
         if state.step == Step.CLOSE:
             return self._close_refused(refusal)
-        if refusal.reason in _OVER and state.ending is None:
+        if refusal.reason in OVER and state.ending is None:
             # The fact that says so is on its way; closing a run that is closed already is no error.
             return asides.canceled(self._run)
         state.ask = None

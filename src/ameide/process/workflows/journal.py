@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from protobuf import Message, Oneof
+from protobuf.wkt import Timestamp
 
 from ameide.contracts.ids import process_message_id
 from ameide_core_proto.common.v1.metadata_pb import MessageMetadata
@@ -19,6 +20,7 @@ from ameide_core_proto.process.transformation.v1.facts_pb import (
     ProcessInstanceCompleted,
     ProcessInstanceFailed,
     ProcessInstanceStarted,
+    ReadPerformed,
     TransformationProcessFact,
 )
 from ameide_core_proto.process.transformation.v1.process_fact_service_pb import RecordProcessFactsRequest
@@ -33,6 +35,7 @@ _FIELDS: dict[type[Message], str] = {
     ActivityTransitioned: "activity_transitioned",
     Awaiting: "awaiting",
     GateDecisionRecorded: "gate_decision_recorded",
+    ReadPerformed: "read_performed",
 }
 _PRODUCER = "ameide.process"
 _SCHEMA_VERSION = 1
@@ -116,6 +119,10 @@ class Journal:
     def decided(self, gate_id: str, fact: str) -> None:
         """A gate was decided, by that fact."""
         self._note(GateDecisionRecorded(gate_id=gate_id, fact_message_id=fact))
+
+    def read(self, query: str, log_position: int, deadline: Timestamp) -> None:
+        """A declared read was performed before its deadline."""
+        self._note(ReadPerformed(query=query, log_position=log_position, deadline=deadline))
 
     def ended(self, status: RunStatus, outcome: str) -> None:
         """The run is over."""

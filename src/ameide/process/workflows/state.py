@@ -40,6 +40,9 @@ class Step(StrEnum):
     ASK_HUMAN = "ask_human"
     ASK_BUDGET = "ask_budget"
     WIND_DOWN = "wind_down"
+    READ = "read"
+    ANALYZE = "analyze"
+    PROPOSE = "propose"
     CLOSE = "close"
     CLOSED = "closed"
 
@@ -172,6 +175,20 @@ class RunState:
     ending: Ending | None = None
     # The Domain has refused to close the run with all that was still to be said.
     close_refused: bool = False
+
+    # Of a triage run: how many of its reads are done, what it learned, and what stays open.
+    reads_done: int = 0
+    learned: list[str] = field(default_factory=list[str])
+    unanswered: list[str] = field(default_factory=list[str])
+
+    @classmethod
+    def for_triage(cls, run: RunInput) -> RunState:
+        """The state of a triage run that has done nothing yet. Fails as `at_start` does."""
+        if run.triage is None or run.triage.triage is None or run.policy is None or run.policy.bounds is None:
+            raise _incomplete("triage or policy")
+        if run.repository is None or run.scope is None:
+            raise _incomplete("repository or scope")
+        return cls(requirement=Artifact(), iteration_limit=0)
 
     @classmethod
     def at_start(cls, run: RunInput) -> RunState:
