@@ -28,6 +28,7 @@ _OURS = (
     "patches",
     "dependencies",
     "engine",
+    "chats",
     "secrets.json",
     *_LOCKS,
 )

@@ -26,6 +26,8 @@ _COMMANDS = {
     "doctor": "ameide.cli.doctor:doctor",
     "backup": "ameide.cli.backup:backup",
     "restore": "ameide.cli.backup:restore",
+    "chat": "ameide.cli.chat:chat",
+    "conversation": "ameide.cli.conversation:conversation",
     "repo": "ameide.cli.repo:repo",
     "change": "ameide.cli.change:change",
     "gate": "ameide.cli.gate:gate",

@@ -18,7 +18,7 @@ from ameide.errors import Unauthenticated, Unreachable
 # The messages and the clients take half a second to load, which `ameide up` and the like need not wait for.
 if TYPE_CHECKING:
     from ameide.infra.object_store import ObjectStore
-    from ameide.rpc.clients import Clients
+    from ameide.rpc.clients import ArchitectClients, Clients
     from ameide_core_proto.common.v1.metadata_pb import Scope
     from ameide_core_proto.common.v1.reading_pb import Citation, Page
 
@@ -96,6 +96,23 @@ class Session:
             raise Unreachable(
                 f"nothing was started in {self.settings.state_dir} yet",
                 remedy="Start it with `ameide up`, or set AMEIDE_ADDRESS to the control plane of your team",
+            )
+        return address
+
+    def architect(self, *, timeout: float = 30.0) -> ArchitectClients:
+        """The Architect agent of the same installation. `timeout` is per call that is no stream, in seconds."""
+        from ameide.rpc.clients import ArchitectClients
+
+        return ArchitectClients(self.architect_address(), self.token(), timeout=timeout)
+
+    def architect_address(self) -> str:
+        """URL of the Architect agent's door. Raises Unreachable when none is known."""
+        here = self.settings.address in ("", self.state.address())
+        address = self.settings.architect_address or (self.state.architect_address() if here else "")
+        if not address:
+            raise Unreachable(
+                "no Architect agent is known" + ("" if here else f" at {self.settings.address}"),
+                remedy="Start it with `ameide up`, or set AMEIDE_ARCHITECT_ADDRESS to that of your team",
             )
         return address
 

@@ -45,6 +45,11 @@ class StateFolder:
         """There while a backup is restored; left there by a restore that was interrupted."""
         return self.root / "restoring"
 
+    @property
+    def chats(self) -> Path:
+        """What `ameide chat` keeps of turns that have not come to their end."""
+        return self.root / "chats"
+
     def settings_of(self, process: str) -> Path:
         """The settings file that a process of `ameide up` is started with."""
         return self.run / f"{process}.toml"
