@@ -23,10 +23,10 @@ ELSEWHERE = ("AWS_", "CURL_CA_BUNDLE", "HOME", "HTTP", "NODE_EXTRA", "NO_PROXY",
 
 def test_every_role_has_a_deployment(helm: Helm) -> None:
     assert helm.render({}, "full").names("Deployment") == sorted(
-        [*(f"delivery-{role}" for role in ROLES), "delivery-pool"]
+        [*(f"delivery-{role}" for role in (*ROLES, "architect")), "delivery-pool"]
     )
     # Nothing goes by Kafka and nobody is told of gates.
-    least = set(ROLES) - {"forwarder", "notifier"}
+    least = {*ROLES, "architect"} - {"forwarder", "notifier"}
     assert helm.render().names("Deployment") == sorted(f"ameide-{role}" for role in least)
     for role in least:
         ran = container(helm.render().pod(f"ameide-{role}"))
