@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from ameide.errors import Unreachable
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import FileLines
 from ameide_core_proto.transformation.governance.v1.governance_pb import Repository
 from ameide_core_proto.transformation.work.v1.work_pb import EvidenceArtifact, Usage
@@ -116,12 +117,26 @@ class Restarted:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The whole answer; always the last event. `refusal` is what the provider said when it declined."""
+    """The whole answer; always the last event.
+
+    `refusal` is what the provider said when it declined, `cut` whether the answer ended at the limit of its tokens.
+    Calls in `message.tool_calls` have arguments that are an object; `message.invalid_tool_calls` are those whose
+    arguments are none. Every call has an id of its own, and is to be answered by a ToolMessage.
+    """
 
     message: AIMessage
     model: str
     usage: Usage = field(default_factory=Usage)
     refusal: str = ""
+    cut: bool = False
+
+
+class ModelUnavailable(Unreachable):
+    """Neither the model nor a fallback answered to the end. `usage` is what the tries used, as far as that is known."""
+
+    def __init__(self, message: str, *, usage: Usage, remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy, reason="MODEL_UNAVAILABLE")
+        self.usage = usage
 
 
 class Model(Protocol):

@@ -12,10 +12,10 @@ from ameide import config
 from ameide.cli.doctor_machine import Check
 from ameide.cli.session import Session
 from ameide.config import Settings
+from ameide.config.prices import prices_of
 from ameide.errors import InvalidArgument
 from ameide.infra.coders.codex_home import CredentialsMissing, credentials
 from ameide.infra.coders.codex_program import PINNED, check_version, find
-from ameide.infra.prices import prices_of
 from ameide.infra.roles import Role, codex_settings, codex_variables
 from ameide.infra.settings import UnprivilegedUser
 

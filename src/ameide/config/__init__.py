@@ -26,6 +26,7 @@ __all__ = [
     "Entry",
     "Settings",
     "environment",
+    "forget",
     "needed",
     "passed_through",
     "read",
@@ -174,6 +175,12 @@ def to_toml(values: Mapping[str, Path | str | int | tuple[str, ...]]) -> str:
         plain = list(value) if isinstance(value, tuple) else value if isinstance(value, int) else str(value)
         lines.append(f"{name} = {json.dumps(plain, ensure_ascii=False)}\n")
     return "".join(lines)
+
+
+def forget(*prefixes: str) -> None:
+    """Take variables that begin so out of this process's environment, so that no library acts on them."""
+    for name in [name for name in os.environ if name.startswith(prefixes)]:
+        del os.environ[name]
 
 
 def needed(settings: Settings, name: str) -> str:

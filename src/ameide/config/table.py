@@ -253,7 +253,7 @@ class Settings:
     )
     architect_model: str = _setting(
         "",
-        "The agent's model as `provider:model`, e.g. `openai:gpt-5.2` or `anthropic:claude-sonnet-4-5`. Default: none; "
+        "The agent's model as `provider:model`, e.g. `openai:gpt-5.2` or `anthropic:claude-opus-4-7`. Default: none; "
         "then the agent says so and answers from the records alone.",
     )
     architect_fallback_models: tuple[str, ...] = _setting(
@@ -261,6 +261,14 @@ class Settings:
     )
     architect_model_url: str = _setting(
         "", "Base URL of the model's provider, for a gateway or a server of your own. Default: the provider's."
+    )
+    architect_model_protocol: str = _setting(
+        "",
+        "By what OpenAI and those who speak like it are asked: `responses` or `chat`. Default: `responses`; with a "
+        "base URL of your own `chat`.",
+    )
+    architect_model_options: tuple[str, ...] = _setting(
+        (), "More for the provider's client, `name=value`, e.g. `reasoning_effort=low`; the value is JSON or a text."
     )
     architect_model_key: str = _setting(
         "", "Key for the model's provider. Default: OPENAI_API_KEY or ANTHROPIC_API_KEY, by provider.", secret=True

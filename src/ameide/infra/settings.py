@@ -147,7 +147,7 @@ class ExecutorSettings:
     `forge` the folder of local remotes. `git_lfs` is the program of that name, None to look for it in the system's
     folders. `python` and `search_path` name programs that the children can execute (see `ameide.infra.toolchain`).
     `slots` works run at a time, and as many more of a queue as `queue_slots` gives it for itself.
-    `prices` is a file (see `ameide.infra.prices`); `repeats` bounds how often an agent does the same, 0 does not.
+    `prices` is a file (see `ameide.config.prices`); `repeats` bounds how often an agent does the same, 0 does not.
     """
 
     address: str

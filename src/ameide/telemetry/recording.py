@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 from ameide.telemetry.context import TraceContext
 
 Kind = Literal["internal", "server", "client", "producer", "consumer"]
-Attributes = Mapping[str, str | int]
+Attributes = Mapping[str, str | int | tuple[str, ...]]
 
 
 class Recording(Protocol):

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from ameide.config.prices import Price, prices_of
 from ameide.errors import InvalidArgument
 from ameide.infra.coders.codex_events import Events
 from ameide.infra.coders.codex_failures import Trouble, trouble_of
 from ameide.infra.coders.codex_program import check_version
 from ameide.infra.coders.repetition import Repetition
-from ameide.infra.prices import Price, prices_of
 from ameide_core_proto.transformation.work.v1.work_pb import Usage
 
 

@@ -10,6 +10,7 @@ import asyncio
 import os
 from pathlib import Path
 
+from ameide.config.prices import prices_of
 from ameide.errors import InvalidArgument
 from ameide.infra.coders import codex_failures as failures
 from ameide.infra.coders.codex_events import Events
@@ -19,7 +20,6 @@ from ameide.infra.coders.codex_proof import prove_sandbox
 from ameide.infra.coders.codex_session import Session
 from ameide.infra.coders.codex_watch import Watch
 from ameide.infra.coders.port import CoderReport, CoderTask
-from ameide.infra.prices import prices_of
 from ameide.infra.steps import CommandResult, Profile, Reach, StepContext, StepFailed
 from ameide.infra.workspace import WorkspaceRefused
 from ameide_core_proto.transformation.work.v1.work_pb import Budget, FailureCode

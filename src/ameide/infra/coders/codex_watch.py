@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ameide.config.prices import prices_of
 from ameide.contracts.usage import highest, tokens_of
 from ameide.infra.clock import now
 from ameide.infra.coders import codex_failures as failures
@@ -14,7 +15,6 @@ from ameide.infra.coders.codex_failures import Trouble, trouble_of
 from ameide.infra.coders.codex_session import Action, Session
 from ameide.infra.coders.port import CoderTask
 from ameide.infra.coders.repetition import Repetition
-from ameide.infra.prices import prices_of
 from ameide.infra.steps import CommandResult, Profile, Reach
 from ameide_core_proto.transformation.work.v1.work_pb import Budget, Usage
 
