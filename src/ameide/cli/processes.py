@@ -28,6 +28,7 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "control": ("serve", "domain", "relay", "forwarder", "sweeper", "ingress", "projector", "notifier"),
     "worker": ("serve", "worker"),
     EXECUTOR: ("executor", "pool"),
+    ARCHITECT: ("serve", "architect"),
 }
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 _TO_OTHERS = (*_PROXIES, *(name.lower() for name in _PROXIES))
