@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ameide.domain.commands import changes, conversations, knowledge
+from ameide.domain.commands import conversations
 from ameide.rpc.interceptors import Caller
 from ameide_core_proto.transformation.governance.v1 import command_service_pb as governance
 from ameide_core_proto.transformation.governance.v1 import conversation_service_pb as pb
@@ -15,6 +15,7 @@ from ameide_core_proto.transformation.knowledge.v1.artifact_pb import (
     Provenance,
 )
 from ameide_core_proto.transformation.work.v1.work_pb import Usage
+from tests.domain.consenting import agreed, send
 from tests.domain_work.world import World, key
 
 
@@ -75,7 +76,8 @@ async def change_from(world: World, conversation: Conversation, by: Caller = FOR
         title="Cancel an order",
         conversation_id=conversation.conversation_id,
     )
-    answer = await world.service.execute(by, "OpenChange", command, governance.OpenChangeResponse, changes.open_change)
+    answer = await send(world, by, await agreed(world, by, command))
+    assert isinstance(answer, governance.OpenChangeResponse)
     assert answer.change is not None
     return answer.change
 
@@ -92,8 +94,7 @@ async def proposed(
     command = kb.ProposeArtifactRequest(
         client_request_id=key(), change_id=change.change_id, kind=kind, content=content, provenance=provenance
     )
-    answer = await world.service.execute(
-        by, "ProposeArtifact", command, kb.ProposeArtifactResponse, knowledge.propose_artifact
-    )
+    answer = await send(world, by, await agreed(world, by, command))
+    assert isinstance(answer, kb.ProposeArtifactResponse)
     assert answer.artifact is not None
     return answer.artifact

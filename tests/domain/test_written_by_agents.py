@@ -3,12 +3,12 @@
 import pytest
 
 from ameide.contracts.subjects import content_hash
-from ameide.domain.commands import knowledge
 from ameide.errors import InvalidArgument, NotFound, PermissionDenied, Refused
 from ameide_core_proto.common.v1.metadata_pb import Actor
 from ameide_core_proto.transformation.governance.v1.facts_pb import ConversationAttached
 from ameide_core_proto.transformation.knowledge.v1 import command_service_pb as kb
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact, ArtifactKind, ArtifactStatus, Provenance
+from tests.domain.consenting import agreed, send
 from tests.domain.saying import RITA, content, names, open_change, revise
 from tests.domain.talking import FOR_RITA, acting_for, change_from, opened, progress, proposed
 from tests.domain_work.world import World, key
@@ -22,8 +22,7 @@ async def test_a_change_that_comes_from_a_conversation_is_what_it_is_about(world
     await progress(world, conversation, read=("orders@abc:README.md",))
     change = await change_from(world, conversation)
     assert change.requester == Actor(principal_id="architect", on_behalf_of="rita")
-    fact = world.governance_facts()[-1]
-    assert isinstance(fact, ConversationAttached)
+    [fact] = [fact for fact in world.governance_facts() if isinstance(fact, ConversationAttached)]
     assert fact.conversation is not None
     assert (fact.conversation.change_id, fact.conversation.untrusted_count) == (change.change_id, 1)
 
@@ -106,9 +105,8 @@ async def test_a_revision_by_the_agent_says_its_origin_too(world: World):
     )
 
     async def revised() -> Artifact | None:
-        answer = await world.service.execute(
-            FOR_RITA, "ReviseArtifact", command, kb.ReviseArtifactResponse, knowledge.revise_artifact
-        )
+        answer = await send(world, FOR_RITA, await agreed(world, FOR_RITA, command))
+        assert isinstance(answer, kb.ReviseArtifactResponse)
         return answer.artifact
 
     with pytest.raises(InvalidArgument):

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 from protobuf import Message
 
 from ameide.contracts.ids import new_message_id
+from ameide.domain import consents
 from ameide.domain.aggregates import place_of, state_of
 from ameide.domain.decisions.consent import need_for_others
 from ameide.domain.statement import state_facts
@@ -73,8 +74,9 @@ class Service:
         """Run the handler once per (tenant, name, client_request_id); a replay gets the first answer, marked as one.
 
         With `asks_first` the handler begins by asking the database; its question travels with the command's opening.
-        Raises Conflict when the key was used for another intention, and whatever the handler refuses with; then
-        nothing was written.
+        An agent's command for a person uses up that person's consent with its effect.
+        Raises Conflict when the key was used for another intention, what `consents.lock_given` raises, and whatever the
+        handler refuses with; then nothing was written.
         """
         check_scope(caller, command.scope)
         need_for_others(caller.on_behalf_of, name)
@@ -84,9 +86,11 @@ class Service:
         try:
             async with self._database.transaction(opening, point=f"service.{name}") as tx:
                 unit = Unit(tx, caller, None, causation_id=command.client_request_id)
-                if not asks_first:
+                if caller.on_behalf_of or not asks_first:
                     await tx.open()
+                consent = await consents.lock_given(unit, name, command)
                 response = await handler(unit, command)
+                consents.use(unit, consent, command.client_request_id, response)
                 await _save(unit)
                 state_facts(unit)
                 tx.later(_SQL["finish_command"], (*key, fingerprint, response.to_binary()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ameide.storage.sql import load
-from ameide.views.reading import Filter, Reading
+from ameide.views.reading import Filter, Reading, not_found
 from ameide_core_proto.transformation.governance.v1.governance_pb import Consent, Conversation, Gate
 from ameide_core_proto.transformation.governance.v1.query_service_pb import GetConversationResponse
 
@@ -15,6 +15,17 @@ async def whole_conversation(reading: Reading, conversation_id: str) -> GetConve
     conversation = await reading.get(Conversation, conversation_id)
     rows = await reading.tx.fetch_all(_SQL["consents_of_conversation"], {"conversation": conversation_id})
     return GetConversationResponse(conversation=conversation, consents=[reading.opened(Consent, row) for row in rows])
+
+
+async def own_consent(reading: Reading, consent_id: str) -> Consent:
+    """A consent as the Domain has it now; cited once the projection has got that far. Raises NotFound."""
+    row = await reading.tx.fetch_one(_SQL["own_state"], {"kind": "consent", "id": consent_id})
+    if row is None:
+        raise not_found("consent", consent_id)
+    projected = await reading.tx.fetch_one(_SQL["get_state"], {"kind": "consent", "id": consent_id})
+    if projected is not None and projected["version"] == row["version"]:
+        return reading.opened(Consent, projected)
+    return Consent.from_binary(row["state"])
 
 
 async def of_change(reading: Reading, change_id: str) -> list[Conversation]:

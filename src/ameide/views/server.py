@@ -12,7 +12,7 @@ from ameide.storage.db import Database
 from ameide.views.audit import audit, body_of, find_fact, status
 from ameide.views.budget import tenant_budget
 from ameide.views.changes import artifact, cite_artifact, summaries, whole_change
-from ameide.views.conversations import marked, whole_conversation
+from ameide.views.conversations import marked, own_consent, whole_conversation
 from ameide.views.reading import Filter, Reader, Reading
 from ameide.views.releases import environments, promotions_of, promotions_page
 from ameide.views.timeline import timeline
@@ -161,6 +161,13 @@ class GovernanceQueries(GovernanceQueryService):
             answer = await whole_conversation(reading, request.conversation_id)
             answer.read_context, answer.citations = reading.context, reading.citations
             return answer
+
+    async def get_consent(
+        self, request: q.GetConsentRequest, _ctx: RequestContext[q.GetConsentRequest, q.GetConsentResponse], /
+    ) -> q.GetConsentResponse:
+        async with self._reader.open(request.scope) as reading:
+            consent = await own_consent(reading, request.consent_id)
+            return q.GetConsentResponse(read_context=reading.context, citations=reading.citations, consent=consent)
 
     async def list_releases(
         self, request: q.ListReleasesRequest, _ctx: RequestContext[q.ListReleasesRequest, q.ListReleasesResponse], /

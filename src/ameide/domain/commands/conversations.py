@@ -5,14 +5,19 @@ from __future__ import annotations
 from connectrpc.request import RequestContext
 
 from ameide.contracts.ids import new_id
-from ameide.domain.commands import budgets
+from ameide.domain.commands import budgets, consents
 from ameide.domain.decisions import conversation as decisions
 from ameide.domain.decisions.work_budget import need_unused, unused_of
 from ameide.domain.service import Service
 from ameide.domain.unit import Unit
+from ameide.errors import PermissionDenied
 from ameide.rpc.interceptors import Caller, current_caller
 from ameide_core_proto.transformation.governance.v1.conversation_service_connect import ConversationCommandService
 from ameide_core_proto.transformation.governance.v1.conversation_service_pb import (
+    AskConsentRequest,
+    AskConsentResponse,
+    DecideConsentRequest,
+    DecideConsentResponse,
     OpenConversationRequest,
     OpenConversationResponse,
     RecordConversationProgressRequest,
@@ -44,6 +49,18 @@ class ConversationCommands(ConversationCommandService):
         _ctx: RequestContext[RecordConversationProgressRequest, RecordConversationProgressResponse],
     ) -> RecordConversationProgressResponse:
         return await record_progress(self._service, _talker(), request)
+
+    async def ask_consent(
+        self, request: AskConsentRequest, _ctx: RequestContext[AskConsentRequest, AskConsentResponse]
+    ) -> AskConsentResponse:
+        return await self._service.execute(_talker(), "AskConsent", request, AskConsentResponse, consents.ask_consent)
+
+    async def decide_consent(
+        self, request: DecideConsentRequest, _ctx: RequestContext[DecideConsentRequest, DecideConsentResponse]
+    ) -> DecideConsentResponse:
+        return await self._service.execute(
+            _person(), "DecideConsent", request, DecideConsentResponse, consents.decide_consent
+        )
 
 
 async def record_progress(
@@ -115,4 +132,12 @@ async def need_about(unit: Unit, conversation_id: str, change: Change) -> None:
 def _talker() -> Caller:
     caller = current_caller()
     caller.need(*TALKERS)
+    return caller
+
+
+def _person() -> Caller:
+    """Who is asked answers, by a token that may more than execute. The handler looks who that is."""
+    caller = current_caller()
+    if caller.only_executes:
+        raise PermissionDenied("the token only executes", remedy="Use another token of yours", reason="ONLY_EXECUTES")
     return caller

@@ -28,6 +28,10 @@ WHERE p.position < excluded.position
 -- The log position that the read model has reached.
 SELECT position FROM ameide.cursor WHERE name = 'projector'
 
+-- name: own_state
+-- The Domain's own record, for who was just told that it moved; the projection comes a moment later.
+SELECT version, state FROM ameide.aggregate WHERE kind = %(kind)s AND id = %(id)s
+
 -- name: get_state
 -- The newest state of one aggregate and the message that brought it.
 SELECT s.kind, s.id, s.version, s.change_id, s.process_instance_id, s.repository_id, s.status, s.position,
