@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -212,7 +213,13 @@ async def test_nothing_of_the_repository_was_run(reader: MirrorReader, hostile: 
     left = [path for place in (reader.folder, hostile.folder) for path in place.rglob("owned")]
     assert left == []
     [mirror] = [path for path in reader.folder.iterdir() if path.is_dir()]
-    assert sorted(path.name for path in mirror.iterdir()) == ["fetch.lock", "objects.git", "private", "use.lock"]
+    assert sorted(path.name for path in mirror.iterdir()) == [
+        "fetch.lock",
+        "made",
+        "objects.git",
+        "private",
+        "use.lock",
+    ]
     assert list((mirror / "private").iterdir()) == []
 
 
@@ -272,14 +279,14 @@ async def test_many_may_read_and_fetch_at_once(tmp_path: Path, hostile: Hostile)
     assert {lines.text for lines in await asyncio.gather(*calls)} == {"LAST = 1"}
 
 
-async def test_a_reader_that_was_cancelled_leaves_nothing_running(tmp_path: Path, hostile: Hostile) -> None:
+async def test_a_reader_that_was_cancelled_leaves_nothing_broken(tmp_path: Path, hostile: Hostile) -> None:
     reader = reader_in(tmp_path / "mirrors")
-    running = asyncio.create_task(reader.head(hostile.repository))
-    while not (tmp_path / "mirrors").is_dir():
-        await asyncio.wait([running], timeout=0.001)
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
+    # Cancelled at every stage: while the folder is made, the branch looked up, its objects fetched, and after.
+    for seconds in (0.001, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12):
+        running = asyncio.create_task(reader.head(hostile.repository))
+        await asyncio.wait([running], timeout=seconds)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
     assert await reader.head(hostile.repository) == hostile.head
 
 
@@ -310,6 +317,48 @@ async def test_why_a_repository_cannot_be_fetched_is_told_without_its_credential
     odd.default_branch = "main:refs/heads/owned"
     with pytest.raises(Refused, match="no name of a branch"):
         await reader.head(odd)
+
+
+async def test_the_sandbox_shows_the_objects_and_nothing_else(
+    reader: MirrorReader, hostile: Hostile, tmp_path: Path
+) -> None:
+    await reader.head(hostile.repository)
+    [mirror] = [path for path in reader.folder.iterdir() if path.is_dir()]
+    (tmp_path / "secret").write_text("of the machine")
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+
+    async def try_(script: str) -> int:
+        # What a flaw in git would let a repository do, done by an alias.
+        asked = ("-c", f"alias.flaw=!{script}", "flaw")
+        return (await reader.plumbing.run(mirror / "objects.git", *asked, check=False)).exit_code
+
+    assert await try_("test -f /repository/HEAD") == 0
+    assert await try_("touch /repository/owned") != 0
+    assert await try_("touch /usr/owned /owned") != 0
+    assert await try_(f"cat {tmp_path}/secret") != 0
+    assert await try_("cat /etc/passwd") != 0
+    assert await try_(f"ls {mirror}/private") != 0
+    assert await try_(f"bash -c 'echo > /dev/tcp/127.0.0.1/{port}'") != 0
+    assert await try_(f"kill -0 {os.getpid()}") != 0
+    listener.close()
+
+
+async def test_a_file_that_unpacks_to_far_more_than_it_was_is_left_out_or_stopped(tmp_path: Path) -> None:
+    folder = tmp_path / "bomb"
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "main")
+    (folder / "bomb.txt").write_bytes(b"x" * (32 << 20))
+    (folder / "a.txt").write_text("needle\n")
+    git(folder, "add", "--all")
+    git(folder, "commit", "-q", "-m", "Small on the wire")
+    repository = Repository(repository_id="bomb", url=folder.as_uri(), default_branch="main")
+    reader = reader_in(tmp_path / "mirrors", replace(LIMITS, memory_bytes=128 << 20))
+    head = await reader.head(repository)
+    assert [one.path for one in (await reader.search(repository, head, "needle")).lines] == ["a.txt"]
+    careless = reader_in(tmp_path / "mirrors", replace(LIMITS, memory_bytes=40 << 20, file_bytes=1 << 40))
+    with pytest.raises(LimitReached, match="more than it may"):
+        await careless.search(repository, head, "needle")
 
 
 async def test_an_operator_may_do_without_the_sandbox(tmp_path: Path, hostile: Hostile) -> None:

@@ -118,6 +118,7 @@ class Mirror:
     async def _remove(self) -> None:
         self._had.clear()
         self._head = ("", 0.0)
+        (self.folder / "made").unlink(missing_ok=True)
         await asyncio.to_thread(shutil.rmtree, self.objects, ignore_errors=True)
 
     def size(self) -> int:
@@ -149,12 +150,17 @@ class Mirror:
     async def _open(self) -> None:
         for folder in (self.folder, self._private):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not (self.objects / "HEAD").exists():
+        made = self.folder / "made"
+        if not (made.exists() and self.objects.is_dir()):
+            await self._remove()
             await self._git.open()
             # There is no working tree, and none is to be looked for.
             await self._git.git("config", "core.bare", "true")
             await self._git.git("config", "--unset", "core.worktree", check=False)
-        for left in (self.objects / "objects" / "pack").glob("tmp_*"):
+            # Last: whoever was stopped in the middle of it begins anew.
+            made.touch(mode=0o600)
+        # What a git left that was killed.
+        for left in (*(self.objects / "objects" / "pack").glob("tmp_*"), *self.objects.rglob("*.lock")):
             left.unlink(missing_ok=True)
 
     async def _fetch(self, how: str = "") -> None:

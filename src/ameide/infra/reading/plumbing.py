@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,7 +39,7 @@ _ENVIRONMENT = {
 _SETTINGS = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "core.attributesFile=/dev/null", "safe.directory=*")
 _SETPRIV = shutil.which("setpriv", path="/usr/bin:/bin:/usr/sbin:/sbin")
 _PRLIMIT = shutil.which("prlimit", path="/usr/bin:/bin:/usr/sbin:/sbin")
-_CHUNK, _WORDS = 1 << 16, 4096
+_CHUNK, _WORDS, _ENDING = 1 << 16, 4096, 5.0
 
 
 @dataclass(frozen=True)
@@ -109,24 +110,23 @@ class Plumbing:
         )
         assert process.stdout
         assert process.stderr
-        words = asyncio.create_task(_read(process.stderr, _WORDS, to_the_end=True))
+        full = functools.partial(_kill, process)
+        said = asyncio.create_task(_read(process.stdout, self.limits.output_bytes, full))
+        words = asyncio.create_task(_read(process.stderr, _WORDS))
         try:
             async with asyncio.timeout(self.limits.command_seconds):
-                stdout, cut = await _read(process.stdout, self.limits.output_bytes)
-                if cut:
-                    _kill(process)
+                await asyncio.wait([said, words])
                 exit_code = await process.wait()
-                stderr, _ = await words
         except TimeoutError as error:
             raise LimitReached(
                 f"git took longer than {self.limits.command_seconds:.0f} seconds",
                 remedy="Name a folder, or ask for less",
             ) from error
         finally:
-            if process.returncode is None:
-                _kill(process)
-                await process.wait()
-            words.cancel()
+            _kill(process)
+            # A killed program has closed its pipes, and is only over when they were read to the end.
+            await asyncio.shield(asyncio.wait([said, words], timeout=_ENDING))
+        (stdout, cut), (stderr, _) = said.result(), words.result()
         return Output(exit_code, stdout, stderr.decode("utf-8", "replace"), cut)
 
     def failure(self, name: str, output: Output) -> LimitReached | Refused:
@@ -143,18 +143,21 @@ def _no_sandbox(why: str) -> Refused:
     return Refused(f"repositories cannot be read here: {why}", remedy=REMEDY, reason="SANDBOX_UNAVAILABLE")
 
 
-async def _read(stream: asyncio.StreamReader, most: int, *, to_the_end: bool = False) -> tuple[bytes, bool]:
-    """What a program says, at most so many bytes; and whether it said more. To the end: it is not held up by us."""
+async def _read(stream: asyncio.StreamReader, most: int, full: Callable[[], None] | None = None) -> tuple[bytes, bool]:
+    """What a program says, at most so many bytes, and whether it said more. It is read to the end in any case."""
     parts: list[bytes] = []
     room = most
     while data := await stream.read(_CHUNK):
-        parts.append(data[: max(room, 0)])
+        if room > 0:
+            parts.append(data[:room])
         room -= len(data)
-        if room < 0 and not to_the_end:
-            return b"".join(parts), True
+        if room < 0 and full is not None:
+            full()
     return b"".join(parts), room < 0
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
