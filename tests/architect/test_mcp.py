@@ -6,20 +6,23 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp import Client, MCPError, StdioServerParameters
+from mcp_types import CallToolResult
 
 from ameide.architect.tools.registry import TOOLS
 from ameide.architect.tools.tool import Grant
-from ameide.rpc.clients import Clients
 from ameide_core_proto.transformation.governance.v1.access_service_pb import RevokeTokenRequest
+from tests.architect.house import SCOPE, House
+from tests.architect.mcp_codex import OVER_HTTP, OVER_STDIO, Story, called, codex
 from tests.architect.mcp_world import PAGE, McpWorld, opened, text_of
-from tests.conftest import Databases, SpineDatabase, spine
+from tests.faults.served import until
+from tests.infra.responses_endpoint import serving
 
 READ_TOOLS = {name for name, tool in TOOLS.items() if tool.grant is Grant.READ}
 PROPOSING = {"open_change", "propose_artifact", "revise_artifact", "submit_artifact"}
@@ -29,15 +32,9 @@ LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 
 
 @pytest.fixture(scope="module")
-def mcp_database(databases: Databases) -> Iterator[SpineDatabase]:
-    """One database for all that is asked here."""
-    yield from spine(databases)
-
-
-@pytest.fixture(scope="module")
-async def world(mcp_database: SpineDatabase) -> AsyncGenerator[McpWorld]:
-    """And one door."""
-    async with opened(mcp_database) as made:
+async def world(house: House) -> AsyncGenerator[McpWorld]:
+    """The agent's process in the module's house."""
+    async with opened(house) as made:
         yield made
 
 
@@ -65,6 +62,18 @@ async def connected(world: McpWorld, transport: str, bearer: str, **options: Any
         yield client
 
 
+async def known(client: Client, change_id: str) -> CallToolResult:
+    """What is read of a change, once it can be."""
+    answers: list[CallToolResult] = []
+
+    async def there() -> bool:
+        answers.append(await client.call_tool("get_change", {"change_id": change_id}))
+        return bool(answers[-1].structured_content["records"])
+
+    await until(there, f"{change_id} to be read")
+    return answers[-1]
+
+
 async def names(client: Client) -> set[str]:
     return {tool.name for tool in (await client.list_tools()).tools}
 
@@ -72,8 +81,7 @@ async def names(client: Client) -> set[str]:
 TRANSPORTS = pytest.mark.parametrize("transport", ["http", "stdio"])
 
 
-@TRANSPORTS
-@pytest.mark.parametrize("mode", ["auto", "legacy"])
+@pytest.mark.parametrize(("transport", "mode"), [("http", "auto"), ("http", "legacy"), ("stdio", "auto")])
 async def test_it_lists_asks_and_proposes(world: McpWorld, transport: str, mode: str) -> None:
     bearer = await world.token("codex")
     async with connected(world, transport, bearer, mode=mode) as client:
@@ -84,21 +92,6 @@ async def test_it_lists_asks_and_proposes(world: McpWorld, transport: str, mode:
             assert tool.annotations is not None
             assert tool.annotations.read_only_hint is (name not in PROPOSING)
             assert tool.output_schema
-        told: list[str | None] = []
-
-        async def heard(progress: float, total: float | None, message: str | None) -> None:
-            del progress, total
-            told.append(message)
-
-        asked = await client.call_tool("ask", {"question": "What is open?"}, progress_callback=heard)
-        assert not asked.is_error
-        assert asked.structured_content["answer"] == "One change is open [1]."
-        assert asked.structured_content["citations"][0]["key"] == "domain_fact:msg-1"
-        assert "[1] change chg-1" in text_of(asked)
-        assert told == ["no model is configured", "list_changes"]
-        who, request = world.agent.asked[-1]
-        assert (who, request.read_only) == ("codex", True)
-
         change = await client.call_tool("open_change", {"repository_id": "orders", "title": "Cancel orders"})
         assert not change.is_error, text_of(change)
         change_id = change.structured_content["change_id"]
@@ -122,8 +115,7 @@ async def test_it_lists_asks_and_proposes(world: McpWorld, transport: str, mode:
         unfinished = await client.call_tool("propose_artifact", {**kept, "triage": {"in_scope": ["orders"]}})
         assert "size" in text_of(unfinished)
 
-        await world.caught_up()
-        read = await client.call_tool("get_change", {"change_id": change_id})
+        read = await known(client, change_id)
         record = read.structured_content["records"][0]
         assert record["key"].startswith("domain_fact:")
         assert record["log_position"] > 0
@@ -136,19 +128,37 @@ async def test_it_lists_asks_and_proposes(world: McpWorld, transport: str, mode:
         assert wrong.is_error
         assert "statuses" in text_of(wrong)
 
+        told: list[str | None] = []
+
+        async def heard(progress: float, total: float | None, message: str | None) -> None:
+            del progress, total
+            told.append(message)
+
+        question = {"question": f"What is {change_id} about?", "change_id": change_id}
+        asked = await client.call_tool("ask", question, progress_callback=heard)
+        assert not asked.is_error, text_of(asked)
+        answer = asked.structured_content
+        assert (answer["model"], answer["read_position"] > 0) == ("", True)
+        assert any("model" in notice for notice in answer["notices"])
+        assert any("[1]" in line for line in (answer["answer"], text_of(asked)))
+        assert answer["citations"][0]["key"].startswith(("domain_fact:", "artifact_version:"))
+        assert told
+        on = await client.call_tool("ask", {"question": "And now?", "conversation_id": answer["conversation_id"]})
+        assert on.structured_content["conversation_id"] == answer["conversation_id"]
+
 
 @TRANSPORTS
 async def test_without_the_scope_it_is_refused(world: McpWorld, transport: str) -> None:
     async with connected(world, transport, await world.token("codex", scopes=("read",))) as client:
         assert await names(client) == READ_TOOLS | {"ask"}
         assert not (await client.call_tool("list_changes", {})).is_error
-        before = world.world.sql("SELECT count(*) AS n FROM ameide.aggregate WHERE kind = 'change'")
+        before = world.aggregates("change")
         try:
             refused = text_of(await client.call_tool("open_change", {"repository_id": "orders", "title": "t"}))
         except MCPError as error:
             refused = error.error.message
         assert "scope `propose`" in refused
-        assert world.world.sql("SELECT count(*) AS n FROM ameide.aggregate WHERE kind = 'change'") == before
+        assert world.aggregates("change") == before
     async with connected(world, transport, await world.token("codex", scopes=("propose",))) as client:
         assert await names(client) == PROPOSING
 
@@ -179,12 +189,13 @@ async def test_a_missing_scope_is_told_as_the_standard_says(world: McpWorld) -> 
 
 
 async def test_a_revoked_token_does_nothing_from_then_on(world: McpWorld) -> None:
-    bearer, admin = await world.token("leaver"), await world.token("root", "admin")
+    bearer, before = await world.token("leaver"), world.aggregates("change")
     assert (await world.post(LIST, bearer)).status_code == 200
-    async with Clients(world.domain, admin) as clients:
-        await clients.access.revoke_token(RevokeTokenRequest(token_id=bearer.split("_")[2]))
+    revoke = RevokeTokenRequest(scope=SCOPE, token_id=bearer.split("_")[2])
+    await world.house.clients["owner"].access.revoke_token(revoke)
     refused = await world.post(OPEN, bearer)
     assert "the token is not valid" in refused.text
+    assert world.aggregates("change") == before
 
 
 @pytest.mark.parametrize(
@@ -254,3 +265,30 @@ def test_without_an_agent_it_says_how_to_start_one(tmp_path: Path) -> None:
     )
     assert (ended.returncode, ended.stdout) == (3, "")
     assert "ameide up" in ended.stderr
+
+
+@pytest.mark.parametrize("server", [OVER_HTTP, OVER_STDIO], ids=["http", "stdio"])
+async def test_codex_lists_asks_and_proposes(world: McpWorld, tmp_path: Path, server: str) -> None:
+    story, before = Story(), world.aggregates("artifact")
+    with serving(story) as endpoint:
+        events = await codex(world, tmp_path, endpoint, server, await world.token("codex"))
+    assert {"ask", "list_changes", "read_file", "open_change", "propose_artifact"} <= set(story.found)
+    assert called(events) == [(name, "completed") for name in ("ask", "open_change", "propose_artifact")]
+    asked = json.loads(story.answers[0].partition("Output:\n")[2])
+    assert (asked["model"], bool(asked["notices"])) == ("", True)
+    assert asked["conversation_id"] in world.aggregates("conversation")
+    assert '"status":"draft"' in story.answers[2]
+    [written] = set(world.aggregates("artifact")) - set(before)
+    assert written in story.answers[2]
+
+
+async def test_codex_proposes_nothing_without_the_scope(world: McpWorld, tmp_path: Path) -> None:
+    story, before = Story(), world.aggregates("artifact")
+    with serving(story) as endpoint:
+        bearer = await world.token("codex", scopes=("read",))
+        events = await codex(world, tmp_path, endpoint, OVER_HTTP, bearer)
+    assert {"ask", "list_changes"} <= set(story.found)
+    assert not {"open_change", "propose_artifact"} & set(story.found)
+    assert called(events) == [("ask", "completed")]
+    assert "open_change" in story.answers[1]
+    assert world.aggregates("artifact") == before

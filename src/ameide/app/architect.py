@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, aclosing
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ameide import config, faults, logs
@@ -18,7 +19,7 @@ from ameide.architect.server import Server
 from ameide.config import Settings
 from ameide.errors import InvalidArgument
 from ameide.infra.redaction import Redactor
-from ameide.rpc.clients import Clients
+from ameide.rpc.clients import ArchitectClients, Clients
 from ameide.rpc.interceptors import Door
 from ameide.rpc.listener import Listener
 from ameide.rpc.probes import Probes
@@ -26,6 +27,7 @@ from ameide.stopping import Stop, unless
 from ameide.storage import migrate as migrations
 from ameide.storage.threads import Threads as Store
 from ameide.telemetry import tracing
+from ameide_core_proto.agent.transformation.v1.architect_service_pb import ConverseRequest, ConverseResponse
 
 if TYPE_CHECKING:
     from ameide.architect.agent import Agent
@@ -63,6 +65,11 @@ async def _serve(settings: Settings, redact: Callable[[str], str], on_ready: Cal
     )
     listener.bind()
     listening = asyncio.create_task(listener.run_until_closed())
+    admin: asyncio.Task[None] | None = None
+    if settings.admin_port:
+        probing = Listener(probes, settings.listen_host, settings.admin_port, setting="AMEIDE_ADMIN_PORT")
+        probing.bind()
+        admin = asyncio.create_task(probing.run_until_closed())
     async with AsyncExitStack() as stack:
         opening = _open(settings, server, probes, stack, dsn, tokens, redact)
         if await unless(stop.asked, opening) is not None:
@@ -76,8 +83,10 @@ async def _serve(settings: Settings, redact: Callable[[str], str], on_ready: Cal
         deadline = asyncio.get_running_loop().time() + settings.drain_seconds
         if not await stop.ended([listening], deadline):
             log.warning("ending at once what has not ended", extra={"drain_seconds": settings.drain_seconds})
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
+        ending = [task for task in (listening, admin) if task is not None]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
 
 
 async def _open(
@@ -92,6 +101,9 @@ async def _open(
     # What takes long to load is loaded while the port answers already.
     await asyncio.to_thread(_load)
     from ameide.architect.door import Doorkeeper
+    from ameide.architect.mcp.door import PATH, McpDoor
+    from ameide.architect.mcp.guests import Guests
+    from ameide.architect.mcp.visit import Surroundings
     from ameide.architect.service import Architect
     from ameide.architect.threads import Threads, sweeping
     from ameide_core_proto.agent.transformation.v1.architect_service_connect import ArchitectServiceASGIApplication
@@ -111,9 +123,28 @@ async def _open(
         if settings.architect_retention_days:
             sweep = asyncio.create_task(sweeping(threads[tenant], settings.architect_retention_days))
             stack.callback(sweep.cancel)
-    service = Architect(agent_of(settings, redact), doorkeeper, threads)
-    server.open(ArchitectServiceASGIApplication(service, interceptors=(Door(doorkeeper.authenticate),)))
+    agent = agent_of(settings, redact)
+    service = Architect(agent, doorkeeper, threads)
+    around = Surroundings(address, agent.repositories, agent.evidence, partial(_converse, _own_address(settings)))
+    mcp = await stack.enter_async_context(
+        McpDoor.opened(around, Guests(address).authenticate, settings.architect_origins)
+    )
+    door = (Door(doorkeeper.authenticate),)
+    server.open(ArchitectServiceASGIApplication(service, interceptors=door), {PATH: mcp})
     return True
+
+
+async def _converse(address: str, token: str, request: ConverseRequest) -> AsyncGenerator[ConverseResponse]:
+    """A turn as anybody has it, by this process' own port: its checks and limits are the same for all."""
+    async with ArchitectClients(address, token) as clients, aclosing(clients.converse(request)) as events:
+        async for event in events:
+            yield event
+
+
+def _own_address(settings: Settings) -> str:
+    host = settings.listen_host
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- what is bound is another place's
+    return f"http://{f'[{here}]' if ':' in here else here}:{settings.architect_listen_port}"
 
 
 def agent_of(settings: Settings, redact: Callable[[str], str]) -> Agent:

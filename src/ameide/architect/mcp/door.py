@@ -73,14 +73,14 @@ class McpDoor:
                 ready.set()
                 await over.wait()
 
-        # A task of its own, since its cancel scopes end where they began, whoever closes this context.
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(serve())
-            await ready.wait()
-            try:
-                yield cls(manager, authenticate, origins)
-            finally:
-                over.set()
+        # A task of its own, since its cancel scopes have to end in the task in which they began.
+        serving = asyncio.create_task(serve())
+        await ready.wait()
+        try:
+            yield cls(manager, authenticate, origins)
+        finally:
+            over.set()
+            await serving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}

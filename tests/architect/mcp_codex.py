@@ -7,34 +7,17 @@ import json
 import os
 import re
 import sys
-from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from ameide.infra.codex_package import codex_package
-from tests.architect.mcp_world import McpWorld, opened
-from tests.conftest import Databases, SpineDatabase, spine
-from tests.infra.responses_endpoint import Call, Endpoint, Reply, Say, Search, Use, serving
+from tests.architect.mcp_world import McpWorld
+from tests.infra.responses_endpoint import Call, Endpoint, Reply, Say, Search, Use
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "mcp.md"
 OVER_HTTP, OVER_STDIO = re.findall(r"^```toml\n(.*?)^```", HOW_TO.read_text(encoding="utf-8"), re.S | re.M)
 # `codex exec` can ask nobody.
 UNASKED = 'default_tools_approval_mode = "approve"\n'
-
-
-@pytest.fixture(scope="module")
-def codex_database(databases: Databases) -> Iterator[SpineDatabase]:
-    """One database for all that Codex asks here."""
-    yield from spine(databases)
-
-
-@pytest.fixture(scope="module")
-async def world(codex_database: SpineDatabase) -> AsyncGenerator[McpWorld]:
-    """And one door."""
-    async with opened(codex_database) as made:
-        yield made
 
 
 class Story:
@@ -98,34 +81,3 @@ def called(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
     """The tools that Codex called, and what became of each call."""
     items = [event["item"] for event in events if event["type"] == "item.completed"]
     return [(item["tool"], item["status"]) for item in items if item["type"] == "mcp_tool_call"]
-
-
-def artifacts(world: McpWorld) -> list[dict[str, object]]:
-    """All of the Domain."""
-    return world.world.sql("SELECT id FROM ameide.aggregate WHERE kind = 'artifact' ORDER BY id")
-
-
-@pytest.mark.parametrize("server", [OVER_HTTP, OVER_STDIO], ids=["http", "stdio"])
-async def test_codex_lists_asks_and_proposes(world: McpWorld, tmp_path: Path, server: str) -> None:
-    story, before = Story(), artifacts(world)
-    with serving(story) as endpoint:
-        events = await codex(world, tmp_path, endpoint, server, await world.token("codex"))
-    assert {"ask", "list_changes", "read_file", "open_change", "propose_artifact"} <= set(story.found)
-    assert called(events) == [(name, "completed") for name in ("ask", "open_change", "propose_artifact")]
-    assert "One change is open [1]." in story.answers[0]
-    assert world.agent.asked[-1][0] == "codex"
-    assert '"status":"draft"' in story.answers[2]
-    [written] = [row for row in artifacts(world) if row not in before]
-    assert str(written["id"]) in story.answers[2]
-
-
-async def test_codex_proposes_nothing_without_the_scope(world: McpWorld, tmp_path: Path) -> None:
-    story, before = Story(), artifacts(world)
-    with serving(story) as endpoint:
-        bearer = await world.token("codex", scopes=("read",))
-        events = await codex(world, tmp_path, endpoint, OVER_HTTP, bearer)
-    assert {"ask", "list_changes"} <= set(story.found)
-    assert not {"open_change", "propose_artifact"} & set(story.found)
-    assert called(events) == [("ask", "completed")]
-    assert "open_change" in story.answers[1]
-    assert artifacts(world) == before
