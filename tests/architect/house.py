@@ -89,7 +89,6 @@ class House:
         given: dict[str, Any] = {
             "repositories": NoRepositories(),
             "evidence": NoEvidence(),
-            "retrieve": basic.retrieve,
             "speaking": basic.begin,
         }
         return Agent(**{**given, **parts})

@@ -18,7 +18,7 @@ from tests.architect.house import SCOPE, House, Talker, key
 
 async def test_a_question_without_a_model_is_answered_from_the_records(house: House, architect: Talker) -> None:
     change = await house.change()
-    said = await architect.ask("What is it about?", change_id=change)
+    said = await architect.ask("Which change is about an order?", change_id=change)
     assert [event.seq for event in said.events] == list(range(1, len(said.events) + 1))
     assert said.of("began")[0].model == ""
     assert said.notices == ["NO_MODEL"]

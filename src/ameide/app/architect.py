@@ -162,7 +162,6 @@ def agent_of(settings: Settings, redact: Callable[[str], str]) -> Agent:
     return Agent(
         repositories=repository_reader(settings),
         evidence=evidence_reader(settings),
-        retrieve=basic.retrieve,
         speaking=basic.begin,
         limits=Limits(float(settings.architect_turn_seconds), settings.architect_turn_calls, _TURNS),
         redact=redact,

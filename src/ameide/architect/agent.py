@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from ameide.architect.ports import EvidenceReader, Model, RepositoryReader
 from ameide.architect.records import Ledger
-from ameide.architect.tools.tool import ToolAnswer, ToolContext
+from ameide.architect.tools.tool import ToolContext
+from ameide.architect.unaided.retrieval import Retrieved, retrieve
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
     CitedRecord,
-    Drafted,
-    DraftInstruction,
     FileLines,
     Notice,
 )
@@ -72,27 +71,10 @@ class Prompting(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Retrieved:
-    """An answer without a model: text that cites by `[[KEY]]`, and the calls that it rests on, by tools' names."""
-
-    text: str
-    calls: Sequence[tuple[str, ToolAnswer]]
-
-
 class Retrieve(Protocol):
     """Answers from the records alone."""
 
-    async def __call__(self, context: ToolContext, question: str) -> Retrieved: ...
-
-
-class Draft(Protocol):
-    """Drafts a version from a template and the records; with content given, it only compares it with the one before.
-
-    Raises InvalidArgument, Refused or NotFound for what cannot be drafted.
-    """
-
-    async def __call__(self, context: ToolContext, instruction: DraftInstruction) -> Drafted: ...
+    async def __call__(self, ctx: ToolContext, question: str) -> Retrieved: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +96,8 @@ class Agent:
 
     repositories: RepositoryReader
     evidence: EvidenceReader
-    retrieve: Retrieve
     speaking: Speaking
-    draft: Draft | None = None
+    retrieve: Retrieve = retrieve
     model: Model | None = None
     fallbacks: Sequence[str] = ()
     prompting: Prompting | None = None

@@ -1,28 +1,16 @@
-"""Answers from the records alone, and speech that is checked when it is whole."""
+"""Speech that is checked when it is whole."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from ameide.architect.agent import Lines, Retrieved, Said, Speech
+from ameide.architect.agent import Lines, Said, Speech
 from ameide.architect.records import Ledger
-from ameide.architect.tools import registry
-from ameide.architect.tools.tool import ToolContext
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import CitedRecord, Notice, NoticeKind
 from ameide_core_proto.common.v1.reading_pb import Citation, CitationKind
 
 _CITED = re.compile(r"\[\[([^\[\]\n]{1,600})\]\]")
-
-
-async def retrieve(context: ToolContext, question: str) -> Retrieved:
-    """What the conversation's change, or the newest ones, are about."""
-    del question
-    name = "get_change" if context.change_id else "list_changes"
-    answer = await registry.call(context, name, {})
-    lines = [f"- {record.label}: {record.text} [[{record.key}]]" for record in answer.records]
-    lines += [f"- not found: {what}" for what in answer.not_found]
-    return Retrieved("\n".join(lines) + "\n" if lines else "Nothing was found.\n", [(name, answer)])
 
 
 def begin(ledger: Ledger, numbers: dict[str, int], lines: Lines) -> Speech:

@@ -46,6 +46,9 @@ class Talk(TypedDict):
     position: int
     # Where untrusted text came from, as far as the Domain has been told.
     marked: list[str]
+    # Artifacts that this conversation wrote, with their aggregates' versions; and its newest requirement.
+    versions: dict[str, int]
+    requirement: str
 
 
 class Proposal(TypedDict):
@@ -68,6 +71,8 @@ class Errand(TypedDict):
     proposal: Proposal | None
     # Effected, of the commands so far.
     effects: list[bytes]
+    # Nothing more is to come of it.
+    ended: bool
 
 
 class Turn(TypedDict):
@@ -116,6 +121,8 @@ def new_talk(conversation_id: str, repository_id: str, change_id: str) -> Talk:
         files={},
         position=0,
         marked=[],
+        versions={},
+        requirement="",
     )
 
 
@@ -195,3 +202,8 @@ def transcript_of(talk: Talk) -> list[TranscriptEntry]:
         )
         for entry in talk["entries"]
     ]
+
+
+def new_errand(instruction: bytes, call_id: str = "") -> Errand:
+    """An errand of which nothing is done yet."""
+    return Errand(instruction=instruction, call_id=call_id, done=[], outcome=[], proposal=None, effects=[], ended=False)

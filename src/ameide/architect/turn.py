@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from protobuf import Oneof
 
 from ameide.architect.agent import Agent, Said
-from ameide.architect.records import Record
 from ameide.architect.state import State, Talk, Turn, ledger_of, request_of, with_ledger
 from ameide.architect.tools.tool import ToolAnswer, ToolContext
 from ameide.rpc.clients import Clients
@@ -93,6 +92,10 @@ class Saying:
             else:
                 self.event("notice", piece)
 
+    def void(self) -> None:
+        """Text so far stands no more; the person was told."""
+        self._text.clear()
+
     def turn(self) -> Turn:
         """The turn, having said this."""
         before = self._turn
@@ -125,10 +128,6 @@ def noted(talk: Talk, turn: Turn, answers: Iterable[ToolAnswer]) -> tuple[Talk, 
     for answer in answers:
         ledger.note(answer.records)
         ledger.position = max(ledger.position, answer.log_position)
-        unmarked += [ref for ref in _untrusted(answer.records) if ref not in unmarked and ref not in talk["marked"]]
+        unmarked += [ref for ref in answer.untrusted if ref not in unmarked and ref not in talk["marked"]]
         missing += [what for what in answer.not_found if what not in missing]
     return with_ledger(talk, ledger), {**turn, "unmarked": unmarked, "not_found": missing[:50]}
-
-
-def _untrusted(records: Iterable[Record]) -> list[str]:
-    return list(dict.fromkeys(record.untrusted for record in records if record.untrusted))

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
+from langgraph.types import Command
 from protobuf import Oneof
 
 from ameide import faults
@@ -134,8 +135,10 @@ class Turns:
                 await events.put(event)
 
 
-def _input(at: Snapshot, conversation: Conversation, request: ConverseRequest) -> State | dict[str, object]:
-    """What a new turn puts into the thread, which may be new itself."""
+def _input(at: Snapshot, conversation: Conversation, request: ConverseRequest) -> object:
+    """What a new turn puts into the thread, which may be new itself, or wait for word of a consent."""
+    if at.interrupts:
+        return Command(resume=request.to_binary())
     if at.values.get("talk") is not None:
         return {"inbox": request.to_binary()}
     return State(

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from langgraph.runtime import Runtime
 
+from ameide.architect.effects import subject_of
+from ameide.architect.nodes.messages import answered, from_person
 from ameide.architect.nodes.recording import record
-from ameide.architect.state import AGENT, PERSON, Entry, State, Talk, Turn, new_turn
+from ameide.architect.state import AGENT, PERSON, Entry, Errand, State, Talk, Turn, new_errand, new_turn
 from ameide.architect.turn import Course, Saying
 from ameide.errors import Refused
-from ameide_core_proto.agent.transformation.v1.architect_service_pb import ConverseRequest, NoticeKind, TurnBegan
+from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
+    ConsentDecided,
+    ConverseRequest,
+    DraftInstruction,
+    NoticeKind,
+    TurnBegan,
+)
 
 _NO_MODEL = "No language model is configured: what follows comes from the records and from templates alone."
 _SPENT = "The budget is used up, so no model is asked: what follows comes from the records and from templates alone."
@@ -16,19 +24,15 @@ _SPENT = "The budget is used up, so no model is asked: what follows comes from t
 
 async def begin(state: State, runtime: Runtime[Course]) -> dict[str, object]:
     """Take the request from the inbox. A turn that never ended leaves what it said in the transcript."""
-    request = ConverseRequest.from_binary(state["inbox"])
-    turn = new_turn(request)
-    talk = state["talk"]
-    if (former := state["turn"])["turn_id"] and not former["ended"]:
+    course, request = runtime.context, ConverseRequest.from_binary(state["inbox"])
+    turn, former = new_turn(request), state["turn"]
+    talk = await subject_of(course, state["talk"])
+    if former["turn_id"] and not former["ended"]:
         talk = with_entry(talk, AGENT, former["text"] or "(The turn was broken off.)", former, former["cited"])
-    talk = with_entry(talk, PERSON, runtime.context.agent.redact(spoken(request)), turn, [])
-    if request.instruction is not None and request.instruction.field == "text":
-        # Made here and not where the model is asked: that may be done again.
-        told = runtime.context.agent.redact(request.instruction.value)
-        message: dict[str, object] = {"type": "human", "data": {"content": told}}
-        talk = Talk({**talk, "messages": [*talk["messages"], message]})
-    model = runtime.context.agent.model
-    saying = Saying(turn, runtime.stream_writer, runtime.context.agent.redact)
+        talk["messages"] = answered(talk["messages"], former["pending"], "not run: the turn was broken off")
+    talk = with_entry(talk, PERSON, course.agent.redact(spoken(request)), turn, [])
+    model = course.agent.model
+    saying = Saying(turn, runtime.stream_writer, course.agent.redact)
     saying.event(
         "began",
         TurnBegan(
@@ -40,7 +44,44 @@ async def begin(state: State, runtime: Runtime[Course]) -> dict[str, object]:
     )
     if model is None:
         saying.notice(NoticeKind.NO_MODEL, _NO_MODEL)
-    return {"talk": talk, "turn": saying.turn()}
+    errand = state["errand"]
+    if errand is not None and not _goes_on(errand, request):
+        if errand["call_id"]:
+            told = "The person asked for something else instead; nothing was done."
+            talk["messages"] = answered(talk["messages"], [{"id": errand["call_id"]}], told)
+        if errand["proposal"] is not None:
+            saying.notice(NoticeKind.WAITING, f"{errand['proposal']['summary']}: set aside, nothing was done.")
+        errand = None
+    if errand is None:
+        errand = _errand(request)
+    if model is not None and needs_model(request):
+        # Made here and not where the model is asked: that may be done again.
+        message = from_person(course.agent.redact(_in_words(request)))
+        talk["messages"] = [*talk["messages"], message]
+    return {"talk": talk, "turn": saying.turn(), "errand": errand}
+
+
+def _goes_on(errand: Errand, request: ConverseRequest) -> bool:
+    wish, proposal = request.instruction, errand["proposal"]
+    if wish is None or proposal is None or not isinstance(wish.value, ConsentDecided):
+        return False
+    return wish.value.consent_id == proposal["consent_id"]
+
+
+def _errand(request: ConverseRequest) -> Errand | None:
+    """What is asked for by form comes to commands, with a model's help or without."""
+    asked = request.instruction.field if request.instruction is not None else ""
+    return None if asked in ("", "text", "collect", "consent_decided") else new_errand(request.to_binary())
+
+
+def _in_words(request: ConverseRequest) -> str:
+    """What the model is told."""
+    wish = request.instruction
+    if wish is not None and isinstance(wish.value, DraftInstruction):
+        what = wish.value.kind.name.lower().replace("_", " ")
+        verb = f"Revise {wish.value.artifact_id}, a" if wish.value.artifact_id else "Draft a"
+        return f"{verb} {what}, and propose it by the tool for that. What I wish for: {wish.value.wish}"
+    return spoken(request)
 
 
 async def open_turn(state: State, runtime: Runtime[Course]) -> dict[str, object]:
@@ -55,7 +96,9 @@ async def open_turn(state: State, runtime: Runtime[Course]) -> dict[str, object]
         saying = Saying(turn, runtime.stream_writer, runtime.context.agent.redact)
         saying.notice(NoticeKind.BUDGET, _SPENT)
         return {"turn": {**saying.turn(), "effects": turn["effects"] + 1, "asks_model": False}}
-    return {"turn": {**turn, "asks_model": wishes}}
+    # A draft that the model makes comes as its own proposal.
+    by_model = wishes and state["errand"] is not None and state["errand"]["proposal"] is None
+    return {"turn": {**turn, "asks_model": wishes}, **({"errand": None} if by_model else {})}
 
 
 def needs_model(request: ConverseRequest) -> bool:

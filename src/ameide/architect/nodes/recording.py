@@ -30,7 +30,7 @@ async def report(state: State, runtime: Runtime[Course]) -> dict[str, object]:
         if error.reason != "BUDGET_EXHAUSTED":
             raise
         saying.notice(NoticeKind.BUDGET, "The budget is used up: no model is asked any more in this turn.")
-        after = {**_told(turn), "pending": [], "asks_model": False}
+        after = {**_told(turn), "asks_model": False}
     if new and not talk["marked"]:
         saying.notice(
             NoticeKind.UNTRUSTED,

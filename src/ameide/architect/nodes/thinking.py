@@ -1,0 +1,153 @@
+"""The model's part: it is asked, what it says goes through the speech filter, and the tools that it calls are run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import cast
+
+from langchain_core.messages import AIMessage
+from langgraph.runtime import Runtime
+from protobuf import Oneof
+
+from ameide.architect.agent import Situation
+from ameide.architect.nodes.messages import Kept, answered, fitting, kept, loaded
+from ameide.architect.ports import Answer, ModelUnavailable, Prompt, Restarted
+from ameide.architect.state import State, added, ledger_of, new_errand, request_of
+from ameide.architect.tools import registry
+from ameide.architect.tools.rendering import for_model
+from ameide.architect.tools.tool import Instruction, ToolAnswer
+from ameide.architect.turn import Course, Saying, noted, used
+from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
+    AnalyzeInstruction,
+    ConverseRequest,
+    DraftInstruction,
+    NoticeKind,
+    OpenChangeInstruction,
+    StartInstruction,
+    SubmitInstruction,
+    TriageInstruction,
+)
+from ameide_core_proto.transformation.work.v1.work_pb import Usage
+
+_NAMES: dict[type[Instruction], str] = {
+    TriageInstruction: "triage",
+    DraftInstruction: "draft",
+    SubmitInstruction: "submit",
+    AnalyzeInstruction: "analyze",
+    StartInstruction: "start",
+    OpenChangeInstruction: "open_change",
+}
+_ONE_AT_A_TIME = "not done: one command at a time. Propose it again when the one before is settled"
+_MOST_CALLS = 16
+
+
+async def think(state: State, runtime: Runtime[Course]) -> dict[str, object]:
+    """Ask the model once. Nothing has an effect here but the asking itself."""
+    course, talk, turn = runtime.context, state["talk"], state["turn"]
+    model, prompting = course.agent.model, course.agent.prompting
+    assert model is not None
+    assert prompting is not None
+    granted = registry.granted(course.roles, read_only=request_of(turn).read_only)
+    situation = Situation(
+        person=course.person,
+        tenant_id=course.scope.tenant_id,
+        repository_id=talk["repository_id"],
+        change_id=talk["change_id"],
+        read_only=request_of(turn).read_only,
+        tools=[tool.name for tool in granted],
+        summary=talk["summary"],
+    )
+    messages = fitting(loaded(talk["messages"]), course.agent.limits.characters)
+    prompt = Prompt([prompting.opening(situation), *messages], [tool.spec for tool in granted], talk["conversation_id"])
+    saying = Saying(turn, runtime.stream_writer, course.agent.redact)
+    numbers = dict(turn["numbers"])
+    speech = course.agent.speaking(ledger_of(talk), numbers, course.lines)
+    answer: Answer | None = None
+    usage = Usage()
+    try:
+        async for event in model.ask(prompt):
+            if isinstance(event, Answer):
+                answer, usage = event, event.usage
+            elif isinstance(event, Restarted):
+                saying.notice(
+                    NoticeKind.MODEL_FAILED, f"{event.reason}. What it said is void; {event.model} begins anew."
+                )
+                saying.void()
+                speech = course.agent.speaking(ledger_of(talk), numbers, course.lines)
+            else:
+                saying.pieces(await speech.hear(event.text))
+        saying.pieces(await speech.end())
+    except ModelUnavailable as error:
+        usage = error.usage
+        saying.notice(NoticeKind.MODEL_FAILED, str(error))
+    if answer is not None and answer.refusal:
+        saying.notice(NoticeKind.REFUSED, answer.refusal)
+    new: list[Kept] = [] if answer is None else [kept(answer.message)]
+    after = saying.turn()
+    after["calls"] += 1
+    after["numbers"] = numbers
+    after["usage"], after["unreported"] = added(turn["usage"], usage), added(turn["unreported"], usage)
+    after["pending"] = [] if answer is None else _calls(answer.message)
+    return {"talk": {**talk, "messages": [*talk["messages"], *new]}, "turn": after}
+
+
+async def call_tools(state: State, runtime: Runtime[Course]) -> dict[str, object]:
+    """Run what the model called, together. Tools only read; one that proposes makes an errand, and nothing happens."""
+    course, turn = runtime.context, state["turn"]
+    calls, context = turn["pending"], course.reading(state)
+    answers = await asyncio.gather(
+        *(registry.call(context, str(call["name"]), _arguments(call)) for call in calls[:_MOST_CALLS])
+    )
+    saying = Saying(turn, runtime.stream_writer, course.agent.redact)
+    for call, answer in zip(calls, answers, strict=False):
+        used(saying, str(call["name"]), answer, course.agent.redact)
+    talk, turn = noted(state["talk"], saying.turn(), answers)
+    messages, errand = talk["messages"], None
+    for call, answer in zip(calls, answers, strict=False):
+        if answer.proposal is None:
+            messages = answered(messages, [call], _told(answer, course))
+        elif errand is None:
+            errand = new_errand(_instruction(turn["request"], answer.proposal), str(call["id"]))
+        else:
+            messages = answered(messages, [call], _ONE_AT_A_TIME)
+    messages = answered(messages, calls[_MOST_CALLS:], f"not run: at most {_MOST_CALLS} calls at once")
+    return {"talk": {**talk, "messages": messages}, "turn": {**turn, "pending": []}, "errand": errand}
+
+
+async def stop(state: State, runtime: Runtime[Course]) -> dict[str, object]:
+    """The model wants more, and may not: its calls are answered, and the person is told."""
+    course, turn, talk = runtime.context, state["turn"], state["talk"]
+    saying = Saying(turn, runtime.stream_writer, course.agent.redact)
+    if turn["asks_model"]:
+        saying.notice(
+            NoticeKind.LIMIT, f"The model was asked {turn['calls']} times in this turn, which is all that it may be."
+        )
+    messages = answered(talk["messages"], turn["pending"], "not run: the turn is at its end")
+    return {"talk": {**talk, "messages": messages}, "turn": {**saying.turn(), "pending": []}}
+
+
+def _calls(message: AIMessage) -> list[dict[str, object]]:
+    calls: list[dict[str, object]] = []
+    for call in message.tool_calls:
+        calls.append({"id": call["id"], "name": call["name"], "arguments": dict(call["args"])})
+    for broken in message.invalid_tool_calls:
+        # The registry tells the model what is wrong with them.
+        calls.append({"id": broken["id"], "name": broken["name"] or "", "arguments": broken["args"] or ""})
+    return calls
+
+
+def _arguments(call: Mapping[str, object]) -> Mapping[str, object] | str:
+    arguments = call["arguments"]
+    return cast("Mapping[str, object]", arguments) if isinstance(arguments, dict) else str(arguments)
+
+
+def _told(answer: ToolAnswer, course: Course) -> str:
+    return course.agent.redact(for_model(answer))
+
+
+def _instruction(request: bytes, proposal: Instruction) -> bytes:
+    """As if the person had sent it by form."""
+    asked = ConverseRequest.from_binary(request)
+    asked.instruction = Oneof(_NAMES[type(proposal)], proposal)  # pyright: ignore[reportAttributeAccessIssue]
+    return asked.to_binary()
