@@ -268,6 +268,11 @@ ACTS = {
 }
 
 prompt = sys.stdin.read()
+if answer := os.environ.get("AMEIDE_ANSWER_FILE"):
+    with suppress(OSError):
+        append("README.md", "An analyst was here.\n")
+    Path(answer).write_text("Orders are kept in `src/orders_service/store.py#L1-L3`, not in `src/nowhere.py#L1`.\n")
+    sys.exit()
 acts = [act.strip() for act in re.findall(r"(?m)^[\W\d]*act: (.*)", prompt)]
 if not acts or not set(acts) <= ACTS.keys():
     sys.exit(f"no act is named in the prompt: {prompt[:400]}")

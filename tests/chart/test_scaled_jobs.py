@@ -35,6 +35,7 @@ def test_each_queue_of_the_contracts_can_have_one(helm: Helm) -> None:
     asked = f"ameide.queue_ready('{topics.QUEUE_CODER}'"
     assert query == f"SELECT {asked}, 'acme') + {asked}, 'other')"
     assert helm.render({"queues": {"coder": {"runner": "none"}}}).names("ScaledJob") == [
+        "ameide-analyst",
         "ameide-generate",
         "ameide-publish",
         "ameide-verify",

@@ -133,7 +133,8 @@ def test_values_in_the_how_to_are_taken(helm: Helm) -> None:
     assert len(blocks) == 3
     for block in blocks:
         rendered = helm.render(yaml.safe_load(block.replace("sha256:…", f"sha256:{'1' * 64}")))
-        assert rendered.names("ScaledJob") == ["ameide-coder", "ameide-generate", "ameide-publish", "ameide-verify"]
+        queues = ("analyst", "coder", "generate", "publish", "verify")
+        assert rendered.names("ScaledJob") == [f"ameide-{queue}" for queue in queues]
 
 
 @pytest.mark.parametrize("values", ["minimal", "kafka", "full"])

@@ -106,10 +106,14 @@ def cancel(session: Session, work_id: str, reason: str, request_id: str | None, 
 @click.argument("repository")
 @click.option("--kind", type=spelled([kind.name for kind in WorkKind]), default="tool-run", show_default=True)
 @click.option("--action", type=spelled([action.name for action in ActionKind]), default="preflight", show_default=True)
-@click.option("--commit", default="", help="Full commit id to work on; preflight without one takes the default branch.")
+@click.option(
+    "--commit", default="", help="Full commit id to work on; preflight and analyze without one take the default branch."
+)
 @click.option("--base", default="", help="Full commit id whose ameide.yaml counts; default: --commit.")
 @click.option("--suite", default="", help="Verification suite of ameide.yaml.")
 @click.option("--coder", default="", help="Coder of agent work.")
+@click.option("--question", default="", help="What an analysis is to find out; of a tool run, words to look for.")
+@click.option("--change", default="", metavar="CHANGE", help="The change that it is for, if any.")
 @click.option("--summary", default="", help="What it is for, in a sentence.")
 @request_id
 @as_json
@@ -124,24 +128,27 @@ def request(
     base: str,
     suite: str,
     coder: str,
+    question: str,
+    change: str,
     summary: str,
     request_id: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Request one work outside of a change, such as a verification of a commit."""
+    """Request one work outside of a run, such as a verification of a commit or an analysis."""
     command = RequestWorkRequest(
         scope=session.scope,
         client_request_id=key_for(request_id),
         work_kind=WorkKind[named(kind)],
         action_kind=ActionKind[named(action)],
         repository_id=repository,
+        change_id=change,
         commit_sha=commit,
         base_sha=base or commit,
         verification_suite_ref=suite,
         coder=coder,
         summary=summary,
-        inputs=WorkInputs(),
+        inputs=WorkInputs(question=question),
     )
     answer = session.call(lambda clients: clients.work.request_work(command))
     work_id = answer.work.work_request_id if answer.work else ""

@@ -15,6 +15,7 @@ from ameide_core_proto.transformation.governance.v1.governance_pb import (
     Gate,
     Promotion,
     Release,
+    RunKind,
     TenantBudget,
 )
 from ameide_core_proto.transformation.knowledge.v1 import facts_pb as knowledge
@@ -34,6 +35,9 @@ _ARTIFACT_VERBS = {
 }
 
 
+_AGENTS = {"PUBLISH": " by the coder", "ANALYZE": " by the analyst"}
+
+
 def sentence(fact: Message[Any]) -> str:
     """The sentence of a fact; the name of a case that has none of its own. At most 500 characters, one line."""
     return " ".join(_sentence(fact).replace("\0", "").split())[:_MAX]
@@ -48,7 +52,7 @@ def who(actor: Actor | None) -> str:
 
 def step(state: WorkRequest) -> str:
     """What a work does, e.g. `VERIFY at 1a2b3c4d5e6f`."""
-    agent = " by the coder" if state.work_kind.name == "AGENT_WORK" else ""
+    agent = _AGENTS.get(state.action_kind.name, "") if state.work_kind.name == "AGENT_WORK" else ""
     iteration = f", iteration {state.inputs.iteration}" if state.inputs and state.inputs.iteration else ""
     at = f" at {state.commit_sha[:12]}" if state.commit_sha else ""
     return f"{state.action_kind.name}{agent}{at}{iteration}"
@@ -104,7 +108,8 @@ def _rest(name: str, fact: Message[Any]) -> str:
         case governance.RunQueued() if fact.run:
             return f"run {fact.run.number} waits in line, number {fact.run.queue_number} of its repository"
         case governance.RunRequested() if fact.run:
-            return f"run {fact.run.number} requested"
+            what = "triage run" if fact.run.kind == RunKind.TRIAGE else "run"
+            return f"{what} {fact.run.number} requested"
         case governance.RunCancelRequested() if fact.run:
             return f"cancellation of run {fact.run.number} requested"
         case governance.RunClosed() if fact.run:
