@@ -21,7 +21,7 @@ from ameide.infra.reading.reader import MirrorReader
 from ameide.infra.settings import NO_SANDBOX
 from ameide_core_proto.common.v1.metadata_pb import Scope
 from ameide_core_proto.transformation.governance.v1.governance_pb import Repository
-from tests.infra.git_servers import git
+from tests.infra.git_servers import bare_repository, git, http_git
 
 LIMITS = ReadingLimits(mirror_bytes=64 << 20, all_bytes=256 << 20, head_seconds=0.0)
 LARGE = b"needle\n" + b"x" * (3 << 20)
@@ -359,6 +359,30 @@ async def test_a_file_that_unpacks_to_far_more_than_it_was_is_left_out_or_stoppe
     careless = reader_in(tmp_path / "mirrors", replace(LIMITS, memory_bytes=40 << 20, file_bytes=1 << 40))
     with pytest.raises(LimitReached, match="more than it may"):
         await careless.search(repository, head, "needle")
+
+
+async def test_a_credential_is_used_at_its_host_and_kept_nowhere(tmp_path: Path) -> None:
+    bare = bare_repository(tmp_path / "served")
+    folder = tmp_path / "mirrors"
+    (tmp_path / "credentials").mkdir()
+    (tmp_path / "credentials" / "forge").write_text("robot:correct-horse-battery")
+    (tmp_path / "credentials" / "forge").chmod(0o600)
+    (tmp_path / "credentials" / "wrong").write_text("robot:not-that-horse-either")
+    (tmp_path / "credentials" / "wrong").chmod(0o600)
+    reader = MirrorReader(folder, Credentials(tmp_path / "credentials"), {}, Plumbing(limits=LIMITS))
+    with http_git(tmp_path / "served") as server:
+        repository = Repository(
+            repository_id="orders", url=server.of(bare), default_branch="main", credential_ref="forge"
+        )
+        head = await reader.head(repository)
+        assert (await reader.read(repository, head, "pyproject.toml", 1, 1)).text == "[project]"
+        assert ("robot", "correct-horse-battery") in server.logins
+        wrong = replace_id(repository, "orders", credential_ref="wrong")
+        with pytest.raises(Unreachable) as refused:
+            await reader.head(wrong)
+        assert "horse" not in str(refused.value)
+    kept = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert b"horse" not in kept
 
 
 async def test_an_operator_may_do_without_the_sandbox(tmp_path: Path, hostile: Hostile) -> None:

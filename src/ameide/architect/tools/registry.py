@@ -26,6 +26,7 @@ from ameide.architect.tools.rendering import bounded, clipped, one_line
 from ameide.architect.tools.tool import Grant, Tool, ToolAnswer, ToolContext
 from ameide.errors import AmeideError, NotFound
 from ameide.secret_shapes import masked
+from ameide.telemetry import tracing
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,13 @@ async def call(ctx: ToolContext, name: str, arguments: Mapping[str, object] | st
     may_use = granted(ctx.roles, read_only=ctx.read_only)
     if tool is None or tool not in may_use:
         return ToolAnswer(error=_no_such(name, known=tool is not None, may_use=may_use), asked=asked(name, {}))
+    about = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name, "gen_ai.tool.type": "function"}
+    with tracing.span(f"execute_tool {name}", attributes=about):
+        return await _called(ctx, tool, arguments)
+
+
+async def _called(ctx: ToolContext, tool: Tool, arguments: Mapping[str, object] | str) -> ToolAnswer:
+    name = tool.name
     given: Mapping[str, object] = {} if isinstance(arguments, str) else arguments
     try:
         values = checked(arguments, tool.parameters)
@@ -77,6 +85,8 @@ async def call(ctx: ToolContext, name: str, arguments: Mapping[str, object] | st
     except Exception:
         logger.exception("a tool failed", extra={"tool": name})
         answer = ToolAnswer(error=f"{name} failed by a fault of its own; the log has it. Go on without it, and say so")
+    if answer.error:
+        tracing.fail("tool_error")
     return replace(answer, asked=asked(name, given))
 
 
