@@ -290,6 +290,25 @@ async def test_a_reader_that_was_cancelled_leaves_nothing_broken(tmp_path: Path,
     assert await reader.head(hostile.repository) == hostile.head
 
 
+async def test_those_who_wait_share_what_the_first_one_saw(tmp_path: Path, hostile: Hostile) -> None:
+    limits = replace(LIMITS, head_seconds=60.0)
+    reader = reader_in(tmp_path / "mirrors", limits)
+    assert set(await asyncio.gather(*(reader.head(hostile.repository) for _ in range(5)))) == {hostile.head}
+    gone = replace_id(hostile.repository, "gone", url=(tmp_path / "gone").as_uri())
+    failed = await asyncio.gather(*(reader.head(gone) for _ in range(3)), return_exceptions=True)
+    assert len({id(error) for error in failed}) == 1
+    assert isinstance(failed[0], Unreachable)
+
+
+async def test_a_remote_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/orders.git"
+    reader = reader_in(tmp_path / "mirrors", replace(LIMITS, look_seconds=0.5))
+    with pytest.raises(LimitReached, match="did not answer to the end"):
+        await reader.head(Repository(repository_id="slow", url=url, default_branch="main"))
+    listener.close()
+
+
 async def test_new_commits_are_seen(tmp_path: Path, hostile: Hostile) -> None:
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "-q", "--bare", str(hostile.folder), str(clone))

@@ -61,8 +61,8 @@ async def retrieve(ctx: ToolContext, question: str) -> Retrieved:
     parts = [*_meanings(terms), *(_told(one) for one in best)]
     if not parts:
         parts = ["Nothing in the records or in the repository's files has to do with these words."]
-    errors = list(dict.fromkeys(f"{answer.asked}: {answer.error}" for answer in answers if answer.error))
-    parts += [f"Could not look: {clipped(error, _WIDTH)}" for error in errors]
+    failed = {answer.error: answer.asked for answer in reversed(answers) if answer.error}
+    parts += [f"Could not look ({asked}): {clipped(error, _WIDTH)}" for error, asked in reversed(failed.items())]
     if missing:
         parts.append(f"Not found: {listed(missing, 10)}.")
     return Retrieved("\n\n".join(parts) + "\n", said, tuple(missing))

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 class ReadingLimits:
     """Times are in seconds, sizes in bytes.
 
-    `mirror_bytes` bounds one repository, `all_bytes` all that are kept together. A file above `file_bytes` is neither
-    read nor searched. An answer has at most `lines` lines, each of at most `line_bytes`, `paths` paths and `hits`
-    lines that hold what was searched for.
+    A branch is looked up in `look_seconds`, and looked up anew after `head_seconds`. `mirror_bytes` bounds one
+    repository, `all_bytes` all that are kept together. A file above `file_bytes` is neither read nor searched. An
+    answer has at most `lines` lines, each of at most `line_bytes`, `paths` paths and `hits` lines that hold what was
+    searched for.
     """
 
     fetch_seconds: float = 240.0
+    look_seconds: float = 30.0
     command_seconds: float = 30.0
     head_seconds: float = 5.0
     mirror_bytes: int = 2 << 30

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import math
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ameide.errors import InvalidArgument, LimitReached, NotFound, Refused, Unreachable
+from ameide.errors import AmeideError, InvalidArgument, LimitReached, NotFound, Refused, Unreachable
 from ameide.infra.credentials import Credential
 from ameide.infra.git_command import GitCommand, GitFailed
 from ameide.infra.git_login import logged_in
@@ -48,7 +49,8 @@ class Mirror:
     limits: ReadingLimits
     _had: set[str] = field(default_factory=set[str])
     _sought: dict[str, float] = field(default_factory=dict[str, float])
-    _head: tuple[str, float] = ("", 0.0)
+    _head: tuple[str, float] = ("", -math.inf)
+    _trouble: tuple[AmeideError | None, float] = (None, -math.inf)
 
     @property
     def objects(self) -> Path:
@@ -61,21 +63,19 @@ class Mirror:
 
     async def head(self) -> str:
         """The commit of the branch at the remote, some seconds old at most. Raises `NotFound` without such a branch."""
-        sha, seen = self._head
-        if sha and time.monotonic() - seen < self.limits.head_seconds:
-            return sha
         self._check_branch()
+        if sha := self._seen():
+            return sha
         async with self._locked("fetch"):
-            await self._open()
-            said = await self._network("ls-remote", "--", self.url, f"refs/heads/{self.branch}")
-            sha = said.split("\t")[0].strip()
-            if not _COMMIT.match(sha):
-                raise NotFound(f"the repository has no branch {self.branch}", remedy="Push a first commit to it")
-            if not await self._reaches(sha):
-                await self._fetch()
+            # Those who waited take what the first of them saw.
+            if sha := self._seen():
+                return sha
+            try:
+                sha = await self._look()
+            except (Unreachable, LimitReached, Refused) as error:
+                self._trouble = (error, time.monotonic())
+                raise
             self._head = (sha, time.monotonic())
-        if not await self._reaches(sha):
-            raise Unreachable("the branch moved while it was fetched", remedy="Ask again")
         return sha
 
     async def need(self, commit_sha: str) -> None:
@@ -117,13 +117,34 @@ class Mirror:
 
     async def _remove(self) -> None:
         self._had.clear()
-        self._head = ("", 0.0)
+        self._head = ("", -math.inf)
         (self.folder / "made").unlink(missing_ok=True)
         await asyncio.to_thread(shutil.rmtree, self.objects, ignore_errors=True)
 
     def size(self) -> int:
         """Bytes on disk."""
         return sum(_sizes(self.objects))
+
+    def _seen(self) -> str:
+        """The head as it was seen a moment ago, or empty. Raises what went wrong a moment ago."""
+        error, failed_at = self._trouble
+        if error is not None and time.monotonic() - failed_at < self.limits.head_seconds:
+            raise error
+        sha, seen_at = self._head
+        return sha if time.monotonic() - seen_at < self.limits.head_seconds else ""
+
+    async def _look(self) -> str:
+        await self._open()
+        looking = ("ls-remote", "--", self.url, f"refs/heads/{self.branch}")
+        said = await self._network(*looking, seconds=self.limits.look_seconds)
+        sha = said.split("\t")[0].strip()
+        if not _COMMIT.match(sha):
+            raise NotFound(f"the repository has no branch {self.branch}", remedy="Push a first commit to it")
+        if not await self._reaches(sha):
+            await self._fetch()
+            if not await self._reaches(sha):
+                raise Unreachable("the branch moved while it was fetched", remedy="Ask again")
+        return sha
 
     async def _reaches(self, sha: str) -> bool:
         """Whether the branch, as it was fetched, has the commit in its history."""
@@ -176,16 +197,17 @@ class Mirror:
             raise
         packs = len(list((self.objects / "objects" / "pack").glob("*.pack")))
         if packs > _PACKS:
-            await self._bounded(self._git.git("repack", "-a", "-d", "--quiet"))
+            await self._bounded(self._git.git("repack", "-a", "-d", "--quiet"), self.limits.fetch_seconds)
 
-    async def _network(self, *args: str) -> str:
+    async def _network(self, *args: str, seconds: float = 0.0) -> str:
         redactor = Redactor()
         try:
             # Looked up anew, so that one that was exchanged counts at once.
             if credential := self.credential():
                 redactor.learn(credential.secrets())
             with logged_in(credential, self.url, self._private) as env:
-                return (await self._bounded(self._git.git(*args, env={**env, "GIT_NO_LAZY_FETCH": "1"}))).text
+                running = self._git.git(*args, env={**env, "GIT_NO_LAZY_FETCH": "1"})
+                return (await self._bounded(running, seconds or self.limits.fetch_seconds)).text
         except GitFailed as error:
             raise Unreachable(
                 f"the repository cannot be fetched: {redactor.text(str(error))}",
@@ -194,12 +216,12 @@ class Mirror:
         except InvalidArgument as error:
             raise Refused(str(error), reason="MISSING_CREDENTIALS") from error
 
-    async def _bounded(self, running: Coroutine[Any, Any, T]) -> T:
+    async def _bounded(self, running: Coroutine[Any, Any, T], seconds: float) -> T:
         """The end of a git command, which is killed when it takes too long or its repository grows too large."""
         task = asyncio.ensure_future(running)
         watch = asyncio.create_task(self._grown())
         try:
-            async with asyncio.timeout(self.limits.fetch_seconds):
+            async with asyncio.timeout(seconds):
                 await asyncio.wait([task, watch], return_when=asyncio.FIRST_COMPLETED)
                 if not task.done():
                     await watch
@@ -209,7 +231,7 @@ class Mirror:
             return done
         except TimeoutError as error:
             raise LimitReached(
-                f"fetching took longer than {self.limits.fetch_seconds:.0f} seconds",
+                f"the repository did not answer to the end in {seconds:.0f} seconds",
                 remedy="Ask again later, or for a newer commit",
             ) from error
         finally:
