@@ -1,0 +1,253 @@
+"""What reaches the person of what a model says, however it is cut into pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ameide.architect import speech
+from ameide.architect.agent import Said
+from ameide.architect.records import Ledger, Record
+from ameide.errors import Unreachable
+from ameide_core_proto.agent.transformation.v1.architect_service_pb import CitedRecord, FileLines, Notice, NoticeKind
+from ameide_core_proto.common.v1.reading_pb import CitationKind
+
+COMMIT = "a" * 40
+TEXT = ["def cancel(order):", "    if order.shipped:", "        raise Shipped", "", "    order.state = CANCELED"]
+PLACE = f"repo-1@{COMMIT}:src/[id]/store.py"
+KEY = f"file_lines:{PLACE}#L1-L5"
+FACT = "domain_fact:fact-1"
+
+
+def ledger() -> Ledger:
+    found = Ledger()
+    lines = FileLines(repository_id="repo-1", commit_sha=COMMIT, path="src/[id]/store.py", first_line=1, last_line=3)
+    rest = FileLines(repository_id="repo-1", commit_sha=COMMIT, path="src/[id]/store.py", first_line=4, last_line=5)
+    found.note([Record(FACT, "Change c-1 was opened", "", 7), Record("artifact_version:art-1@2", "Requirement", "", 9)])
+    found.note([Record(KEY, "store.py", "", 0, lines), Record(KEY, "store.py", "", 0, rest)])
+    return found
+
+
+async def lines_at(repository: str, commit: str, path: str, first: int, last: int) -> FileLines:
+    text = "\n".join(TEXT[first - 1 : last])
+    return FileLines(
+        repository_id=repository, commit_sha=commit, path=path, first_line=first, last_line=last, text=text
+    )
+
+
+async def said(*pieces: str, numbers: dict[str, int] | None = None) -> Sequence[Said]:
+    """Everything that was said of an answer in these pieces."""
+    speaking = speech.begin(ledger(), {} if numbers is None else numbers, lines_at)
+    found: list[Said] = []
+    for piece in pieces:
+        found += await speaking.hear(piece)
+    return [*found, *await speaking.end()]
+
+
+def words(pieces: Sequence[Said]) -> str:
+    return "".join(piece for piece in pieces if isinstance(piece, str))
+
+
+def notices(pieces: Sequence[Said]) -> list[NoticeKind]:
+    return [piece.kind for piece in pieces if isinstance(piece, Notice)]
+
+
+def cited(pieces: Sequence[Said]) -> list[CitedRecord]:
+    return [piece for piece in pieces if isinstance(piece, CitedRecord)]
+
+
+async def test_a_record_that_was_read_is_numbered_and_told_before_the_text() -> None:
+    found = await said(f"It is open [[{FACT}]], as [[artifact_version:art-1@2]] says [[{FACT}]].\n")
+    assert words(found) == "It is open [1], as [2] says [1].\n"
+    assert not notices(found)
+    first, second = cited(found)
+    assert (first.number, first.label, first.citation and first.citation.log_position) == (
+        1,
+        "Change c-1 was opened",
+        7,
+    )
+    assert second.citation is not None
+    assert (second.citation.kind, second.citation.ref) == (CitationKind.ARTIFACT_VERSION, "art-1@2")
+    assert isinstance(found[0], CitedRecord)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "domain_fact:fact-2",
+        "artifact_version:art-1@3",
+        "evidence_bundle:ev-1",
+        "jira:ABC-1",
+        f"file_lines:{PLACE}#L1-L6",
+        f"file_lines:{PLACE}#L5-L1",
+        f"file_lines:repo-1@{'b' * 40}:src/[id]/store.py#L1",
+        f"file_lines:{PLACE}",
+        "file_lines:x",
+    ],
+)
+async def test_what_was_never_read_is_taken_out_and_said(key: str) -> None:
+    found = await said(f"It is so [[{key}]].")
+    assert words(found) == "It is so."
+    assert notices(found) == [NoticeKind.CITATION_REMOVED]
+    assert not cited(found)
+
+
+async def test_the_number_of_an_earlier_answer_of_the_turn_stays() -> None:
+    found = await said(f"See [[{FACT}]] and [[artifact_version:art-1@2]].", numbers={FACT: 4})
+    assert words(found) == "See [4] and [5]."
+    assert [record.number for record in cited(found)] == [5]
+
+
+async def test_numbers_that_the_model_writes_are_no_citations() -> None:
+    found = await said(f"It is so [1], and `a [1]` or a[1] are code, [[{FACT}]].")
+    assert words(found) == "It is so, and `a [1]` or a[1] are code, [1]." or words(found).startswith("It is so , and")
+    assert notices(found) == [NoticeKind.CITATION_REMOVED]
+
+
+async def test_double_brackets_of_code_stay() -> None:
+    found = await said("Use [[nodiscard]], [[gnu::pure]] and `[[a:b]]`, or [[ -f x ]].")
+    assert words(found) == "Use [[nodiscard]], [[gnu::pure]] and `[[a:b]]`, or [[ -f x ]]."
+
+
+async def test_a_quote_is_shown_as_the_bytes_are() -> None:
+    found = await said(f"> if order.shipped:\n>raise Shipped\n\n[[{KEY}]] refuses it.\n")
+    assert words(found) == ">     if order.shipped:\n>         raise Shipped\n\n[1] refuses it.\n"
+    [record] = cited(found)
+    assert record.lines is not None
+    assert record.lines.text.splitlines() == TEXT
+    assert found.index(record) < next(at for at, piece in enumerate(found) if isinstance(piece, str))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"> if order.shipped and not forced:\n[[{KEY}]]\n",
+        f"> if order.shipped:\n> order.state = CANCELED\n[[{KEY}]]\n",
+        f"> order.state = CANCELED\n> ...\n> if order.shipped:\n(see [[{KEY}]])\n",
+        f"```python\nraise Allowed\n```\n[[{KEY}]]\n",
+        f"> raise Allowed [[{KEY}]]\n",
+        f">\n[[{KEY}]]\n",
+    ],
+)
+async def test_words_that_are_not_there_are_no_quote(text: str) -> None:
+    found = await said(f"Look:\n{text}")
+    assert "Allowed" not in words(found)
+    assert "forced" not in words(found)
+    assert "order" not in words(found)
+    assert notices(found) == [NoticeKind.QUOTE_REMOVED]
+    assert "[1]" in words(found)
+
+
+async def test_a_quote_of_a_file_that_was_never_read_goes_with_its_citation() -> None:
+    found = await said(f"> import os\n[[file_lines:repo-1@{COMMIT}:other.py#L1]] says so.\n")
+    assert words(found).strip() == "says so."
+    assert notices(found) == [NoticeKind.CITATION_REMOVED, NoticeKind.QUOTE_REMOVED]
+
+
+async def test_a_fence_with_a_source_is_a_quote_and_one_without_is_not() -> None:
+    found = await said(
+        f"```python\nif order.shipped:\n...\norder.state = CANCELED\n```\n[[{KEY}]]\n",
+        "```sh\nmake [[x:y]] a[1] [1]\n```\n",
+    )
+    assert words(found) == (
+        "```python\n    if order.shipped:\n…\n    order.state = CANCELED\n```\n[1]\n```sh\nmake [[x:y]] a[1] [1]\n```\n"
+    )
+    assert not notices(found)
+
+
+async def test_a_quotation_without_a_file_is_plain_text() -> None:
+    found = await said(f"> The owner agreed.\n\nSo [[{FACT}]].")
+    assert words(found) == "The owner agreed.\n\nSo [1]."
+    assert notices(found) == [NoticeKind.UNCITED]
+
+
+async def test_an_answer_about_records_that_names_none_says_so() -> None:
+    found = await said("The change is approved, its gate was decided by the owner, and the run may go on from there.")
+    assert notices(found) == [NoticeKind.UNCITED]
+    assert notices(await said("Hello.")) == []
+
+
+async def test_lines_that_cannot_be_read_now_are_not_cited() -> None:
+    async def unreachable(*_: object) -> FileLines:
+        raise Unreachable("the repository does not answer")
+
+    speaking = speech.begin(ledger(), {}, unreachable)
+    found = [*await speaking.hear(f"So [[{KEY}]]."), *await speaking.end()]
+    assert words(found) == "So."
+    assert notices(found) == [NoticeKind.CITATION_REMOVED]
+
+
+async def test_no_character_reaches_the_terminal_that_it_acts_on() -> None:
+    found = await said("a\x1b[31mb\x07c\u202ed\r\ne\tf")
+    assert words(found) == "a[31mbcd\ne\tf"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The token is ghp_0123456789abcdefghijABCDEFGHIJ456789 here.\n",
+        "password = hunter2hunter2Q9x and more\n",
+        "> password = hunter2hunter2Q9x\n",
+        "```\nAuthorization: Bearer abcdefghijklmnop\n```\n",
+    ],
+)
+async def test_no_secret_is_said_in_whatever_pieces(text: str) -> None:
+    for size in (1, 5, len(text)):
+        found = words(await said(*(text[at : at + size] for at in range(0, len(text), size))))
+        assert "[redacted]" in found
+        assert "ghp_" not in found
+        assert "hunter2hunter2Q9x" not in found
+        assert "abcdefghijklmnop" not in found
+
+
+async def test_words_go_on_while_the_line_does() -> None:
+    speaking = speech.begin(ledger(), {}, lines_at)
+    assert words(await speaking.hear("It is open, ")) == "It is open,"
+    assert words(await speaking.hear(f"as [[{FACT}")) == " as"
+    assert words(await speaking.hear("]] says ")) == " [1] says"
+    assert words(await speaking.end()) == " "
+
+
+PARTS = st.sampled_from(
+    [
+        *(
+            f"[[{FACT}]]",
+            f"[[{KEY}]]",
+            "[[domain_fact:none]]",
+            "\n",
+            " ",
+            "> raise Shipped\n",
+            "> no such\n",
+            "```\n",
+            "`x`",
+        ),
+        *("[1]", "[[", "]]", "word", "word ", "- ", "\n\n", ">", "[[file_lines:", "…", "`", "token: aB3dE5gH7jK9mN1pQ"),
+        f"[[domain_fact:none]] [[{FACT}]]",
+    ]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(PARTS, max_size=12), st.integers(1, 9))
+async def test_pieces_change_nothing_and_nothing_unread_is_cited(parts: list[str], size: int) -> None:
+    text = "".join(parts)
+    whole = await said(text)
+    pieces = await said(*(text[at : at + size] for at in range(0, len(text), size)))
+    assert words(pieces) == words(whole)
+    assert [piece for piece in pieces if not isinstance(piece, str)] == [
+        one for one in whole if not isinstance(one, str)
+    ]
+    assert "domain_fact:none" not in words(whole)
+    told: set[int] = set()
+    for piece in pieces:
+        if isinstance(piece, CitedRecord):
+            told.add(piece.number)
+    assert told == set(range(1, len(told) + 1))
+    if "```" in text:
+        return
+    quoted = {line.strip() for line in TEXT if line.strip()}
+    shown = [line[1:].strip() for line in words(whole).splitlines() if line.startswith(">")]
+    assert all(not line or line in quoted or line == "…" for line in shown)
