@@ -32,7 +32,7 @@ async def address(world: World) -> AsyncIterator[str]:
 
 
 async def architect(world: World) -> str:
-    return await token(world, "architect", AGENT, "viewer", "requester")
+    return await token(world, "architect", AGENT, "viewer", "requester", "representative")
 
 
 async def who(address: str, bearer: str, person: str = "") -> access_pb.WhoAmIResponse:
@@ -76,9 +76,26 @@ async def test_records_and_envelopes_name_both(world: World, address: str) -> No
     assert fact.metadata.actor == Actor(principal_id="architect", on_behalf_of="rita")
 
 
-async def test_an_agent_without_a_person_has_no_conversation(world: World, address: str) -> None:
+async def test_a_representative_without_a_person_may_nothing(world: World, address: str) -> None:
+    agent = await architect(world)
+    answer = await who(address, agent)
+    assert answer.principal is not None
+    assert (answer.principal.principal_id, answer.roles) == ("architect", [])
     with pytest.raises(PermissionDenied):
-        await talked(address, await architect(world))
+        await talked(address, agent)
+    command = pb.OpenChangeRequest(client_request_id=key(), repository_id="orders", title="Cancel an order")
+    async with Clients(address, agent) as clients:
+        with pytest.raises(PermissionDenied):
+            await clients.governance.open_change(command)
+        with pytest.raises(PermissionDenied):
+            await clients.queries.list_repositories(ListRepositoriesRequest())
+    # An agent that is none keeps what it may for itself, and no conversation.
+    free = await token(world, "eliza", AGENT, "viewer", "requester")
+    async with Clients(address, free) as clients:
+        assert (await clients.governance.open_change(command)).change is not None
+    with pytest.raises(PermissionDenied) as refused:
+        await talked(address, free)
+    assert refused.value.reason == "AGENT_ONLY"
 
 
 async def test_tokens_that_do_not_act_for_each_other_are_refused(world: World, address: str) -> None:

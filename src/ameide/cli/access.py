@@ -22,7 +22,7 @@ from ameide_core_proto.transformation.governance.v1.access_service_pb import (
 )
 from ameide_core_proto.transformation.governance.v1.governance_pb import ApiToken, PrincipalKind
 
-_ROLES = ["viewer", "requester", "approver", "releaser", "executor", "operator", "admin", "process"]
+_ROLES = ["viewer", "requester", "approver", "releaser", "executor", "operator", "admin", "process", "representative"]
 
 
 @click.group()

@@ -18,8 +18,8 @@ _TABLE: dict[str, tuple[str, str, tuple[str, ...], tuple[str, ...]]] = {
     "approver": ("Who decides on requirements and changes", "PERSON", ("viewer", "approver"), ()),
     "releaser": ("Who decides on releases and promotions", "PERSON", ("viewer", "releaser"), ()),
     "process": ("The Process", "SERVICE", ("process", "viewer"), ()),
-    # What it may do for a person is what that person may as well.
-    "architect": ("The Architect agent", "AGENT", ("viewer", "requester"), ()),
+    # What it may do for a person is what that person may as well, and for nobody it may nothing.
+    "architect": ("The Architect agent", "AGENT", ("viewer", "requester", "representative"), ()),
     "author": ("Executor of agent work", "AGENT", ("executor",), AUTHOR_QUEUES),
     "verifier": ("Executor of tool runs", "SERVICE", ("executor",), VERIFIER_QUEUES),
 }

@@ -105,8 +105,10 @@ class Caller:
 
 # The header in which an agent brings the token of the person for whom it calls, as `Bearer …`.
 ON_BEHALF_OF = "ameide-on-behalf-of"
+# Whoever has this role has the others only in calls for somebody.
+REPRESENTATIVE = "representative"
 # Nobody hands these on: access to the installation, and what executors and the process say of themselves.
-_NOT_FOR_OTHERS = frozenset({"admin", "executor", "process"})
+_NOT_FOR_OTHERS = frozenset({"admin", "executor", "process", REPRESENTATIVE})
 
 Authenticate = Callable[[str], Awaitable[Caller]]
 _caller: ContextVar[Caller | None] = ContextVar("ameide_caller", default=None)
@@ -131,12 +133,13 @@ def token_of(header: str) -> str:
 async def caller_of(authenticate: Authenticate, header: Callable[[str], str | None], *, for_others: bool) -> Caller:
     """Who calls, by the headers of a call: a principal of its own, or an agent for a person where `for_others` says so.
 
-    Raises Unauthenticated, and PermissionDenied for tokens that don't act for each other.
+    A representative that calls for nobody has no role. Raises Unauthenticated, and PermissionDenied for tokens that
+    don't act for each other.
     """
     theirs = header(ON_BEHALF_OF)
     caller = await authenticate(token_of(header("authorization") or ""))
     if theirs is None:
-        return caller
+        return replace(caller, roles=frozenset()) if REPRESENTATIVE in caller.roles else caller
     if not for_others:
         raise PermissionDenied(
             "nobody is represented here", field=ON_BEHALF_OF, remedy="Leave the header out", reason="NOT_FOR_OTHERS"
