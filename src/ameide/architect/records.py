@@ -22,6 +22,9 @@ _NAMES = {
 _FILE = re.compile(r"([^@]+)@([0-9a-f]{40}):(.+)#L([0-9]{1,9})(?:-L?([0-9]{1,9}))?", re.DOTALL)
 _ENDING = re.compile(r"[\[\]%#]")
 
+MOST_KNOWN, MOST_FILES, MOST_SPANS = 1500, 300, 100
+"""What a ledger holds at most: records, files, and ranges of lines of one file."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -81,7 +84,8 @@ def lines_record(lines: FileLines) -> Record:
 class Ledger:
     """All that a conversation has read, as it is carried from turn to turn: labels and positions, no texts.
 
-    Of files the lines are kept as ranges by `repository@commit:path`.
+    Of files the lines are kept as ranges by `repository@commit:path`, ascending and apart. It is bounded: what was read
+    the longest ago is forgotten first, and must be read again to be cited.
     """
 
     known: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
@@ -94,8 +98,22 @@ class Ledger:
             self.position = max(self.position, record.log_position)
             if (lines := record.lines) is not None:
                 place = f"{lines.repository_id}@{lines.commit_sha}:{lines.path}"
-                span = (lines.first_line, lines.last_line)
-                if span not in (spans := self.files.setdefault(place, [])):
-                    spans.append(span)
+                spans = [*self.files.pop(place, []), (lines.first_line, lines.last_line)]
+                self.files[place] = _apart(spans)[-MOST_SPANS:]
             else:
+                self.known.pop(record.key, None)
                 self.known[record.key] = (record.label, record.log_position)
+        for kept, most in ((self.known, MOST_KNOWN), (self.files, MOST_FILES)):
+            for oldest in list(kept)[: max(0, len(kept) - most)]:
+                del kept[oldest]
+
+
+def _apart(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ranges of lines as few that neither overlap nor touch."""
+    joined: list[tuple[int, int]] = []
+    for first, last in sorted(spans):
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], last))
+        else:
+            joined.append((first, last))
+    return joined
