@@ -130,7 +130,7 @@ def test_every_value_is_explained() -> None:
 def test_values_in_the_how_to_are_taken(helm: Helm) -> None:
     page = (ROOT / "docs" / "how-to" / "kubernetes.md").read_text()
     blocks = re.findall(r"^```yaml\n(.*?)^```", page, re.S | re.M)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         rendered = helm.render(yaml.safe_load(block.replace("sha256:…", f"sha256:{'1' * 64}")))
         queues = ("analyst", "coder", "generate", "publish", "verify")

@@ -44,7 +44,8 @@ def test_every_command_and_every_activity_has_its_rows() -> None:
     answered = {row.point.split(".")[1] for row in ROWS if row.point.startswith("service.")}
     assert answered == set(commands()) - READS
     sent = {row.point.split(".")[1] for row in ROWS if row.point.startswith("worker.")}
-    assert sent - {"process_facts"} == {one.name for one in vars(steps).values() if isinstance(one, Command)}
+    named = {one.name for one in vars(steps).values() if isinstance(one, Command)}
+    assert sent - {"process_facts"} == {*named, steps.PERFORM_READ}
 
 
 async def test_a_process_killed_at_a_point_loses_and_doubles_nothing(tmp_path: Path) -> None:

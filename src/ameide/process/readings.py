@@ -48,6 +48,7 @@ class Readings:
                 reach("worker.perform_read.before")
                 async with asyncio.timeout(read.seconds):
                     context, lines = await reader(self._domain, read)
+                reach("worker.perform_read.after")
             except TimeoutError as error:
                 raise Unreachable(f"no answer within {read.seconds} s", remedy="Is the projector running?") from error
         except AmeideError as error:

@@ -7,10 +7,21 @@ from collections.abc import Awaitable, Callable
 from ameide_core_proto.transformation.governance.v1 import access_service_pb as access
 from ameide_core_proto.transformation.governance.v1 import command_service_pb as governance
 from ameide_core_proto.transformation.governance.v1 import conversation_service_pb as conversations
-from ameide_core_proto.transformation.governance.v1.governance_pb import BudgetPeriod, PrincipalKind, UntrustedSource
+from ameide_core_proto.transformation.governance.v1.governance_pb import (
+    BudgetPeriod,
+    PrincipalKind,
+    RunKind,
+    UntrustedSource,
+)
 from ameide_core_proto.transformation.governance.v1.query_service_pb import GetTenantBudgetRequest
 from ameide_core_proto.transformation.knowledge.v1 import command_service_pb as knowledge
-from ameide_core_proto.transformation.knowledge.v1.artifact_pb import ArtifactContent, ArtifactKind
+from ameide_core_proto.transformation.knowledge.v1.artifact_pb import (
+    ArtifactContent,
+    ArtifactKind,
+    ChangeSize,
+    Primitive,
+    Triage,
+)
 from ameide_core_proto.transformation.work.v1 import command_service_pb as work
 from ameide_core_proto.transformation.work.v1.query_service_pb import ListWorkRequest
 from ameide_core_proto.transformation.work.v1.work_pb import (
@@ -73,6 +84,31 @@ async def start_run(client: RigClient, name: str) -> str:
         lambda answer: answer.run.process_instance_id if answer.run else "",
     )
     return change_id
+
+
+async def triaged(client: RigClient) -> None:
+    """A triage run, which reads, has an analysis done and proposes."""
+    content = ArtifactContent(
+        title="A triage",
+        triage=Triage(
+            in_scope=["all of it"],
+            primitives=[Primitive.DOMAIN],
+            size=ChangeSize.SMALL,
+            deep_analysis=True,
+            analysis_question="What is there?",
+        ),
+    )
+    await client.command(
+        "run",
+        client.by("requester").governance.start_run,
+        governance.StartRunRequest(
+            client_request_id=key(),
+            change_id=await open_change(client, PLAIN),
+            kind=RunKind.TRIAGE,
+            triage=content,
+        ),
+        lambda answer: answer.run.process_instance_id if answer.run else "",
+    )
 
 
 def run_of(name: str) -> Load:

@@ -107,6 +107,8 @@ _TABLE: tuple[tuple[str, tuple[str, str], dict[str, Load]], ...] = (
             "worker.record_promotion_merged": _RELEASING,
             "worker.record_rollout_health": _RELEASING,
             "worker.close_run": _PLAIN,
+            "worker.propose_artifact": loads.triaged,
+            "worker.perform_read": loads.triaged,
         },
     ),
     (

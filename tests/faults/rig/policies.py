@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from ameide_core_proto.transformation.governance.v1.command_service_pb import RegisterRepositoryRequest
 from ameide_core_proto.transformation.governance.v1.governance_pb import GitopsTarget
-from ameide_core_proto.transformation.governance.v1.policy_pb import Bounds, Environment, GateKind, GateRule, Policy
+from ameide_core_proto.transformation.governance.v1.policy_pb import (
+    Bounds,
+    DeclaredRead,
+    Environment,
+    GateKind,
+    GateRule,
+    Policy,
+)
 from ameide_core_proto.transformation.work.v1.work_pb import TimeoutPolicy
 from tests.faults.rig.steps import HOLDING, MOVING
 
@@ -57,6 +64,7 @@ def policy(name: str) -> Policy:
         ),
         tool_timeouts=TimeoutPolicy(claim_by_seconds=86400, run_for_seconds=300, silent_for_seconds=300),
         agent_timeouts=TimeoutPolicy(claim_by_seconds=86400, run_for_seconds=300, silent_for_seconds=300),
+        declared_reads=[DeclaredRead(query="ListChanges", deadline_seconds=60)],
         coder="patches",
         independent_verification=True,
     )

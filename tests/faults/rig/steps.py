@@ -55,6 +55,8 @@ def _noting(effects: Path) -> Step:
 def outputs_of(work: WorkRequest) -> Outputs:
     """What a step brings forth when all is well: made of the request alone, so that a repeated one gives the same."""
     inputs = work.inputs or WorkInputs()
+    if work.action_kind is ActionKind.ANALYZE:
+        return Outputs(commit_sha=BASE)
     if work.work_kind is WorkKind.AGENT_WORK:
         made = _commit(work.work_request_id)
         return Outputs(commit_sha=made, branch=inputs.branch, base_sha=work.base_sha, diff_hash=_diff(made))
