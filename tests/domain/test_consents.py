@@ -119,7 +119,9 @@ async def test_every_effect_for_a_person_needs_their_consent_and_uses_it_up(worl
     assert asked.work is not None
     assert asked.work.requested_by is not None
     assert asked.work.requested_by.actor == Actor(principal_id="architect", on_behalf_of="rita")
-    started = await done(governance.StartRunRequest(client_request_id=key(), change_id=change_id))
+    started = await done(
+        governance.StartRunRequest(client_request_id=key(), change_id=change_id, artifact_id=artifact_id)
+    )
     assert isinstance(started, governance.StartRunResponse)
     assert started.run is not None
     # Whom the agent acted for does not decide on it, and neither does the agent.
@@ -153,7 +155,7 @@ async def test_another_command_than_the_one_agreed_to_is_refused(world: World) -
     elsewhere = deepcopy(command)
     elsewhere.conversation_id = "cnv-other"
     assert await refusal(world, with_consent(elsewhere, consent)) == "CONSENT_MISMATCH"
-    started = governance.StartRunRequest(client_request_id=key(), change_id="chg-1")
+    started = governance.StartRunRequest(client_request_id=key(), change_id="chg-1", artifact_id="art-1")
     assert await refusal(world, with_consent(started, consent)) == "CONSENT_MISMATCH"
     # The hash of another kind of command does not help either.
     submit = kb.SubmitArtifactRequest(client_request_id=key(), artifact_id="art-1", expected_number=1)
@@ -212,13 +214,35 @@ async def test_of_two_effects_at_once_one_has_the_consent(world: World) -> None:
 
 async def test_an_effect_that_is_refused_uses_nothing_up(world: World) -> None:
     await world.register()
-    command = governance.StartRunRequest(client_request_id=key(), change_id=(await world.open_change()).change_id)
+    command = kb.SubmitArtifactRequest(client_request_id=key(), artifact_id="art-none", expected_number=1)
     consent = await given(world, command)
     for _ in range(2):
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(NotFound):
             await send(world, FOR_RITA, with_consent(command, consent))
-        assert refused.value.reason == "NO_REQUIREMENT"
     assert stored(world, consent).status == ConsentStatus.GIVEN
+
+
+async def test_what_nobody_could_know_or_should_ask_for_is_refused_though_it_was_agreed_to(world: World) -> None:
+    await world.register()
+    change_id = (await world.open_change()).change_id
+    newest = governance.StartRunRequest(client_request_id=key(), change_id=change_id)
+    with pytest.raises(InvalidArgument) as unnamed:
+        await send(world, FOR_RITA, await agreed(world, FOR_RITA, newest))
+    assert unnamed.value.field == "artifact_id"
+    for kind, action in ((WorkKind.AGENT_WORK, ActionKind.PUBLISH), (WorkKind.TOOL_RUN, ActionKind.VERIFY)):
+        work = wb.RequestWorkRequest(
+            client_request_id=key(),
+            change_id=change_id,
+            repository_id="orders",
+            work_kind=kind,
+            action_kind=action,
+            base_sha=BASE,
+            commit_sha=BASE,
+        )
+        with pytest.raises(PermissionDenied) as refused:
+            await send(world, FOR_RITA, await agreed(world, FOR_RITA, work))
+        assert (refused.value.reason, refused.value.field) == ("NOT_FOR_OTHERS", "action_kind")
+    assert world.sql("SELECT 1 FROM ameide.work") == []
 
 
 async def test_only_the_person_who_is_asked_answers_and_for_themselves(world: World) -> None:

@@ -16,7 +16,8 @@ from ameide_core_proto.transformation.governance.v1.governance_pb import Change,
 async def lock_given(unit: Unit, name: str, command: object) -> Consent | None:
     """The consent that a command is sent with, locked first of all and looked at; None where none is needed.
 
-    Raises Refused(CONSENT_REQUIRED), InvalidArgument from who acts for nobody, and what `need_given` raises.
+    Raises Refused(CONSENT_REQUIRED), InvalidArgument from who acts for nobody, and what `need_within` and `need_given`
+    raise.
     """
     action = decisions.ACTIONS.get(name)
     if action is None:
@@ -37,6 +38,7 @@ async def lock_given(unit: Unit, name: str, command: object) -> Consent | None:
             remedy="Ask for it with AskConsent, and name it here once it was given",
             reason="CONSENT_REQUIRED",
         )
+    decisions.need_within(command)
     consent = await unit.lock("consent", consent_id, Consent)
     decisions.need_given(consent, action, command_hash(cast("Message[Any]", command)), unit.actor, unit.timestamp)
     return consent

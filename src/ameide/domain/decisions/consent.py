@@ -7,8 +7,9 @@ from datetime import timedelta
 
 from protobuf.wkt import Timestamp
 
-from ameide.errors import PermissionDenied, Refused
+from ameide.errors import InvalidArgument, PermissionDenied, Refused
 from ameide_core_proto.common.v1.metadata_pb import Actor, Scope
+from ameide_core_proto.transformation.governance.v1.command_service_pb import StartRunRequest
 from ameide_core_proto.transformation.governance.v1.conversation_service_pb import (
     AskConsentRequest,
     DecideConsentRequest,
@@ -24,7 +25,10 @@ from ameide_core_proto.transformation.governance.v1.governance_pb import (
     ConsentAction,
     ConsentStatus,
     Conversation,
+    RunKind,
 )
+from ameide_core_proto.transformation.work.v1.command_service_pb import RequestWorkRequest
+from ameide_core_proto.transformation.work.v1.work_pb import ActionKind
 
 # What an agent may do for a person with that person's consent, by the command's name.
 ACTIONS = {
@@ -48,6 +52,29 @@ def need_for_others(on_behalf_of: str, name: str) -> None:
             remedy=f"{on_behalf_of} says it by a token of their own",
             reason="NOT_FOR_OTHERS",
         )
+
+
+def need_within(command: object) -> None:
+    """For a person an agent asks for work that reads, and names what it starts: a consent is for what was seen.
+
+    Raises PermissionDenied(NOT_FOR_OTHERS), InvalidArgument.
+    """
+    match command:
+        case RequestWorkRequest() if command.action_kind != ActionKind.ANALYZE:
+            raise PermissionDenied(
+                f"{command.action_kind.name} is requested by nobody for another one",
+                field="action_kind",
+                remedy="Request ANALYZE, or start a run, which does the rest",
+                reason="NOT_FOR_OTHERS",
+            )
+        case StartRunRequest() if command.kind != RunKind.TRIAGE and not command.artifact_id:
+            raise InvalidArgument(
+                "is empty, but whoever consents must know which requirement it is about",
+                field="artifact_id",
+                remedy="Name the requirement",
+            )
+        case _:
+            return
 
 
 def ask(
