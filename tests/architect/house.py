@@ -20,7 +20,7 @@ from psycopg.rows import dict_row
 
 from ameide import config
 from ameide.app import upkeep
-from ameide.architect import basic
+from ameide.architect import speech
 from ameide.architect.agent import Agent
 from ameide.architect.door import Doorkeeper
 from ameide.architect.server import Server
@@ -89,7 +89,7 @@ class House:
         given: dict[str, Any] = {
             "repositories": NoRepositories(),
             "evidence": NoEvidence(),
-            "speaking": basic.begin,
+            "speaking": speech.begin,
         }
         return Agent(**{**given, **parts})
 

@@ -124,6 +124,9 @@ async def _open(
             sweep = asyncio.create_task(sweeping(threads[tenant], settings.architect_retention_days))
             stack.callback(sweep.cancel)
     agent = agent_of(settings, redact)
+    if agent.model is not None:
+        # A provider that is not installed is told now, and nobody's first question waits for its client.
+        await agent.model.load()
     service = Architect(agent, doorkeeper, threads)
     around = Surroundings(address, agent.repositories, agent.evidence, partial(_converse, _own_address(settings)))
     mcp = await stack.enter_async_context(
@@ -148,10 +151,12 @@ def _own_address(settings: Settings) -> str:
 
 
 def agent_of(settings: Settings, redact: Callable[[str], str]) -> Agent:
-    """The agent as the settings describe it. Raises InvalidArgument for a limit that is none."""
+    """The agent as the settings describe it. Raises InvalidArgument for a limit or a model that is none."""
     from ameide.app.reading import evidence_reader, repository_reader
-    from ameide.architect import basic
+    from ameide.architect import speech
     from ameide.architect.agent import Agent, Limits
+    from ameide.architect.models import model_of
+    from ameide.architect.prompting import Prompts
 
     if settings.architect_turn_seconds < 1 or settings.architect_turn_calls < 1:
         raise InvalidArgument(
@@ -159,10 +164,14 @@ def agent_of(settings: Settings, redact: Callable[[str], str]) -> Agent:
             field="AMEIDE_ARCHITECT_TURN_SECONDS, AMEIDE_ARCHITECT_TURN_CALLS",
             remedy="Set both to 1 or more",
         )
+    model = model_of(settings, redact)
     return Agent(
         repositories=repository_reader(settings),
         evidence=evidence_reader(settings),
-        speaking=basic.begin,
+        speaking=partial(speech.begin, redact=redact),
+        model=model,
+        fallbacks=model.fallbacks if model else (),
+        prompting=Prompts() if model else None,
         limits=Limits(float(settings.architect_turn_seconds), settings.architect_turn_calls, _TURNS),
         redact=redact,
     )

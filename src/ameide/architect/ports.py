@@ -147,6 +147,10 @@ class Model(Protocol):
         """As `provider:model`."""
         ...
 
+    async def load(self) -> None:
+        """Load what takes seconds, before somebody waits for it. Raises InvalidArgument for what cannot be used."""
+        ...
+
     def ask(self, prompt: Prompt) -> AsyncIterator[TextDelta | Restarted | Answer]:
         """Stream one answer.
 
