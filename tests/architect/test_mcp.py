@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -17,7 +18,7 @@ from mcp_types import CallToolResult
 
 from ameide.architect.tools.registry import TOOLS
 from ameide.architect.tools.tool import Grant
-from ameide_core_proto.transformation.governance.v1.access_service_pb import RevokeTokenRequest
+from ameide_core_proto.transformation.governance.v1.access_service_pb import IssueTokenRequest, RevokeTokenRequest
 from tests.architect.house import SCOPE, House
 from tests.architect.mcp_codex import OVER_HTTP, OVER_STDIO, Story, called, codex
 from tests.architect.mcp_world import PAGE, McpWorld, opened, text_of
@@ -121,6 +122,10 @@ async def test_it_lists_asks_and_proposes(world: McpWorld, transport: str, mode:
         assert record["log_position"] > 0
         assert f"[[{record['key']}]]" in text_of(read)
         assert "requested by codex" in record["text"]
+        version = await client.call_tool("get_artifact", {"artifact_id": written["artifact_id"]})
+        told_of = [one for one in version.structured_content["records"] if one["key"].startswith("artifact_version:")]
+        assert all(one["untrusted"] for one in told_of)
+        assert "<untrusted" in text_of(version)
         missing = await client.call_tool("get_change", {"change_id": "chg-none"})
         assert not missing.structured_content["records"]
         assert missing.structured_content["not_found"]
@@ -210,6 +215,48 @@ async def test_web_pages_may_not_call(world: McpWorld, origin: str) -> None:
 async def test_a_page_that_the_operator_named_may(world: McpWorld) -> None:
     answer = await world.post(LIST, await world.token("codex"), origin=PAGE)
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, PAGE)
+
+
+async def test_a_page_asks_before_it_calls(world: McpWorld) -> None:
+    asked = await world.send("OPTIONS", None, origin=PAGE)
+    assert (asked.status_code, asked.headers["access-control-allow-methods"]) == (204, "POST")
+    assert "authorization" in asked.headers["access-control-allow-headers"]
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "OPTIONS"])
+async def test_there_is_no_session_to_listen_to_or_to_end(world: McpWorld, method: str) -> None:
+    refused = await world.send(method, None, await world.token("codex"))
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+
+
+def run(house: House, *arguments: str) -> str:
+    """What `ameide` prints for the owner."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ameide", *arguments],
+        env={**environment("", house.tokens["owner"]), "AMEIDE_ADDRESS": house.address},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout
+
+
+async def test_a_token_of_the_command_line_has_its_scopes(world: McpWorld) -> None:
+    await world.token("ide")
+    bearer = await asyncio.to_thread(run, world.house, "token", "create", "ide", "--scope", "read", "--quiet")
+    async with world.client(bearer.strip()) as client:
+        assert await names(client) == READ_TOOLS | {"ask"}
+    listed = json.loads(await asyncio.to_thread(run, world.house, "token", "list", "--json"))
+    assert [one["scopes"] for one in listed["tokens"] if one["principalId"] == "ide"] == [[], ["read"]]
+
+
+async def test_a_person_asks_by_a_token_that_reads_alone(world: McpWorld) -> None:
+    access = world.house.clients["owner"].access
+    issued = await access.issue_token(IssueTokenRequest(scope=SCOPE, principal_id="requester", scopes=["read"]))
+    async with world.client(issued.secret) as client:
+        asked = await client.call_tool("ask", {"question": "What is open?"})
+        assert not asked.is_error, text_of(asked)
 
 
 async def test_what_is_no_request_is_refused(world: McpWorld) -> None:

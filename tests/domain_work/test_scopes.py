@@ -1,41 +1,23 @@
 """Tokens with scopes: what each admits, seen at the door with tokens that the Domain issued."""
 
-import asyncio
 import importlib
 import pkgutil
-import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-import uvicorn
 
 import ameide_core_proto
-from ameide.domain import access
-from ameide.domain.commands.governance import GovernanceCommands
-from ameide.domain.commands.knowledge import KnowledgeCommands
-from ameide.domain.server import Server
-from ameide.domain.tokens import KnownTokens
-from ameide.domain.unit import Unit
 from ameide.errors import InvalidArgument, PermissionDenied
 from ameide.rpc import scopes
 from ameide.rpc.clients import Clients
-from ameide.rpc.interceptors import Door
-from ameide.rpc.probes import Probes
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import ConverseRequest
 from ameide_core_proto.transformation.governance.v1 import access_service_pb as pb
 from ameide_core_proto.transformation.governance.v1 import command_service_pb as c
-from ameide_core_proto.transformation.governance.v1.access_service_connect import AccessServiceASGIApplication
-from ameide_core_proto.transformation.governance.v1.command_service_connect import (
-    GovernanceCommandServiceASGIApplication,
-)
-from ameide_core_proto.transformation.governance.v1.governance_pb import PrincipalKind
 from ameide_core_proto.transformation.knowledge.v1 import command_service_pb as k
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import ArtifactContent, ArtifactKind
-from ameide_core_proto.transformation.knowledge.v1.command_service_connect import (
-    KnowledgeCommandServiceASGIApplication,
-)
-from tests.domain_work.world import World, caller
+from tests.domain.doors import AGENT, served, token
+from tests.domain_work.world import World
 
 ROLES = ["viewer", "requester", "approver", "executor", "operator", "admin"]
 
@@ -81,32 +63,14 @@ def test_a_turn_that_only_answers_is_read_and_another_is_beyond_all_scopes() -> 
 
 @pytest.fixture
 async def address(world: World) -> AsyncIterator[str]:
-    """The doors for governance, artifacts and tokens, which know the Domain's own tokens."""
-    tokens = KnownTokens(world.app)
-    door = (Door(tokens.authenticate),)
-    services = [
-        GovernanceCommandServiceASGIApplication(GovernanceCommands(world.service), interceptors=door),
-        KnowledgeCommandServiceASGIApplication(KnowledgeCommands(world.service), interceptors=door),
-        AccessServiceASGIApplication(access.Access(world.service, tokens.forget), interceptors=door),
-    ]
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(Server(services, Probes()), log_config=None, lifespan="off"))
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = True
-        await serving
+    """The Domain's door."""
+    async with served(world) as address:
+        yield address
 
 
 async def issued(world: World, *admitted: str, **others: Any) -> str:
     """A token with these scopes, of one who has about all roles."""
-    await access.bootstrap(world.service, "default", "codex", PrincipalKind.AGENT, ROLES, [])
-
-    async def handler(unit: Unit) -> pb.IssueTokenResponse:
-        return await access.issue_token(
-            unit, pb.IssueTokenRequest(principal_id="codex", scopes=list(admitted), **others)
-        )
-
-    return (await world.service.perform(caller("olga", "admin"), "IssueToken", None, handler)).secret
+    return await token(world, "codex", AGENT, *ROLES, scopes=admitted, **others)
 
 
 async def test_a_token_that_reads_proposes_nothing_and_says_why(world: World, address: str) -> None:

@@ -7,7 +7,6 @@ import asyncio
 import click
 
 from ameide.cli.session import Session, pass_session
-from ameide.errors import Unreachable
 
 
 @click.command()
@@ -19,13 +18,7 @@ def mcp(session: Session) -> None:
     what they may: make one with `ameide token create NAME --scope read --scope propose`. Clients that speak HTTP need
     no program: the Architect agent serves the same at /mcp.
     """
-    address = session.settings.architect_address or session.state.architect_address()
-    if not address:
-        raise Unreachable(
-            f"no Architect agent was started in {session.settings.state_dir} yet",
-            remedy="Start it with `ameide up`, or set AMEIDE_ARCHITECT_ADDRESS to the one of your team",
-        )
-    token = session.token()
+    address, token = session.architect_address(), session.token()
     # Imported here: the protocol's library takes longer to load than the other verbs need to start.
     from ameide.architect.mcp.bridge import serve
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,8 @@ from ameide.rpc import scopes
 from ameide.rpc.clients import Clients
 from ameide.secret_shapes import masked
 
+# Calls of this process at a time; those of one principal leave the others room.
+AT_ONCE, AT_ONCE_OF_ONE = 64, 8
 _MOST = 2_000
 log = logging.getLogger(__name__)
 
@@ -32,6 +35,7 @@ def offers() -> dict[str, Offer]:
 def server_of(around: Surroundings, guest_of: Callable[[ServerRequestContext[Any, Any]], Guest]) -> Server:
     """The server. `guest_of` tells who sent a request."""
     known = offers()
+    running: Counter[tuple[str, str]] = Counter()
 
     async def list_tools(
         ctx: ServerRequestContext[Any, Any], _params: PaginatedRequestParams | None
@@ -43,14 +47,17 @@ def server_of(around: Surroundings, guest_of: Callable[[ServerRequestContext[Any
         guest, offer = guest_of(ctx), known.get(params.name)
         if offer is None:
             return failed(f"there is no tool {one_line(clipped(params.name, 80))!r}. There are: {', '.join(known)}")
-        told = 0
+        caller = guest.caller
+        whose, told = (caller.tenant_id, caller.principal_id), 0
+        if running.total() >= AT_ONCE or running[whose] >= AT_ONCE_OF_ONE:
+            return failed("too many calls are going on at once; try again when one of them has ended")
 
         async def tell(words: str) -> None:
             nonlocal told
             told += 1
             await ctx.session.report_progress(told, message=one_line(words))
 
-        caller = guest.caller
+        running[whose] += 1
         with bound(tenant_id=caller.tenant_id, principal_id=caller.principal_id, method=f"mcp {params.name}"):
             try:
                 scopes.admit(caller.scopes, offer.scope, params.name)
@@ -63,6 +70,8 @@ def server_of(around: Surroundings, guest_of: Callable[[ServerRequestContext[Any
             except Exception:
                 log.exception("a tool failed")
                 return failed(f"{params.name} failed by a fault of its own; the server's log has it")
+            finally:
+                running[whose] -= 1
 
     return Server(
         "ameide",
