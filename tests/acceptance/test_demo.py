@@ -15,7 +15,7 @@ import pytest
 from tests.acceptance.installation import ROOT, Installation, remove
 
 COURSE = {"PhaseEntered", "GateOpened", "GateDecided"}
-PROCESSES = ("control", "worker", "executor")
+PROCESSES = ("control", "worker", "executor", "architect")
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,14 @@ def course(installation: Installation) -> list[tuple[str, str]]:
 
 
 def test_the_wheel_alone_runs_the_demo_and_the_commands_it_prints_do_the_same(demo: Demo, pasted: Installation) -> None:
-    for expected in ("offline", "Deciding as approver, a second principal", "is red", "is green", "Try next"):
+    for expected in (
+        "No language model is configured",
+        "offline",
+        "Deciding as approver, a second principal",
+        "is red",
+        "is green",
+        "Try next",
+    ):
         assert expected in demo.said
     assert course(pasted) == course(demo.installation)
     assert ("PhaseEntered", "phase terminal") in course(pasted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import contextmanager
@@ -90,12 +91,16 @@ class ScriptedArchitect(ArchitectService, ConversationCommandService, Governance
         self.forgotten: list[str] = []
         self.work = WorkStatus.STARTED
         self.looks = 0
+        # Until this is set nothing is said.
+        self.silent: threading.Event | None = None
 
     async def converse(
         self, request: a.ConverseRequest, ctx: RequestContext[a.ConverseRequest, a.ConverseResponse], /
     ) -> AsyncIterator[a.ConverseResponse]:
         self.asked.append(request)
         self.tokens.append(ctx.request_headers.get("authorization") or "")
+        if self.silent is not None:
+            assert await asyncio.to_thread(self.silent.wait, 60)
         for number, each in enumerate(self._next(), start=1):
             if isinstance(each, str):
                 raise to_connect(Unreachable("the process was killed"))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from ameide.cli import chat_turns
+from ameide.cli.chat_view import Terminal
 from ameide_core_proto.agent.transformation.v1 import architect_service_pb as a
 from ameide_core_proto.common.v1.reading_pb import Citation, CitationKind
 from ameide_core_proto.transformation.governance.v1.command_service_pb import OpenChangeRequest, StartRunRequest
@@ -337,3 +341,74 @@ def test_conversations_are_listed_shown_and_forgotten(ameide: CommandLine, agent
     assert (refused.code, agent.forgotten) == (2, [])
     assert ameide("conversation", "forget", CONVERSATION, "--yes").code == 0
     assert agent.forgotten == [CONVERSATION]
+
+
+class Keyboard(io.StringIO):
+    """A person's standard input."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_person_talks_at_the_prompt(
+    ameide: CommandLine, agent: ScriptedArchitect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = iter(["/help", "", "Which gates wait?", "/fly", "Stop that", "And now?"])
+
+    def prompt(*_: object, **_options: object) -> str:
+        try:
+            return next(lines)
+        except StopIteration:
+            raise click.Abort from None
+
+    monkeypatch.setattr("sys.stdin", Keyboard())
+    monkeypatch.setattr("click.prompt", prompt)
+    shown = Terminal.show
+
+    def interrupted(self: Terminal, happened: a.ConverseResponse) -> None:
+        if happened.event and happened.event.value == "long":
+            raise KeyboardInterrupt
+        shown(self, happened)
+
+    monkeypatch.setattr(Terminal, "show", interrupted)
+    agent.turns = [
+        [BEGAN, event("text", "None."), ended()],
+        [BEGAN, event("text", "long"), ended()],
+        [BEGAN, event("text", "Still none."), ended()],
+    ]
+    answer = ameide("chat")
+    assert answer.code == 0
+    assert "/submit" in answer.out
+    assert "None.\n" in answer.out
+    assert answer.out.endswith("Still none.\n")
+    assert "there is no command /fly" in answer.err
+    assert "Stopped." in answer.err
+    assert [request.conversation_id for request in agent.asked] == ["", CONVERSATION, CONVERSATION]
+
+
+def test_silence_is_told(ameide: CommandLine, agent: ScriptedArchitect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat_turns, "_QUIET_SECONDS", 0.05)
+    agent.silent = threading.Event()
+    told = Terminal.quiet
+
+    def quiet(self: Terminal, seconds: float) -> None:
+        told(self, seconds)
+        assert agent.silent is not None
+        agent.silent.set()
+
+    monkeypatch.setattr(Terminal, "quiet", quiet)
+    agent.turns = [[BEGAN, ended()]]
+    answer = ameide("chat", "Think")
+    assert (answer.code, "The agent is at it" in answer.err) == (0, True)
+
+
+def test_a_message_comes_from_standard_input(
+    ameide: CommandLine, agent: ScriptedArchitect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("Two\nlines\n"))
+    agent.turns = [[BEGAN, ended()]]
+    assert ameide("chat", "-").code == 0
+    assert agent.asked[0].instruction is not None
+    assert agent.asked[0].instruction.value == "Two\nlines"
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert ameide("chat").code == 2

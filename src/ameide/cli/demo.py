@@ -20,6 +20,7 @@ from ameide.cli.demo_stop import tell_where
 from ameide.cli.example import free_name, remotes
 from ameide.cli.output import at_a_terminal, heading
 from ameide.cli.session import Session, pass_session
+from ameide.cli.up import without_architect
 from ameide.cli.watching import newest
 from ameide.contracts.usage import tokens_of
 from ameide.errors import Refused
@@ -37,7 +38,7 @@ def demo(session: Session, only_print: bool, interactive: bool, coder: str) -> N
     """Make a requirement a promoted release. Exit code 1 when it does not come to that."""
     name = free_name(session.settings.forge_root)
     orders, gitops = remotes(session.settings.forge_root, name)
-    steps = demo_steps.beginning(name, orders, gitops, coder)
+    steps = demo_steps.beginning(name, orders, gitops, coder, talk=not without_architect(session))
     if only_print:
         click.echo(
             demo_steps.as_script(_program(session), [*steps, *demo_steps.gates(), *demo_steps.ending()]), nl=False

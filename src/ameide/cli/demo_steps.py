@@ -16,6 +16,7 @@ CRITERIA = (
     "An order that has shipped is not canceled: the service answers 409 not_allowed and the order stays as it was.",
     "Canceling an unknown order answers 404 not_found.",
 )
+QUESTIONS = ("Where does the service say that an order has shipped?", "Which gates does a change pass here?")
 CHANGE, GATE, HASH = "$CHANGE", "$GATE", "$HASH"
 # Gates in the order in which a run under the default policy comes to them: kind, who decides, what they say.
 _GATES = (
@@ -46,13 +47,13 @@ class Step:
         return [captured.get(word, word) for word in self.argv]
 
 
-def beginning(name: str, orders: Path, gitops: Path, coder: str) -> list[Step]:
-    """Up to the running change."""
+def beginning(name: str, orders: Path, gitops: Path, coder: str, *, talk: bool) -> list[Step]:
+    """Up to the running change; `talk`: with a short conversation before it."""
     start = ["--as", "requester", "change", "start", name, "--title", TITLE, "--text", TEXT]
     for criterion in CRITERIA:
         start += ["--criterion", criterion]
     return [
-        Step(("up",), why="Three processes on the embedded PostgreSQL and Temporal."),
+        Step(("up",), why="Four processes on the embedded PostgreSQL and Temporal."),
         Step(
             ("repo", "example", name),
             why="Two git remotes: a small service, and the environments that it is released to.",
@@ -61,11 +62,23 @@ def beginning(name: str, orders: Path, gitops: Path, coder: str) -> list[Step]:
             ("repo", "add", name, str(orders), "--gitops", str(gitops)),
             why="Register them; the default policy comes with it.",
         ),
+        *(_conversation(name) if talk else ()),
         Step(
             (*start, "--coder", coder, "-q"),
             capture=CHANGE,
             why="A requirement with numbered acceptance criteria, asked for by the principal requester.",
         ),
+    ]
+
+
+def _conversation(name: str) -> list[Step]:
+    ask = ("--as", "requester", "chat", "--repo", name, "--read-only")
+    return [
+        Step(
+            (*ask, "--new", QUESTIONS[0]),
+            why="First some questions to the Architect agent. What it says rests on records and lines, which it names.",
+        ),
+        *(Step((*ask, question)) for question in QUESTIONS[1:]),
     ]
 
 

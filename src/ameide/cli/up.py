@@ -39,7 +39,7 @@ def up(session: Session, no_executor: bool) -> None:
         Nursery(state.root, state.logs / "nursery.log", config.passed_through(BASE_VARIABLES)) as nursery,
     ):
         stopped = _leave_out(state, EXECUTOR, session.settings.drain_seconds, out=no_executor)
-        without = _without_architect(session)
+        without = without_architect(session)
         if without:
             say(without)
         stopped += _leave_out(state, ARCHITECT, session.settings.drain_seconds, out=bool(without))
@@ -59,7 +59,7 @@ def up(session: Session, no_executor: bool) -> None:
         click.echo("Next: ameide executor run-once --queue QUEUE" if no_executor else _NEXT)
 
 
-def _without_architect(session: Session) -> str:
+def without_architect(session: Session) -> str:
     """Why there can be no Architect agent, or nothing."""
     settings = session.settings
     if settings.database_url_app and not settings.database_url_architect:
