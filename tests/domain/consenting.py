@@ -36,6 +36,17 @@ def action_of(command: Effect) -> ConsentAction:
     return ACTIONS[type(command).__name__.removesuffix("Request")]
 
 
+def named_in(command: Effect) -> str:
+    """The conversation that a command names, if any."""
+    match command:
+        case kb.ProposeArtifactRequest() | kb.ReviseArtifactRequest():
+            return command.provenance.conversation_id if command.provenance else ""
+        case governance.OpenChangeRequest() | governance.StartRunRequest():
+            return command.conversation_id
+        case _:
+            return ""
+
+
 async def conversation_of(world: World, by: Caller) -> str:
     """A new conversation of an agent's with the person for whom it acts."""
     command = pb.OpenConversationRequest(client_request_id=key(), title="Can an order be canceled?")
@@ -49,10 +60,11 @@ async def conversation_of(world: World, by: Caller) -> str:
 async def ask(
     world: World, by: Caller, command: Effect, *, conversation_id: str = "", again: str = "", seconds: int = 0
 ) -> Consent:
-    """The agent asks for a command; `again` is the key of a call that is repeated, `seconds` how long it holds."""
+    """The agent asks for a command, in the conversation that it names; `again` is the key of a call that is repeated,
+    `seconds` how long it holds."""
     asking = pb.AskConsentRequest(
         client_request_id=again or key(),
-        conversation_id=conversation_id or await conversation_of(world, by),
+        conversation_id=conversation_id or named_in(command) or await conversation_of(world, by),
         action=action_of(command),
         summary="do it",
         subject_hash=command_hash(command),
@@ -78,10 +90,10 @@ async def answer(
     return said.consent
 
 
-async def agreed(world: World, by: Caller, command: Effect) -> Effect:
+async def agreed(world: World, by: Caller, command: Effect, conversation_id: str = "") -> Effect:
     """The command with a consent of the person's, if it is an agent's for one; else as it is."""
     if by.on_behalf_of:
-        consent = await ask(world, by, command)
+        consent = await ask(world, by, command, conversation_id=conversation_id)
         await answer(world, consent, Caller(by.tenant_id, by.on_behalf_of, "PERSON", frozenset()))
         command.consent_id = consent.consent_id
     return command

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ameide.domain.commands import conversations
+from ameide.domain.commands import attaching
 from ameide.domain.decisions.conversation import MAX_SOURCES
 from ameide.domain.decisions.default_policy import default_policy
 from ameide.domain.unit import Unit
@@ -140,7 +140,8 @@ async def test_a_long_reading_is_counted_whole_and_kept_in_part(world: World):
 async def bound(world: World, conversation: Conversation, change: Change, by: Caller = FOR_RITA) -> None:
     async def write(unit: Unit) -> None:
         locked = await unit.lock("change", change.change_id, Change)
-        await conversations.bind(unit, conversation.conversation_id, locked)
+        unit.conversation_id = conversation.conversation_id
+        await attaching.attach(unit, locked)
 
     await world.service.perform(by, "RecordConversationProgress", None, write)
 

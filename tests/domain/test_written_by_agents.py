@@ -5,13 +5,17 @@ import pytest
 from ameide.contracts.subjects import content_hash
 from ameide.errors import InvalidArgument, NotFound, PermissionDenied, Refused
 from ameide_core_proto.common.v1.metadata_pb import Actor
+from ameide_core_proto.transformation.governance.v1 import command_service_pb as governance
 from ameide_core_proto.transformation.governance.v1.facts_pb import ConversationAttached
+from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Conversation
 from ameide_core_proto.transformation.knowledge.v1 import command_service_pb as kb
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact, ArtifactKind, ArtifactStatus, Provenance
+from ameide_core_proto.transformation.work.v1 import command_service_pb as wb
+from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, WorkKind
 from tests.domain.consenting import agreed, send
 from tests.domain.saying import RITA, content, names, open_change, revise
 from tests.domain.talking import FOR_RITA, acting_for, change_from, opened, progress, proposed
-from tests.domain_work.world import World, key
+from tests.domain_work.world import HEAD, World, key
 
 REQUIREMENT = ArtifactKind.REQUIREMENT
 
@@ -116,3 +120,58 @@ async def test_a_revision_by_the_agent_says_its_origin_too(world: World):
     assert made is not None
     assert made.current is not None
     assert (made.current.number, made.current.provenance) == (2, provenance)
+
+
+# The change that a conversation has its effects in
+
+
+def about(world: World, conversation: Conversation) -> str:
+    """The change that a conversation is about by now."""
+    found = world.sql("SELECT parent_id FROM ameide.aggregate WHERE id = %s", conversation.conversation_id)
+    return str(found[0]["parent_id"])
+
+
+def analysis(change: Change) -> wb.RequestWorkRequest:
+    return wb.RequestWorkRequest(
+        client_request_id=key(),
+        work_kind=WorkKind.TOOL_RUN,
+        action_kind=ActionKind.VERIFY,
+        repository_id="orders",
+        change_id=change.change_id,
+        commit_sha=HEAD,
+    )
+
+
+async def test_whatever_a_person_agrees_to_in_a_conversation_makes_it_about_that_change(world: World):
+    await world.register()
+    change, other = await open_change(world), await open_change(world)
+    drafted = await proposed(world, change, REQUIREMENT, content("One"), by=RITA)
+    submit = kb.SubmitArtifactRequest(artifact_id=drafted.artifact_id, expected_number=1)
+    start = governance.StartRunRequest(change_id=change.change_id)
+    for command in (analysis(change), submit, start):
+        elsewhere, conversation = await opened(world, other), await opened(world)
+        command.client_request_id = key()
+        with pytest.raises(Refused) as refused:
+            await send(world, FOR_RITA, await agreed(world, FOR_RITA, command, elsewhere.conversation_id))
+        assert refused.value.reason == "CONVERSATION_ATTACHED"
+        await send(world, FOR_RITA, await agreed(world, FOR_RITA, command, conversation.conversation_id))
+        assert about(world, conversation) == change.change_id
+    assert names(world).count("ConversationAttached") == names(world).count("ConsentUsed") == 3
+
+
+async def test_words_of_another_conversation_than_the_one_that_was_agreed_in_are_refused(world: World):
+    await world.register()
+    change, clean, marked = await open_change(world), await opened(world), await opened(world)
+    await progress(world, marked, read=("orders@abc:README.md",))
+    command = kb.ProposeArtifactRequest(
+        client_request_id=key(),
+        change_id=change.change_id,
+        kind=REQUIREMENT,
+        content=content("One"),
+        provenance=Provenance(conversation_id=clean.conversation_id),
+    )
+    with pytest.raises(Refused) as refused:
+        await send(world, FOR_RITA, await agreed(world, FOR_RITA, command, marked.conversation_id))
+    assert refused.value.reason == "CONVERSATION_MISMATCH"
+    assert "ArtifactProposed" not in names(world)
+    assert "ConversationAttached" not in names(world)

@@ -41,6 +41,7 @@ async def lock_given(unit: Unit, name: str, command: object) -> Consent | None:
     decisions.need_within(command)
     consent = await unit.lock("consent", consent_id, Consent)
     decisions.need_given(consent, action, command_hash(cast("Message[Any]", command)), unit.actor, unit.timestamp)
+    unit.conversation_id = consent.conversation_id
     return consent
 
 

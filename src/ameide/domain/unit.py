@@ -36,6 +36,8 @@ class Unit:
     stated: bool = False
     # The run that facts without one of their own concern (an artifact's, while its change has an open run).
     process_instance_id: str = ""
+    # Where the person whom the caller acts for agreed to the command.
+    conversation_id: str = ""
 
     @property
     def tenant_id(self) -> str:

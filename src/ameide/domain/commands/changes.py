@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ameide.contracts.ids import new_id, process_instance_id
-from ameide.domain.commands import conversations, queues, work_rows
+from ameide.domain.commands import attaching, queues, work_rows
 from ameide.domain.commands.work_requests import cancel_open_work
 from ameide.domain.decisions import change as changes
 from ameide.domain.decisions import queue, reuse
@@ -66,8 +66,8 @@ async def open_change(unit: Unit, command: OpenChangeRequest) -> OpenChangeRespo
     repository = await unit.read("repository", command.repository_id, Repository)
     fact = changes.open_change(command, new_id("chg"), repository, unit.actor, unit.timestamp)
     unit.record(fact)
-    if command.conversation_id and fact.change is not None:
-        await conversations.bind(unit, command.conversation_id, fact.change)
+    assert fact.change is not None
+    await attaching.attach(unit, fact.change, command.conversation_id)
     return OpenChangeResponse(change=fact.change)
 
 
@@ -102,8 +102,7 @@ async def close_change(unit: Unit, command: CloseChangeRequest) -> CloseChangeRe
 async def start_run(unit: Unit, command: StartRunRequest) -> StartRunResponse:
     """The next run of a change, with its input stored; it waits in line when its repository has no room."""
     change = await unit.lock("change", command.change_id, Change)
-    if command.conversation_id:
-        await conversations.bind(unit, command.conversation_id, change)
+    await attaching.attach(unit, change, command.conversation_id)
     # Before the repository is locked: see `queues`.
     runs.need_no_run(change)
     repository = await unit.lock("repository", change.repository_id, Repository)

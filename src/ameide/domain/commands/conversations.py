@@ -111,24 +111,6 @@ async def record_conversation_progress(
     return RecordConversationProgressResponse(conversation=fact.conversation)
 
 
-async def bind(unit: Unit, conversation_id: str, change: Change) -> None:
-    """A conversation that writes to a change is about it from here on, so that its mark shows at the change's gates.
-
-    The caller has locked the change, or just opened it. Raises PermissionDenied(NOT_YOUR_CONVERSATION), and Refused
-    (CONVERSATION_ATTACHED) for one about another change.
-    """
-    conversation = await unit.lock("conversation", conversation_id, Conversation)
-    decisions.need_part(conversation, unit.actor)
-    fact = decisions.attach(conversation, change)
-    if fact is not None:
-        unit.record(fact)
-
-
-async def need_about(unit: Unit, conversation_id: str, change: Change) -> None:
-    """Raises NotFound, and Refused(CONVERSATION_ELSEWHERE) for a conversation that is not about this change."""
-    decisions.need_about(await unit.read("conversation", conversation_id, Conversation), change)
-
-
 def _talker() -> Caller:
     caller = current_caller()
     caller.need(*TALKERS)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from connectrpc.request import RequestContext
 
 from ameide.contracts.ids import new_id
-from ameide.domain.commands import conversations, work_rows
+from ameide.domain.commands import attaching, work_rows
 from ameide.domain.decisions import artifact as decisions
 from ameide.domain.decisions import change as change_decisions
 from ameide.domain.decisions.gate import void, voidable
 from ameide.domain.decisions.verification import need_not_merged
 from ameide.domain.service import Service
 from ameide.domain.unit import Unit
-from ameide.errors import InvalidArgument, PermissionDenied
+from ameide.errors import PermissionDenied
 from ameide.rpc.interceptors import Caller, current_caller
 from ameide_core_proto.common.v1.metadata_pb import Actor
 from ameide_core_proto.transformation.governance.v1.governance_pb import Change, Gate, Run, RunKind
@@ -21,7 +21,6 @@ from ameide_core_proto.transformation.knowledge.v1.artifact_pb import (
     Artifact,
     ArtifactContent,
     ArtifactKind,
-    Provenance,
 )
 from ameide_core_proto.transformation.knowledge.v1.command_service_connect import KnowledgeCommandService
 from ameide_core_proto.transformation.knowledge.v1.command_service_pb import (
@@ -79,7 +78,7 @@ async def propose_artifact(unit: Unit, command: ProposeArtifactRequest) -> Propo
     author = unit.actor
     if "process" in unit.caller.roles and not unit.caller.roles & {*AUTHORS, "admin"}:
         author = await _for_who_began(unit, change, command.kind)
-    await _need_provenance(unit, change, command.provenance)
+    await attaching.attach_by_words(unit, change, command.provenance)
     fact = decisions.propose(
         new_id("art"),
         change.change_id,
@@ -101,7 +100,7 @@ async def revise_artifact(unit: Unit, command: ReviseArtifactRequest) -> ReviseA
     """
     known = await unit.read("artifact", command.artifact_id, Artifact)
     change = await _lock_open_change(unit, known.change_id)
-    await _need_provenance(unit, change, command.provenance)
+    await attaching.attach_by_words(unit, change, command.provenance)
     artifact = await unit.lock("artifact", command.artifact_id, Artifact)
     if artifact.kind == ArtifactKind.REQUIREMENT and change.open_run_id:
         works, _ = await work_rows.of_change(unit, change.change_id)
@@ -130,30 +129,11 @@ async def revise_artifact(unit: Unit, command: ReviseArtifactRequest) -> ReviseA
 async def submit_artifact(unit: Unit, command: SubmitArtifactRequest) -> SubmitArtifactResponse:
     """Draft to proposed: from here a gate may approve it."""
     known = await unit.read("artifact", command.artifact_id, Artifact)
-    await _lock_open_change(unit, known.change_id)
+    await attaching.attach(unit, await _lock_open_change(unit, known.change_id))
     artifact = await unit.lock("artifact", command.artifact_id, Artifact)
     fact = decisions.submit(artifact, command.expected_number)
     unit.record(fact)
     return SubmitArtifactResponse(artifact=fact.artifact)
-
-
-async def _need_provenance(unit: Unit, change: Change, provenance: Provenance | None) -> None:
-    """Whose words they are is told by who acts for a person, and the conversation that they come from is its change's.
-
-    Raises InvalidArgument without it, Refused (CONVERSATION_ATTACHED, CONVERSATION_ELSEWHERE) for another change's.
-    """
-    named = provenance.conversation_id if provenance else ""
-    if not unit.caller.on_behalf_of:
-        if named:
-            await conversations.need_about(unit, named, change)
-        return
-    if not named:
-        raise InvalidArgument(
-            "is empty, but a person reads what an agent wrote for them with its origin",
-            field="provenance.conversation_id",
-            remedy="Name the conversation that the words come from",
-        )
-    await conversations.bind(unit, named, change)
 
 
 async def _for_who_began(unit: Unit, change: Change, kind: ArtifactKind) -> Actor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ameide.contracts.ids import new_id
-from ameide.domain.commands import budgets, work_rows
+from ameide.domain.commands import attaching, budgets, work_rows
 from ameide.domain.decisions import work_outcome, work_request
 from ameide.domain.decisions.work import ENDED, waiting_from
 from ameide.domain.decisions.work_request import Grounds
@@ -92,6 +92,8 @@ async def _grounds(unit: Unit, command: RequestWorkRequest) -> Grounds:
         run=run,
         gates=[Gate.from_binary(state) for state in states.get("gate", [])],
     )
+    if grounds.change is not None:
+        await attaching.attach(unit, grounds.change)
     if change_id and work_request.looks_back(command, grounds):
         works, claims = await work_rows.of_change(unit, change_id)
         talked = await budgets.talked(unit, change_id) if work_request.counts(command) else None

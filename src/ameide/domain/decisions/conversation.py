@@ -135,6 +135,17 @@ def need_about(conversation: Conversation, change: Change) -> None:
         )
 
 
+def need_agreed_in(named: str, agreed: str) -> None:
+    """Raises Refused(CONVERSATION_MISMATCH) unless a command comes from the conversation in which it was agreed to."""
+    if named and named != agreed:
+        raise Refused(
+            f"the person agreed to it in conversation {agreed}",
+            field="conversation_id",
+            remedy="Name that one, or ask for consent in the other one",
+            reason="CONVERSATION_MISMATCH",
+        )
+
+
 def need_delegated(kind: str, on_behalf_of: str) -> None:
     """Raises PermissionDenied(AGENT_ONLY) unless an agent calls for a person."""
     if kind != "AGENT" or not on_behalf_of:
