@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from ameide.contracts.subjects import command_hash
 from ameide_core_proto.transformation.governance.v1 import access_service_pb as access
 from ameide_core_proto.transformation.governance.v1 import command_service_pb as governance
 from ameide_core_proto.transformation.governance.v1 import conversation_service_pb as conversations
 from ameide_core_proto.transformation.governance.v1.governance_pb import (
     BudgetPeriod,
+    ConsentAction,
     PrincipalKind,
     RunKind,
     UntrustedSource,
@@ -220,6 +222,54 @@ async def cancel_change(client: RigClient, change_id: str) -> None:
 
 async def talked(client: RigClient) -> None:
     """A conversation of the agent with the requester: a turn begins, and a model has answered twice."""
+    await _conversation(client)
+
+
+async def agreed(client: RigClient) -> None:
+    """A change that the agent opens with the requester's consent; another question of the agent's is declined."""
+    conversation_id = await _conversation(client)
+    command = governance.OpenChangeRequest(
+        client_request_id=key(),
+        repository_id=PLAIN,
+        title="A change that was talked about",
+        conversation_id=conversation_id,
+    )
+    for agree in (False, True):
+        asked = await client.say(
+            client.by(AGENT).conversations.ask_consent,
+            conversations.AskConsentRequest(
+                client_request_id=key(),
+                conversation_id=conversation_id,
+                action=ConsentAction.OPEN_CHANGE,
+                summary=command.title,
+                subject_hash=command_hash(command),
+            ),
+        )
+        assert asked.consent is not None
+        await client.say(
+            client.by("requester").conversations.decide_consent,
+            conversations.DecideConsentRequest(
+                client_request_id=key(),
+                consent_id=asked.consent.consent_id,
+                agree=agree,
+                subject_hash=asked.consent.subject_hash,
+            ),
+        )
+        command.consent_id = asked.consent.consent_id
+    opened = await client.command(
+        "change",
+        client.by(AGENT).governance.open_change,
+        command,
+        lambda answer: answer.change.change_id if answer.change else "",
+    )
+    assert opened.change is not None
+    await client.say(
+        client.by("requester").governance.close_change,
+        governance.CloseChangeRequest(client_request_id=key(), change_id=opened.change.change_id),
+    )
+
+
+async def _conversation(client: RigClient) -> str:
     said = client.by(AGENT).conversations
     opened = await client.say(
         said.open_conversation,
@@ -238,6 +288,7 @@ async def talked(client: RigClient) -> None:
                 untrusted_sources=[UntrustedSource(ref=f"{PLAIN}@{BASE}:{turn}.md")],
             ),
         )
+    return opened.conversation.conversation_id
 
 
 async def registered(client: RigClient) -> None:

@@ -43,6 +43,8 @@ _TABLE: tuple[tuple[str, tuple[str, str], dict[str, Load]], ...] = (
             "service.SubmitArtifact": loads.revised,
             "service.OpenConversation": loads.talked,
             "service.RecordConversationProgress": loads.talked,
+            "service.AskConsent": loads.agreed,
+            "service.DecideConsent": loads.agreed,
             "service.StartRun": _PLAIN,
             "service.CloseRun": _PLAIN,
             "service.RecordProcessFacts": _PLAIN,
