@@ -13,16 +13,16 @@ from mcp_types import CallToolResult, TextContent
 
 from ameide_core_proto.transformation.governance.v1.access_service_pb import AdmitPrincipalRequest, IssueTokenRequest
 from ameide_core_proto.transformation.governance.v1.governance_pb import PrincipalKind
-from tests.architect.house import SCOPE, House, key
+from tests.architect.house import SCOPE, House, free_port, key
 
 PAGE = "https://ide.example.com"
 
 
 class McpWorld:
-    """`house` is the Domain; `url` is where the agent's process speaks MCP."""
+    """`house` is the Domain; `url` is where the agent's process speaks MCP, `admin` where it is probed."""
 
-    def __init__(self, house: House, url: str) -> None:
-        self.house, self.url = house, url
+    def __init__(self, house: House, url: str, admin: str) -> None:
+        self.house, self.url, self.admin = house, url, admin
 
     async def token(self, principal_id: str, *roles: str, scopes: tuple[str, ...] = ()) -> str:
         """A token of another agent."""
@@ -77,5 +77,6 @@ def text_of(result: CallToolResult) -> str:
 @asynccontextmanager
 async def opened(house: House) -> AsyncGenerator[McpWorld]:
     """The agent of a house, in a process of its own."""
-    async with house.architect_process(AMEIDE_ARCHITECT_ORIGINS=PAGE) as process:
-        yield McpWorld(house, f"{process.talker.address}/mcp")
+    port = str(free_port())
+    async with house.architect_process(AMEIDE_ARCHITECT_ORIGINS=PAGE, AMEIDE_ADMIN_PORT=port) as process:
+        yield McpWorld(house, f"{process.talker.address}/mcp", f"http://127.0.0.1:{port}")

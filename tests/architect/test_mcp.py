@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
@@ -12,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from mcp import Client, MCPError, StdioServerParameters
 from mcp_types import CallToolResult
@@ -251,6 +253,12 @@ async def test_a_token_of_the_command_line_has_its_scopes(world: McpWorld) -> No
     assert [one["scopes"] for one in listed["tokens"] if one["principalId"] == "ide"] == [[], ["read"]]
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+async def test_it_is_probed_at_a_port_of_its_own(world: McpWorld, path: str) -> None:
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        assert (await http.get(f"{world.admin}{path}")).status_code == 200
+
+
 async def test_a_person_asks_by_a_token_that_reads_alone(world: McpWorld) -> None:
     access = world.house.clients["owner"].access
     issued = await access.issue_token(IssueTokenRequest(scope=SCOPE, principal_id="requester", scopes=["read"]))
@@ -299,6 +307,24 @@ def test_nothing_but_the_protocol_goes_to_standard_output(tmp_path: Path) -> Non
     assert [json.loads(line)["id"] for line in answers] == [1, 2]
     assert "ameide up" in answers[-1]
     assert "secret-of-mine" not in "".join(answers) + errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_though_its_input_is_open(tmp_path: Path, number: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "ameide", "--state-dir", str(tmp_path), "mcp"],
+        env=environment("http://127.0.0.1:9", "t"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        program.stdin.write('{"jsonrpc":"2.0","id":1,"method":"ping"}\n')
+        program.stdin.flush()
+        assert json.loads(program.stdout.readline())["id"] == 1
+        program.send_signal(number)
+        assert program.wait(20) == -number
 
 
 def test_without_an_agent_it_says_how_to_start_one(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 
 import click
 
@@ -22,4 +23,6 @@ def mcp(session: Session) -> None:
     # Imported here: the protocol's library takes longer to load than the other verbs need to start.
     from ameide.architect.mcp.bridge import serve
 
+    # What reads standard input waits in a thread that nothing wakes. There is nothing to clear away.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     asyncio.run(serve(address, token))
