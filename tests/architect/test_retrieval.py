@@ -100,7 +100,7 @@ async def test_code_is_found_by_its_names_and_quoted_as_it_is(asker: Desk) -> No
     quoted = [line.removeprefix("> ") for line in text.split("\n") if line.startswith("> ")]
     assert set(quoted) <= {*CODE.split("\n"), *["# Shop", "", "Orders can be canceled with cancel_order.", ""]}
     assert "    def cancel_order(self, order_id):" in quoted
-    assert missing == ("'defined'",)
+    assert missing == ()
 
 
 async def test_what_waits_for_a_decision_is_found_by_what_it_is(asker: Desk, story: Story) -> None:
@@ -131,6 +131,9 @@ async def test_a_change_is_told_where_the_conversation_is_about_it(asker: Desk, 
 async def test_words_are_explained_by_the_glossary(asker: Desk) -> None:
     text, _, missing = await keys(asker, "What does acceptance mean?")
     assert text.startswith("**acceptance** (glossary): The gate at which a person")
+    assert missing == ()
+    text, _, missing = await keys(asker, "What is a subject hash?")
+    assert text.startswith("**subject hash** (glossary): The SHA-256 of what a gate binds.")
     assert missing == ()
 
 

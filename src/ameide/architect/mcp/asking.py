@@ -84,7 +84,7 @@ class _Reply:
                 self.notices.append(notice.text)
                 await visit.tell(notice.text)
             case ToolUsed() as used:
-                await visit.tell(used.asked or used.name)
+                await visit.tell(f"{used.name} {used.asked}".strip())
             case TurnBegan() as began:
                 self.began = began
             case TurnEnded() as ended:

@@ -62,7 +62,7 @@ async def call(ctx: ToolContext, name: str, arguments: Mapping[str, object] | st
     tool = TOOLS.get(name)
     may_use = granted(ctx.roles, read_only=ctx.read_only)
     if tool is None or tool not in may_use:
-        return ToolAnswer(error=_no_such(name, known=tool is not None, may_use=may_use), asked=asked(name, {}))
+        return ToolAnswer(error=_no_such(name, known=tool is not None, may_use=may_use), asked=asked({}))
     about = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name, "gen_ai.tool.type": "function"}
     with tracing.span(f"execute_tool {name}", attributes=about):
         return await _called(ctx, tool, arguments)
@@ -87,13 +87,13 @@ async def _called(ctx: ToolContext, tool: Tool, arguments: Mapping[str, object] 
         answer = ToolAnswer(error=f"{name} failed by a fault of its own; the log has it. Go on without it, and say so")
     if answer.error:
         tracing.fail("tool_error")
-    return replace(answer, asked=asked(name, given))
+    return replace(answer, asked=asked(given))
 
 
-def asked(name: str, given: Mapping[str, object]) -> str:
-    """A call in a few words, without secrets."""
+def asked(given: Mapping[str, object]) -> str:
+    """What a call asked for in a few words, without secrets."""
     words = [f"{key}={one_line(str(value))}" for key, value in given.items() if value not in ("", None)]
-    return clipped(masked(" ".join([name, *words])), _ASKED)
+    return clipped(masked(" ".join(words)), _ASKED)
 
 
 def _no_such(name: str, *, known: bool, may_use: list[Tool]) -> str:

@@ -6,19 +6,21 @@ It says what it found and what it did not. It draws no conclusions.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ameide.architect.records import Record
-from ameide.architect.tools.glossary import Term, looked_up
+from ameide.architect.tools import glossary
+from ameide.architect.tools.glossary import Term
 from ameide.architect.tools.registry import call
 from ameide.architect.tools.rendering import clipped, listed, one_line
 from ameide.architect.tools.tool import ToolAnswer, ToolContext
 from ameide.architect.unaided.ranking import Ranked, excerpt, ranked
-from ameide.architect.unaided.terms import Terms, searchable, terms_of
+from ameide.architect.unaided.terms import Terms, is_topic, searchable, terms_of
 
 _RECORDS, _LINES, _WIDTH = 8, 6, 400
-_CALLS, _SEARCHES, _AT_ONCE = 16, 4, 4
+_CALLS, _SEARCHES, _AT_ONCE, _MEANINGS = 16, 4, 4, 2
 _GETTERS = {
     "chg": ("get_change", "change_id"),
     "gat": ("get_gate", "gate_id"),
@@ -57,11 +59,13 @@ async def retrieve(ctx: ToolContext, question: str) -> Retrieved:
     said = [(name, answer) for (name, _), answer in zip(calls, answers, strict=True)]
     groups = [(name, answer.records) for name, answer in said]
     best = ranked(terms, groups, _RECORDS)
-    missing = _missing(terms, best, answers)
-    parts = [*_meanings(terms), *(_told(one) for one in best)]
+    meant = _meant(question, terms)
+    missing = _missing(terms, best, meant)
+    parts = [f"**{term.name}** (glossary): {term.meaning}" for term in meant]
+    parts += [_told(one) for one in best]
     if not parts:
         parts = ["Nothing in the records or in the repository's files has to do with these words."]
-    failed = {answer.error: answer.asked for answer in reversed(answers) if answer.error}
+    failed = {answer.error: f"{name} {answer.asked}".strip() for name, answer in reversed(said) if answer.error}
     parts += [f"Could not look ({asked}): {clipped(error, _WIDTH)}" for error, asked in reversed(failed.items())]
     if missing:
         parts.append(f"Not found: {listed(missing, 10)}.")
@@ -90,32 +94,35 @@ def _calls(ctx: ToolContext, terms: Terms) -> list[_Call]:
     return [one for place, one in enumerate(calls) if one not in calls[:place]][:_CALLS]
 
 
-def _missing(terms: Terms, best: list[Ranked], answers: list[ToolAnswer]) -> list[str]:
+def _missing(terms: Terms, best: list[Ranked], meant: list[Term]) -> list[str]:
     """Names that no tool found, and words that none of the records told holds."""
     held = {term for one in best for term in one.held}
     text = "\n".join(f"{one.record.label}\n{one.record.key}" for one in best)
     names = [name for name in (*terms.ids, *terms.runs, *terms.paths) if name not in text]
-    meant = {term for term in terms.wanted if terms.asks_meaning and looked_up(term)}
-    words = [f"'{term}'" for term in terms.wanted if term not in held | meant and not _is_topic(term, answers)]
+    explained = " ".join(name for term in meant for name in (term.name, *term.also))
+    words = [
+        f"'{term}'"
+        for term in terms.wanted
+        if term not in held and not is_topic(term) and term.removesuffix("s") not in explained
+    ]
     # A word of a name that was not found is said with that name.
     return [*names, *(word for word in words if not any(word.strip("'") in name.casefold() for name in names))]
 
 
-def _is_topic(term: str, answers: list[ToolAnswer]) -> bool:
-    """Whether the word named a kind of record of which there was something."""
-    tools = terms_of(term).topics
-    return any(answer.asked.startswith(tool) and not answer.not_found for tool in tools for answer in answers)
-
-
-def _meanings(terms: Terms) -> Iterator[str]:
+def _meant(question: str, terms: Terms) -> list[Term]:
+    """Terms of the glossary that a question for a meaning names, the longest first."""
     if not terms.asks_meaning:
-        return
-    for term in dict.fromkeys(found[0] for word in terms.wanted if (found := _exactly(word))):
-        yield f"**{term.name}** (glossary): {term.meaning}"
-
-
-def _exactly(word: str) -> list[Term]:
-    return [term for term in looked_up(word) if word.removesuffix("s") in (term.name, *term.also) or word == term.name]
+        return []
+    asked = question.casefold()
+    places = {
+        term: max(len(name) for name in names)
+        for term in glossary.terms()
+        if (names := [name for name in (term.name, *term.also) if re.search(rf"\b{re.escape(name)}s?\b", asked)])
+    }
+    found = sorted(places, key=lambda term: -places[term])
+    return [term for place, term in enumerate(found) if not any(term.name in longer.name for longer in found[:place])][
+        :2
+    ]
 
 
 def _told(one: Ranked) -> str:

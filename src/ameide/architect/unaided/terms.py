@@ -23,7 +23,7 @@ please said say see shall she should show so some such tell than that the their 
 those to too under until up us use used want was we were what when where which while who whom whose why will with
 would you your
 """
-_COMMON = frozenset(_COMMON_WORDS.split())
+_COMMON = frozenset((*_COMMON_WORDS.split(), "mean", "means", "meaning", "define", "defined", "explain", "called"))
 # Words by which a question names a kind of record, and the tool that lists it.
 _TOPICS = {
     "list_gates": "gate gates approve approved approval approvals decide decided decision waiting waits pending reject",
@@ -83,6 +83,11 @@ def terms_of(question: str) -> Terms:
         tuple(topics),
         bool(_MEANS.search(text)),
     )
+
+
+def is_topic(word: str) -> bool:
+    """Whether the word names a kind of record: what there is of it is listed, and said to be missing, by that kind."""
+    return word in _BY_WORD
 
 
 def searchable(terms: Terms, most: int) -> list[str]:
