@@ -11,7 +11,7 @@ from ameide_core_proto.transformation.governance.v1.governance_pb import Change,
 from ameide_core_proto.transformation.knowledge.v1 import command_service_pb as kb
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact, ArtifactKind, ArtifactStatus, Provenance
 from ameide_core_proto.transformation.work.v1 import command_service_pb as wb
-from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, WorkKind
+from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, WorkInputs, WorkKind
 from tests.domain.consenting import agreed, send
 from tests.domain.saying import RITA, content, names, open_change, revise
 from tests.domain.talking import FOR_RITA, acting_for, change_from, opened, progress, proposed
@@ -135,10 +135,11 @@ def analysis(change: Change) -> wb.RequestWorkRequest:
     return wb.RequestWorkRequest(
         client_request_id=key(),
         work_kind=WorkKind.TOOL_RUN,
-        action_kind=ActionKind.VERIFY,
+        action_kind=ActionKind.ANALYZE,
         repository_id="orders",
         change_id=change.change_id,
         commit_sha=HEAD,
+        inputs=WorkInputs(question="Where are orders canceled?"),
     )
 
 
@@ -147,7 +148,7 @@ async def test_whatever_a_person_agrees_to_in_a_conversation_makes_it_about_that
     change, other = await open_change(world), await open_change(world)
     drafted = await proposed(world, change, REQUIREMENT, content("One"), by=RITA)
     submit = kb.SubmitArtifactRequest(artifact_id=drafted.artifact_id, expected_number=1)
-    start = governance.StartRunRequest(change_id=change.change_id)
+    start = governance.StartRunRequest(change_id=change.change_id, artifact_id=drafted.artifact_id)
     for command in (analysis(change), submit, start):
         elsewhere, conversation = await opened(world, other), await opened(world)
         command.client_request_id = key()
