@@ -10,12 +10,16 @@ from pathlib import Path
 import pytest
 
 from ameide.architect.records import Ledger, file_of
+from ameide.architect.speech import begin
 from ameide.architect.unaided.retrieval import retrieve
 from ameide.architect.unaided.terms import terms_of
 from ameide.infra.credentials import Credentials
 from ameide.infra.reading.limits import ReadingLimits
 from ameide.infra.reading.plumbing import Plumbing
 from ameide.infra.reading.reader import MirrorReader
+from ameide_core_proto.agent.transformation.v1.architect_service_pb import FileLines, Notice
+from ameide_core_proto.transformation.governance.v1.governance_pb import Repository
+from ameide_core_proto.transformation.governance.v1.query_service_pb import GetRepositoryRequest
 from tests.architect.reading import Desk, desk, registered
 from tests.conftest import Databases, SpineDatabase, spine
 from tests.infra.git_servers import git
@@ -101,6 +105,27 @@ async def test_code_is_found_by_its_names_and_quoted_as_it_is(asker: Desk) -> No
     assert set(quoted) <= {*CODE.split("\n"), *["# Shop", "", "Orders can be canceled with cancel_order.", ""]}
     assert "    def cancel_order(self, order_id):" in quoted
     assert missing == ()
+
+
+async def test_what_is_told_passes_the_check_of_what_a_model_says(asker: Desk) -> None:
+    found = await retrieve(asker.ctx, "Where is cancel_order, and which gates are waiting?")
+    ledger = Ledger()
+    for _, answer in found.calls:
+        ledger.note(answer.records)
+    repository = Repository(repository_id="shop")
+
+    async def lines(repository_id: str, commit: str, path: str, first: int, last: int) -> FileLines:
+        known = await asker.ctx.clients.queries.get_repository(GetRepositoryRequest(repository_id=repository_id))
+        return await asker.ctx.repositories.read(known.repository or repository, commit, path, first, last)
+
+    speech = begin(ledger, {}, lines)
+    said = [*await speech.hear(found.text), *await speech.end()]
+    removed = [one for one in said if isinstance(one, Notice)]
+    assert removed == []
+    text = "".join(one for one in said if isinstance(one, str))
+    assert "    def cancel_order(self, order_id):" in text
+    assert "[1]" in text
+    assert "[[" not in text
 
 
 async def test_what_waits_for_a_decision_is_found_by_what_it_is(asker: Desk, story: Story) -> None:
