@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 
 from connectrpc.request import RequestContext
+from protobuf import Oneof
 
 from ameide import faults
 from ameide.architect.agent import Agent
@@ -20,8 +21,10 @@ from ameide.errors import Conflict, InvalidArgument, LimitReached, NotFound, Per
 from ameide.rpc.interceptors import Caller, current_caller, token_of
 from ameide_core_proto.agent.transformation.v1.architect_service_connect import ArchitectService
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
+    AnalyzeInstruction,
     ConverseRequest,
     ConverseResponse,
+    DraftInstruction,
     ForgetConversationRequest,
     ForgetConversationResponse,
     GetArchitectRequest,
@@ -67,6 +70,7 @@ class Architect(ArchitectService):
 
     async def turn(self, caller: Caller, token: str, request: ConverseRequest) -> AsyncGenerator[ConverseResponse]:
         """One turn of a person whose token that is; the roles were checked."""
+        request = _clean(request, self._agent.redact)
         threads = self._of(caller)
         scope = Scope(tenant_id=caller.tenant_id)
         async with self._doorkeeper.speaking_for(caller.tenant_id, token) as clients:
@@ -178,6 +182,19 @@ def _check(caller: Caller, request: ConverseRequest) -> None:
             f"{asked} comes to a command", field="read_only", remedy="Leave it out, or ask by a text for what is known"
         )
     caller.need(*PROPOSERS)
+
+
+def _clean(request: ConverseRequest, redact: Callable[[str], str]) -> ConverseRequest:
+    """The request as it may be kept: words without secrets. What becomes a command is looked at by the Domain."""
+    clean = ConverseRequest.from_binary(request.to_binary())
+    wish = clean.instruction
+    if wish is not None and wish.field == "text":
+        clean.instruction = Oneof("text", redact(wish.value))
+    elif wish is not None and isinstance(wish.value, DraftInstruction):
+        wish.value.wish = redact(wish.value.wish)
+    elif wish is not None and isinstance(wish.value, AnalyzeInstruction):
+        wish.value.question = redact(wish.value.question)
+    return clean
 
 
 def _no_words(conversation_id: str) -> NotFound:

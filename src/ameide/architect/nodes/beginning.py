@@ -87,7 +87,10 @@ def _in_words(request: ConverseRequest) -> str:
 async def open_turn(state: State, runtime: Runtime[Course]) -> dict[str, object]:
     """An effect: the Domain counts the turn, and says whether a model may be asked."""
     turn = state["turn"]
-    wishes = runtime.context.agent.model is not None and needs_model(ConverseRequest.from_binary(turn["request"]))
+    errand = state["errand"]
+    # What the model had asked for is told to it when it is settled.
+    asked = needs_model(ConverseRequest.from_binary(turn["request"])) or bool(errand and errand["call_id"])
+    wishes = runtime.context.agent.model is not None and asked
     try:
         turn = await record(runtime.context, state["talk"], turn, begins_turn=True, asks_model=wishes)
     except Refused as error:
@@ -97,7 +100,7 @@ async def open_turn(state: State, runtime: Runtime[Course]) -> dict[str, object]
         saying.notice(NoticeKind.BUDGET, _SPENT)
         return {"turn": {**saying.turn(), "effects": turn["effects"] + 1, "asks_model": False}}
     # A draft that the model makes comes as its own proposal.
-    by_model = wishes and state["errand"] is not None and state["errand"]["proposal"] is None
+    by_model = wishes and errand is not None and errand["proposal"] is None
     return {"turn": {**turn, "asks_model": wishes}, **({"errand": None} if by_model else {})}
 
 

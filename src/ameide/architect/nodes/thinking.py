@@ -83,7 +83,7 @@ async def think(state: State, runtime: Runtime[Course]) -> dict[str, object]:
         saying.notice(NoticeKind.MODEL_FAILED, str(error))
     if answer is not None and answer.refusal:
         saying.notice(NoticeKind.REFUSED, answer.refusal)
-    new: list[Kept] = [] if answer is None else [kept(answer.message)]
+    new: list[Kept] = [] if answer is None else [kept(_clean(answer.message, course))]
     after = saying.turn()
     after["calls"] += 1
     after["numbers"] = numbers
@@ -125,6 +125,11 @@ async def stop(state: State, runtime: Runtime[Course]) -> dict[str, object]:
         )
     messages = answered(talk["messages"], turn["pending"], "not run: the turn is at its end")
     return {"talk": {**talk, "messages": messages}, "turn": {**saying.turn(), "pending": []}}
+
+
+def _clean(message: AIMessage, course: Course) -> AIMessage:
+    content = cast("object", message.content)
+    return message.model_copy(update={"content": course.agent.redact(content)}) if isinstance(content, str) else message
 
 
 def _calls(message: AIMessage) -> list[dict[str, object]]:
