@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
-import subprocess
-import sys
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -47,10 +46,10 @@ from ameide_core_proto.transformation.governance.v1.command_service_pb import (
     RegisterRepositoryRequest,
 )
 from ameide_core_proto.transformation.governance.v1.conversation_service_pb import DecideConsentRequest
-from tests.acceptance.installation import ROOT
 from tests.architect.reading import NoEvidence, NoRepositories
 from tests.conftest import SpineDatabase
-from tests.faults.served import PATIENCE_SECONDS, serving, until
+from tests.faults.rig.processes import Child, Nursery, nursery
+from tests.faults.served import PATIENCE_SECONDS, serving
 
 NAMES = ("owner", "requester", "approver", "architect")
 SCOPE = Scope(tenant_id="default")
@@ -75,6 +74,7 @@ class House:
     folder: Path
     address: str
     tokens: dict[str, str]
+    nursery: Nursery
     clients: dict[str, Clients] = field(default_factory=dict[str, Clients])
 
     def sql(self, statement: str, *values: object) -> list[dict[str, Any]]:
@@ -123,8 +123,7 @@ class House:
     @asynccontextmanager
     async def architect_process(self, *, crash_at: str = "", **settings: str) -> AsyncGenerator[Process]:
         """`ameide serve architect`, ready; killed at a point, if one is named."""
-        number, port = key()[:8], free_port()
-        log, ready = self.folder / f"architect-{number}.log", self.folder / f"architect-{number}.ready"
+        port = free_port()
         environment = {
             "PATH": os.environ["PATH"],
             "AMEIDE_STATE_DIR": str(self.folder / "state"),
@@ -136,27 +135,12 @@ class House:
             "AMEIDE_CRASH_AT": crash_at,
             **settings,
         }
-        with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: ASYNC220
-                [sys.executable, "-m", "ameide", "serve", "architect", "--ready-file", str(ready)],
-                env=environment,
-                cwd=ROOT,
-                stdout=output,
-                stderr=output,
-            )
-        made = Process(process, log, Talker(self, f"http://127.0.0.1:{port}"))
-
-        async def works() -> bool:
-            assert process.poll() is None, made.said
-            return ready.exists()
-
-        try:
-            await until(works, "the agent to work")
-            yield made
-        finally:
-            if process.poll() is None:
-                process.terminate()
-            await asyncio.to_thread(process.wait, PATIENCE_SECONDS)
+        child = await self.nursery.start(f"architect-{key()[:8]}", ["serve", "architect"], environment)
+        await child.until_ready(PATIENCE_SECONDS)
+        assert child.alive, child.tail()
+        yield Process(child, Talker(self, f"http://127.0.0.1:{port}"))
+        child.send(signal.SIGTERM)
+        await child.ended.wait()
 
     async def change(self, title: str = "Cancel an order") -> str:
         """A change of the requester."""
@@ -252,14 +236,8 @@ class Talker:
 class Process:
     """The agent in a process of its own."""
 
-    process: subprocess.Popen[bytes]
-    log: Path
+    child: Child
     talker: Talker
-
-    @property
-    def said(self) -> str:
-        """Its log."""
-        return self.log.read_text(encoding="utf-8", errors="replace")
 
 
 @asynccontextmanager
@@ -274,7 +252,8 @@ async def built(database: SpineDatabase, folder: Path, names: Sequence[str] = NA
         await stack.enter_async_context(
             serving(folder, database, "domain", "relay", "projector", AMEIDE_LISTEN_PORT=str(port))
         )
-        house = House(database, folder, f"http://127.0.0.1:{port}", tokens)
+        forks = await stack.enter_async_context(nursery(folder))
+        house = House(database, folder, f"http://127.0.0.1:{port}", tokens, forks)
         for name, token in tokens.items():
             house.clients[name] = await stack.enter_async_context(Clients(house.address, token))
         await house.clients["owner"].governance.register_repository(

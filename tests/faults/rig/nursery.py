@@ -8,6 +8,7 @@ When standard input ends, every process is killed.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -32,6 +33,9 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, _reap)
     for line in sys.stdin:
         order = json.loads(line)
+        if "architect" in order["argv"]:
+            # Seconds of loading, for who has this role.
+            importlib.import_module("ameide.architect.service")
         # No child may end before its start was told.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
         pid = os.fork()
