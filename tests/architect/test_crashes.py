@@ -11,10 +11,8 @@ from ameide_core_proto.agent.transformation.v1.architect_service_pb import Conve
 from tests.architect.house import House, Process, Talker, key
 
 POINTS = (
-    "architect.open.after",
-    "architect.ask.after",
-    "architect.act.before",
-    "architect.act.after",
+    *(f"architect.{what}.{where}" for what in ("open", "record", "ask", "act") for where in ("before", "after")),
+    "architect.turn.after",
 )
 
 
@@ -53,7 +51,7 @@ async def test_a_turn_goes_on_where_it_was(
 ) -> None:
     process, title = doomed[point], f"Killed at {point} {key()[:6]}"
     request = architect.request(("open_change", OpenChangeInstruction(title=title)), repository_id="orders")
-    if point in ("architect.open.after", "architect.ask.after"):
+    if "act" not in point.split("."):
         await killed_by(process, request)
         said = await architect.send(request)
         follow = await architect.decide(said)

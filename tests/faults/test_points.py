@@ -19,9 +19,9 @@ from tests.faults.rig.running import say
 SOURCE = Path(ameide.__file__).parent
 # Commands that write nothing: a process that dies in one of them has nothing to lose.
 READS = {"ListTokens", "WhoAmI", "ReadInput", "ReadBudgets"}
-# Not of a role that the rig runs: archive and rebuild are made by commands, the notifier tells nobody there; each
-# is tried by its own tests.
-ELSEWHERE = ("archive.", "rebuild.", "notifier.")
+# Not of a role that the rig runs: archive and rebuild are made by commands, the notifier tells nobody there, nobody
+# talks with the Architect agent; each is tried by its own tests.
+ELSEWHERE = ("archive.", "rebuild.", "notifier.", "architect.")
 # Each is at home in another role.
 HANDFUL = (
     "service.RequestWork.after_commit",
