@@ -73,6 +73,7 @@ class Architect(ArchitectService):
         request = _clean(request, self._agent.redact)
         threads = self._of(caller)
         scope = Scope(tenant_id=caller.tenant_id)
+        _without_secrets(request, self._agent.redact)
         async with self._doorkeeper.speaking_for(caller.tenant_id, token) as clients:
             course = Course(self._agent, clients, scope, caller.principal_id, caller.roles)
             conversation = await self._conversation(course, request)
@@ -202,3 +203,9 @@ def _no_words(conversation_id: str) -> NotFound:
         f"nothing is kept of what was said in {conversation_id}",
         remedy="`ameide conversation list` names the conversations; words are kept for AMEIDE_ARCHITECT_RETENTION_DAYS",
     )
+
+
+def _without_secrets(request: ConverseRequest, redact: Callable[[str], str]) -> None:
+    """Before anything of it is kept: a checkpoint holds what a person said for as long as the conversation."""
+    if request.instruction is not None and request.instruction.field == "text":
+        request.instruction = Oneof("text", redact(request.instruction.value))

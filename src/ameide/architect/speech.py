@@ -183,7 +183,7 @@ class _Speech:
                 code = "" if code == tick else code or tick
                 text += tick
             elif match["number"]:
-                text += match[0] if code else self._forged(match[0])
+                text = text + match[0] if code else self._without(text, match[0])
             elif code and not _KNOWN.fullmatch(match["kind"]):
                 text += match[0]
             else:
@@ -191,11 +191,11 @@ class _Speech:
                 text = text + cited.mark if cited else text.rstrip(" ")
         return text + part[at:], code
 
-    def _forged(self, number: str) -> str:
+    def _without(self, text: str, number: str) -> str:
         self._citing.notice(
             NoticeKind.CITATION_REMOVED, f"A citation was taken out: {number} was written by the model itself."
         )
-        return ""
+        return text.rstrip(" ")
 
     def _let_go(self, ending: str, *, whole: bool = False) -> None:
         line = self._line
