@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from protobuf.wkt import Timestamp
 
@@ -89,6 +89,7 @@ fair = st.sampled_from(
 steps = st.lists(st.tuples(st.integers(0, 40), fair | answers | sendings), max_size=8)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps)
 def test_an_effect_follows_the_persons_word_once_and_in_time(said: list[tuple[int, Answered | Sent]]) -> None:
     consent, now, agreed, effects = asked(), 0, False, 0

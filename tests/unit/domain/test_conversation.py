@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from protobuf.wkt import Timestamp
 
@@ -47,6 +47,7 @@ def conversation(change: Change | None = None) -> Conversation:
     return opened
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(PARTS)
 def test_every_part_is_counted_and_no_version_is_left_out(parts: list[RecordConversationProgressRequest]) -> None:
     state, before = conversation(), conversation().to_binary()
