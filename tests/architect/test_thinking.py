@@ -45,7 +45,7 @@ async def test_it_reads_and_cites_what_it_read(house: House, talker: Talker, mod
     model.script = [calls(("get_change", {}), ("get_repository", {})), answer]
     said = await talker.ask("What is it about?", change_id=change)
     assert [tool.name for tool in said.of("tool_used")] == ["get_change", "get_repository"]
-    assert said.text == "It is about refunds [1], and about this ."
+    assert said.text == "It is about refunds [1], and about this."
     assert "CITATION_REMOVED" in said.notices
     assert said.of("cited")[0].number == 1
     usage = said.ended.usage
