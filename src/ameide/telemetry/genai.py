@@ -90,16 +90,18 @@ def chat(
         "server.address": address,
         "server.port": port,
     }
-    failed = ""
+    broken: BaseException | None = None
     with tracing.span(f"chat {model}", "client", attributes={name: value for name, value in about.items() if value}):
+        failed = ""
         try:
             yield call
         except BaseException as error:
-            failed = getattr(error, "kind", "") or type(error).__name__
+            # Raised again behind the span, which would write the error's type over what it is of.
+            broken, failed = error, getattr(error, "kind", "") or type(error).__name__
             tracing.fail(failed)
-            raise
-        finally:
-            _note(call, failed)
+        _note(call, failed)
+    if broken is not None:
+        raise broken
 
 
 def _note(call: Call, failed: str) -> None:
