@@ -26,12 +26,17 @@ async def close(state: State, runtime: Runtime[Course]) -> dict[str, object]:
             untrusted_count=len(talk["marked"]),
         ),
     )
-    talk = with_entry(talk, AGENT, turn["text"], turn, turn["cited"])
+    talk = with_entry(talk, AGENT, turn["text"] or _asked(errand), turn, turn["cited"])
     kept = runtime.context.agent.limits.entries
     return {
         "turn": {**saying.turn(), "ended": True},
         "talk": {**talk, "entries": talk["entries"][-kept:]},
     }
+
+
+def _asked(errand: Errand | None) -> str:
+    proposal = errand["proposal"] if errand is not None else None
+    return f"Asked for consent: {proposal['summary']}" if proposal is not None else ""
 
 
 def _consent_of(errand: Errand | None) -> str:

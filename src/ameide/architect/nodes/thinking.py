@@ -83,6 +83,8 @@ async def think(state: State, runtime: Runtime[Course]) -> dict[str, object]:
         saying.notice(NoticeKind.MODEL_FAILED, str(error))
     if answer is not None and answer.refusal:
         saying.notice(NoticeKind.REFUSED, answer.refusal)
+    if answer is not None and answer.cut:
+        saying.notice(NoticeKind.LIMIT, "The answer ended at the limit of its tokens (AMEIDE_ARCHITECT_OUTPUT_TOKENS).")
     new: list[Kept] = [] if answer is None else [kept(_clean(answer.message, course))]
     after = saying.turn()
     after["calls"] += 1
