@@ -56,7 +56,7 @@ def test_a_requirement_needs_a_title() -> None:
 
 def test_the_demo_is_made_of_commands_that_exist() -> None:
     steps = [
-        *demo_steps.beginning("orders", Path("/o.git"), Path("/g.git"), "patches"),
+        *demo_steps.beginning("orders", Path("/o.git"), Path("/g.git"), "patches", talk=True),
         *demo_steps.gates(),
         *demo_steps.ending(),
     ]
@@ -68,7 +68,11 @@ def test_the_demo_is_made_of_commands_that_exist() -> None:
 
 
 def test_each_name_of_the_script_is_captured_before_it_is_used() -> None:
-    steps = [*demo_steps.beginning("o", Path("/o"), Path("/g"), "patches"), *demo_steps.gates(), *demo_steps.ending()]
+    steps = [
+        *demo_steps.beginning("o", Path("/o"), Path("/g"), "patches", talk=True),
+        *demo_steps.gates(),
+        *demo_steps.ending(),
+    ]
     known: set[str] = set()
     for step in steps:
         assert {word for word in step.argv if word.startswith("$")} <= known

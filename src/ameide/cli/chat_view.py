@@ -26,7 +26,7 @@ from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
     TurnEnded,
 )
 
-_LINES = 12
+_LINES, _FEW = 12, 3
 _GOOD_NEWS = frozenset({NoticeKind.WAITING})
 
 
@@ -154,8 +154,10 @@ class Terminal:
     def _ended(self, ended: TurnEnded) -> None:
         if self._cited:
             heading("It rests on")
+            # Of many the places are enough: an answer without a model has quoted the lines already.
+            lines = _LINES if len(self._cited) <= _FEW else 0
             for cited in self._cited:
-                _print_cited(cited)
+                _print_cited(cited, lines)
             self._cited.clear()
         for missing in ended.not_found:
             click.echo(f"Not found: {harmless(missing)}")
@@ -184,15 +186,15 @@ class Terminal:
             self._drawn = False
 
 
-def _print_cited(cited: CitedRecord) -> None:
+def _print_cited(cited: CitedRecord, most: int) -> None:
     citation, lines = cited.citation, cited.lines
     ref = f"{word(citation.kind.name)} {citation.ref}" if citation else ""
     label = f"{harmless(cited.label)}, " if cited.label and lines is None else ""
     click.echo(f"[{cited.number}] {label}{harmless(ref)}")
-    if lines is None:
+    if lines is None or not most:
         return
     shown = lines.text.rstrip("\n").split("\n")
-    for number, line in enumerate(shown[:_LINES], start=lines.first_line):
+    for number, line in enumerate(shown[:most], start=lines.first_line):
         click.echo(click.style(f"    {number:>5}  {harmless(line)}", dim=True))
-    if len(shown) > _LINES:
-        click.echo(click.style(f"           {len(shown) - _LINES} more lines", dim=True))
+    if len(shown) > most:
+        click.echo(click.style(f"           {len(shown) - most} more lines", dim=True))

@@ -16,7 +16,7 @@ CRITERIA = (
     "An order that has shipped is not canceled: the service answers 409 not_allowed and the order stays as it was.",
     "Canceling an unknown order answers 404 not_found.",
 )
-QUESTIONS = ("Where does the service say that an order has shipped?", "Which gates does a change pass here?")
+QUESTIONS = ("Where does src/orders_service/store.py say that an order has shipped?",)
 CHANGE, GATE, HASH = "$CHANGE", "$GATE", "$HASH"
 # Gates in the order in which a run under the default policy comes to them: kind, who decides, what they say.
 _GATES = (
@@ -76,7 +76,7 @@ def _conversation(name: str) -> list[Step]:
     return [
         Step(
             (*ask, "--new", QUESTIONS[0]),
-            why="First some questions to the Architect agent. What it says rests on records and lines, which it names.",
+            why="First a question to the Architect agent. What it says rests on records and lines, which it names.",
         ),
         *(Step((*ask, question)) for question in QUESTIONS[1:]),
     ]
