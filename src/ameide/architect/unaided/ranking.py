@@ -15,6 +15,13 @@ _DEFINITION = re.compile(
     r"(?:def|class|func|fn|function|interface|message|rpc|type|enum|service|const)\b"
 )
 _NAMED, _TOPIC, _DEFINED, _LABEL = 20.0, 2.0, 2.0, 1.5
+# What nobody wrote by hand says little that its source does not say better.
+_MADE = re.compile(
+    r"(?:^|/)(?:gen|generated|dist|build|vendor|node_modules)/|_pb2?(?:_grpc)?\.|\.pb\.|\.min\.|[.-]lock(?:\.\w+)?$"
+)
+_MADE_COUNTS = 0.3
+# Of one file, and the characters of a line that a person still reads.
+_OF_A_FILE, _READABLE = 2, 240
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +54,15 @@ def ranked(terms: Terms, groups: Iterable[tuple[str, Sequence[Record]]], most: i
             score += _TOPIC
         if record.lines is not None and _defines(record.text, held):
             score += _DEFINED
+        if record.lines is not None and _tedious(record):
+            score *= _MADE_COUNTS
         if score > 0:
             scored.append(Ranked(record, score, held))
     scored.sort(key=lambda one: (-one.score, -one.record.log_position, one.record.key))
     best: list[Ranked] = []
     for one in scored:
-        if not any(_same(one.record, better.record) for better in best):
+        of_its_file = sum(_one_file(one.record, better.record) for better in best)
+        if of_its_file < _OF_A_FILE and not any(_same(one.record, better.record) for better in best):
             best.append(one)
     return best[:most]
 
@@ -74,9 +84,21 @@ def _same(one: Record, other: Record) -> bool:
     """Whether they are one record, or lines of a file that overlap."""
     if one.lines is None or other.lines is None:
         return one.key == other.key
-    places = [(lines.repository_id, lines.commit_sha, lines.path) for lines in (one.lines, other.lines)]
     first = max(one.lines.first_line, other.lines.first_line)
-    return places[0] == places[1] and first <= min(one.lines.last_line, other.lines.last_line)
+    return _one_file(one, other) and first <= min(one.lines.last_line, other.lines.last_line)
+
+
+def _one_file(one: Record, other: Record) -> bool:
+    if one.lines is None or other.lines is None:
+        return False
+    places = [(lines.repository_id, lines.commit_sha, lines.path) for lines in (one.lines, other.lines)]
+    return places[0] == places[1]
+
+
+def _tedious(record: Record) -> bool:
+    """Lines of a file that a program wrote, or that are too long to be read."""
+    assert record.lines is not None
+    return bool(_MADE.search(record.lines.path)) or any(len(line) > _READABLE for line in record.text.split("\n"))
 
 
 def _defines(text: str, held: frozenset[str]) -> bool:

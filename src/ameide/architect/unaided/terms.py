@@ -91,11 +91,12 @@ def is_topic(word: str) -> bool:
 
 
 def searchable(terms: Terms, most: int) -> list[str]:
-    """What is worth a search through files: phrases, then names of code, then the longest words that name no record."""
+    """What is worth a search through files: phrases, then names of code, then words, the longest first.
+
+    Words that name a kind of record may be meant otherwise in a repository; they come last.
+    """
     names = [word for word in terms.words if "_" in word or any(each.isdigit() for each in word)]
-    plain = sorted(
-        (word for word in terms.words if word not in _BY_WORD and len(word) > 3), key=lambda word: -len(word)
-    )
+    plain = sorted((word for word in terms.words if len(word) > 3), key=lambda word: (word in _BY_WORD, -len(word)))
     return list(dict.fromkeys((*terms.phrases, *names, *plain)))[:most]
 
 
