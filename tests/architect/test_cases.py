@@ -267,3 +267,19 @@ async def test_no_secret_reaches_the_model_or_comes_back_from_it(at: Room) -> No
         "SELECT count(*) AS n FROM architect.checkpoint_blobs WHERE position(%s in blob) > 0", token.encode()
     )
     assert rows == [{"n": 0}]
+
+
+async def test_a_process_takes_its_model_from_the_settings(house: House) -> None:
+    with serving(lambda _asked: Say("It is the process that says so [[domain_fact:no]].")) as endpoint:
+        named = {
+            "AMEIDE_ARCHITECT_MODEL": "openai:gpt-5.2",
+            "AMEIDE_ARCHITECT_MODEL_URL": endpoint.url("chat"),
+            "OPENAI_API_KEY": KEY,
+        }
+        async with house.architect_process(**named) as process:
+            said = await process.talker.ask("Who says so?")
+            assert said.text == "It is the process that says so."
+            assert said.notices == ["CITATION_REMOVED"]
+            assert said.of("began")[0].model == "openai:gpt-5.2"
+        assert KEY not in process.child.log.read_text(encoding="utf-8")
+        assert "Who says so?" in endpoint.asked[0].text

@@ -45,14 +45,24 @@ def failed(error: Exception, *, begun: bool, redact: Callable[[str], str]) -> Mo
         return ModelFailed(f"its answer broke off: {said}", kind="broken_stream", retry=code not in _USED_UP)
     if isinstance(error, (ModelError, OSError)) or type(error).__module__.partition(".")[0] in _NETWORK:
         retry = not isinstance(error, ModelError) or error.is_retryable
+        said = " ".join(redact(_words(_root(error))).split())[:_CHARACTERS] or said
         return ModelFailed(f"it could not be reached: {said}", kind=type(error).__name__, retry=retry)
     return ModelFailed(f"its answer was not understood: {said}", kind=type(error).__name__, retry=False)
 
 
-def _words(error: Exception) -> str:
+def _words(error: BaseException) -> str:
     told = _fields(getattr(error, "body", None))
     told = _fields(told.get("error")) or told
     return str(told.get("message") or getattr(error, "message", "") or error)
+
+
+def _root(error: BaseException) -> BaseException:
+    """A client says that the connection failed; what of, e.g. a certificate, says the error below."""
+    seen: set[int] = set()
+    while (below := error.__cause__ or error.__context__) is not None and id(below) not in seen:
+        seen.add(id(below))
+        error = below
+    return error
 
 
 def _fields(found: object) -> Mapping[str, object]:
