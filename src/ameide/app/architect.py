@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AsyncExitStack, aclosing
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ameide import config, faults, logs
 from ameide.architect.server import Server
 from ameide.config import Settings
-from ameide.errors import InvalidArgument
+from ameide.errors import InvalidArgument, Unreachable
 from ameide.infra.redaction import Redactor
 from ameide.rpc.clients import ArchitectClients, Clients
 from ameide.rpc.interceptors import Door
@@ -31,9 +31,11 @@ from ameide_core_proto.agent.transformation.v1.architect_service_pb import Conve
 
 if TYPE_CHECKING:
     from ameide.architect.agent import Agent
+    from ameide.architect.door import Doorkeeper
 
 ROLE = "architect"
 _TURNS = 16
+_PAUSE_SECONDS = 0.5
 _need = config.needed
 log = logging.getLogger(__name__)
 
@@ -114,7 +116,7 @@ async def _open(
     probes.need("the Domain", domain.check)
     doorkeeper = Doorkeeper(address, tokens)
     threads: dict[str, Threads] = {}
-    for tenant in await doorkeeper.tenants():
+    for tenant in await _tenants(doorkeeper):
         store = Store(dsn, tenant, turns=_TURNS)
         await store.open()
         stack.push_async_callback(store.close)
@@ -135,6 +137,16 @@ async def _open(
     door = (Door(doorkeeper.authenticate),)
     server.open(ArchitectServiceASGIApplication(service, interceptors=door), {PATH: mcp})
     return True
+
+
+async def _tenants(doorkeeper: Doorkeeper) -> Iterable[str]:
+    """Those of its tokens, however long the Domain takes to answer. Raises Unauthenticated for a token that is none."""
+    while True:
+        try:
+            return await doorkeeper.tenants()
+        except Unreachable as error:
+            log.warning("waiting for the Domain: %s", error)
+        await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def _converse(address: str, token: str, request: ConverseRequest) -> AsyncGenerator[ConverseResponse]:

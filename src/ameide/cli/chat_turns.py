@@ -139,12 +139,14 @@ class Talk:
         self.memory.begin(self._place, request)
         clock = asyncio.get_running_loop().time
         failing: float | None = None
+        # A moment of silence, such as the agent's start, is nothing to tell a person; an answer that breaks off is.
+        told, shown = False, False
         while True:
             try:
                 outcome = Outcome()
                 async with contextlib.aclosing(self._events(request)) as events:
                     async for happened in events:
-                        failing = None
+                        failing, shown = None, True
                         self._take(happened, outcome)
                 break
             except AmeideError as error:
@@ -154,8 +156,10 @@ class Talk:
                     raise
                 now = clock()
                 if failing is None:
-                    failing = now
-                    why = "A turn is still at work" if busy else "The agent does not answer"
+                    failing, told = now, False
+                if not told and (shown or now - failing > _QUIET_SECONDS):
+                    told, shown = True, False
+                    why = "A turn is still at work" if busy else "The agent does not answer yet"
                     self._view.again(f"{why}; the same turn is sent again until it does.")
                 if now - failing > _PATIENCE_SECONDS:
                     raise

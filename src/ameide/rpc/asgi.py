@@ -16,6 +16,7 @@ _STATUS = {
     "not_found": 404,
     "already_exists": 409,
     "aborted": 409,
+    "resource_exhausted": 429,
     "unavailable": 503,
 }
 _PIECE = 1 << 18
