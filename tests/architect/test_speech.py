@@ -102,9 +102,70 @@ async def test_the_number_of_an_earlier_answer_of_the_turn_stays() -> None:
 
 
 async def test_numbers_that_the_model_writes_are_no_citations() -> None:
-    found = await said(f"It is so [1], and `a [1]` or a[1] are code, [[{FACT}]].")
-    assert words(found) == "It is so, and `a [1]` or a[1] are code, [1]."
+    found = await said(f"It is so [1], and `a [1]` or ``a[`1`]`` are code, [[{FACT}]].")
+    assert words(found) == "It is so, and `a [1]` or ``a[`1`]`` are code, [1]."
     assert notices(found) == [NoticeKind.CITATION_REMOVED]
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *("approved[1]", "approved)[12]", "approved [1](by the owner)", "approved [ 1 ]", "approved [1, 2]"),
+        *(
+            "approved [\u200b1]",
+            "approved [1\ufe0f]",
+            "approved \uff3b1\uff3d",
+            "approved [**1**]",
+            "approved [\u0661]",
+        ),
+        *("approved ` [1]", "approved `` [1] `", f"approved [[{FACT}]][2]"),
+    ],
+)
+async def test_no_number_looks_like_a_checked_one(number: str) -> None:
+    text = f"The gate is {number} by now.\n"
+    for size in (1, 3, len(text)):
+        found = await said(*(text[at : at + size] for at in range(0, len(text), size)))
+        assert NoticeKind.CITATION_REMOVED in notices(found)
+        assert words(found).count("1") == len(cited(found))
+        assert "2" not in words(found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- > raise Allowed\n",
+        "1. > raise Allowed\n",
+        "- ```\nraise Allowed\n```\n",
+        "      ```\nraise Allowed\n      ```\n",
+        ">> raise Allowed\n",
+    ],
+)
+async def test_a_quote_is_checked_wherever_it_stands(text: str) -> None:
+    for size in (1, len(text)):
+        whole = f"{text}[[{KEY}]]\n"
+        found = await said(*(whole[at : at + size] for at in range(0, len(whole), size)))
+        assert words(found) == "[1]\n"
+        assert notices(found) == [NoticeKind.QUOTE_REMOVED]
+
+
+async def test_a_quote_within_a_quotation_is_plain_text() -> None:
+    found = await said(f">> The owner agreed.\n> - > All of it. [[{FACT}]]\n\nSo it is.\n")
+    assert words(found) == "The owner agreed.\nAll of it. [1]\n\nSo it is.\n"
+    assert notices(found) == [NoticeKind.UNCITED]
+
+
+async def test_a_line_that_ends_like_a_citation_is_quoted_as_it_is() -> None:
+    line = f"see [[{FACT}]]"
+
+    async def read(repository: str, commit: str, path: str, first: int, last: int) -> FileLines:
+        return FileLines(
+            repository_id=repository, commit_sha=commit, path=path, first_line=first, last_line=last, text=line
+        )
+
+    speaking = speech.begin(ledger(), {}, read)
+    found = [*await speaking.hear(f"> {line}\n[[{KEY}]]\n"), *await speaking.end()]
+    assert words(found) == f"> {line}\n[1]\n"
+    assert [record.lines is not None for record in cited(found)] == [True]
 
 
 async def test_double_brackets_of_code_stay() -> None:

@@ -2,7 +2,8 @@
 
 A word goes on as soon as it is whole. A citation is held back until it closes, and quoted lines, with a `>` before
 them or in a fence, until it is seen whether a file is cited for them. Numbers in brackets that the model writes
-itself, and characters that a terminal would act on, are taken out.
+itself look like checked ones, so they are taken out wherever they are no code; so are characters that a terminal would
+act on.
 """
 
 from __future__ import annotations
@@ -21,12 +22,30 @@ from ameide_core_proto.agent.transformation.v1.architect_service_pb import Notic
 _LONGEST_KEY = 1200
 _UNCITED = 80
 _CITATION = re.compile(rf"\[\[(?P<key>(?P<kind>[a-z_]+):(?!:)(?:(?!\[\[|\]\])[^\n]){{0,{_LONGEST_KEY}}})\]\]")
-_TOKEN = re.compile(rf"(?P<tick>`+)|(?P<number>(?<![\w\])])\[\d{{1,3}}\](?!\())|{_CITATION.pattern}")
+# What is not seen between brackets, or seen as emphasis alone.
+_UNSEEN = (
+    r"\s\\*_~^\xad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0"
+    r"\U000e0000-\U000e0fff"
+)
+_OPENING, _CLOSING = "\\[\uff3b\u3010\u301a\u27e6", "\\]\uff3d\u3011\u301b\u27e7"
+_NUMBER = (
+    rf"[{_OPENING}][{_UNSEEN}]{{0,8}}\d{{1,3}}(?:[{_UNSEEN},;\u2013-]{{1,8}}\d{{1,3}}){{0,8}}"
+    rf"[{_UNSEEN}]{{0,8}}[{_CLOSING}]"
+)
+_LONGEST_NUMBER = 128
+_LONGEST_CODE = 1300
+_CODE = r"(?<!`)(?P<tick>`{1,8})(?!`).{1,1200}?(?<!`)(?P=tick)(?!`)"
+_SPAN, _TICKS = re.compile(_CODE), re.compile(r"`+")
+_TOKEN = re.compile(rf"(?P<code>{_CODE})|(?P<number>{_NUMBER})|{_CITATION.pattern}")
 _KNOWN = re.compile(KINDS)
-_QUOTED = re.compile(r"\s*> ?(?P<text>.*)")
-_FENCE = re.compile(r" {0,3}(?P<fence>`{3,}|~{3,})")
+_ITEM = r"(?:(?:[-*+\u2022]|\d{1,3}[.)])[ \t]+)*"
+_QUOTED = re.compile(rf"\s*{_ITEM}> ?(?P<text>.*)")
+_FENCE = re.compile(rf"\s*{_ITEM}(?P<fence>`{{3,}}|~{{3,}})")
+# The beginning of a line that may be one of these.
+_HELD = re.compile(rf"{_ITEM}(?:[>`~]|(?:[-*+\u2022]|\d{{1,3}}[.)]?)?\s*\Z)")
+_QUOTES_WITHIN = re.compile(rf"(?:\s*{_ITEM}>)+ ?")
 _SOURCE = re.compile(r"\s*(?:[-\u2013\u2014(*_]\s*|(?:source|from|see)\b:?\s*)*(?=\[\[)", re.IGNORECASE)
-_SPECIAL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_SPECIAL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069]")
 _FILE = "file_lines"
 _KEY_BLOCK = "-----BEGIN"
 
@@ -51,7 +70,6 @@ class _Line:
 
     heard: str = ""
     checked: int = 0
-    code: str = ""
     text: str = ""
     gone: str = ""
 
@@ -104,7 +122,7 @@ class _Speech:
         """Let go what is certain of a line that goes on."""
         line = self._line
         start = line.heard.lstrip()
-        if self._open or self._quote or not start or start[0] in ">`~" or _KEY_BLOCK in line.heard:
+        if self._open or self._quote or _HELD.match(start) or _KEY_BLOCK in line.heard:
             return
         cut = max(line.heard.rfind(" "), line.heard.rfind("\t"))
         opened = line.heard.find("[[", line.checked)
@@ -112,6 +130,8 @@ class _Speech:
             opened = line.heard.find("[[", closed)
         if opened != -1 and len(line.heard) - opened < _LONGEST_KEY:
             cut = min(cut, opened)
+        if cut > line.checked:
+            cut = _before_what_may_go_on(line.heard, line.checked, cut)
         if cut > line.checked:
             await self._check(cut)
             self._let_go("")
@@ -151,7 +171,8 @@ class _Speech:
         self._quote.lines += [""] * self._quote.blanks
         self._quote.blanks = 0
         cited = _CITATION.search(text)
-        if cited and not text[cited.end() :].strip(" .)"):
+        # Of other citations the quoted line may have been the author.
+        if cited and cited["kind"] == _FILE and not text[cited.end() :].strip(" .)"):
             if before := text[: cited.start()].rstrip(" (\u2014\u2013-"):
                 self._quote.lines.append(before)
             await self._settle(cited[0], shown=True)
@@ -171,30 +192,37 @@ class _Speech:
     async def _check(self, end: int) -> None:
         """Check the line up to there; what it cites is told before its text."""
         line = self._line
-        line.text, line.code = await self._checked(line.heard[line.checked : end], line.text, line.code)
+        line.text = await self._checked(line.heard[line.checked : end], line.text)
         line.checked = end
 
-    async def _checked(self, part: str, text: str, code: str) -> tuple[str, str]:
+    async def _checked(self, part: str, text: str = "") -> str:
+        """The text, and the part behind it. In code stand the brackets of code, beside citations."""
         at = 0
         for match in _TOKEN.finditer(part):
             text += part[at : match.start()]
             at = match.end()
-            if tick := match["tick"]:
-                code = "" if code == tick else code or tick
-                text += tick
+            if match["code"]:
+                text = await self._code(match["code"], text)
             elif match["number"]:
-                text = text + match[0] if code else self._without(text, match[0])
-            elif code and not _KNOWN.fullmatch(match["kind"]):
-                text += match[0]
+                text = self._without(text, match[0])
             else:
-                cited = await self._citing.cite(match["key"])
-                text = text + cited.mark if cited else text.rstrip(" ")
-        return text + part[at:], code
+                text = await self._cited(match, text)
+        return text + part[at:]
+
+    async def _code(self, part: str, text: str = "") -> str:
+        at = 0
+        for match in _CITATION.finditer(part):
+            text += part[at : match.start()]
+            at = match.end()
+            text = await self._cited(match, text) if _KNOWN.fullmatch(match["kind"]) else text + match[0]
+        return text + part[at:]
+
+    async def _cited(self, match: re.Match[str], text: str) -> str:
+        cited = await self._citing.cite(match["key"])
+        return text + cited.mark if cited else text.rstrip(" ")
 
     def _without(self, text: str, number: str) -> str:
-        self._citing.notice(
-            NoticeKind.CITATION_REMOVED, f"A citation was taken out: {number} was written by the model itself."
-        )
+        self._citing.notice(NoticeKind.CITATION_REMOVED, f"A citation was taken out: {number} names no record.")
         return text.rstrip(" ")
 
     def _let_go(self, ending: str, *, whole: bool = False) -> None:
@@ -221,8 +249,7 @@ class _Speech:
             self._verbatim(quote, cited)
         elif quote.fence:
             for line in (quote.fence[0], *quote.lines, *quote.fence[1:]):
-                text, _ = await self._checked(line, "", "`")
-                self._say(f"{self._redact(text)}\n")
+                self._say(f"{self._redact(await self._code(line))}\n")
         else:
             await self._unquoted(quote)
         if shown and cited:
@@ -248,5 +275,21 @@ class _Speech:
             NoticeKind.UNCITED, "A quotation without lines of a file behind it stands here as plain text."
         )
         for line in quote.lines:
-            text, _ = await self._checked(line, "", "")
-            self._say(f"{self._redact(text)}\n")
+            self._say(f"{self._redact(await self._checked(_QUOTES_WITHIN.sub('', line, count=1)))}\n")
+
+
+def _before_what_may_go_on(heard: str, checked: int, cut: int) -> int:
+    """Where to cut instead, so that neither code nor a number in brackets is cut into two."""
+    at = checked
+    while ticks := _TICKS.search(heard, at, cut):
+        span = _SPAN.match(heard, ticks.start())
+        if span is not None and span.end() <= cut:
+            at = span.end()
+        elif span is not None or len(heard) - ticks.start() < _LONGEST_CODE:
+            cut = ticks.start()
+            break
+        else:
+            at = ticks.end()
+    opened = max(heard.rfind(each, checked, cut) for each in "[\uff3b\u3010\u301a\u27e6")
+    closed = max(heard.rfind(each, checked, cut) for each in "]\uff3d\u3011\u301b\u27e7")
+    return opened if closed < opened and len(heard) - opened < _LONGEST_NUMBER else cut

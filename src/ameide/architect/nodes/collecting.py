@@ -6,7 +6,7 @@ from langgraph.runtime import Runtime
 
 from ameide.architect.state import State, ledger_of, request_of
 from ameide.architect.tools import registry
-from ameide.architect.tools.rendering import one_line
+from ameide.architect.tools.rendering import inert, one_line
 from ameide.architect.tools.tool import ToolAnswer
 from ameide.architect.turn import Course, Saying, noted, used
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import CollectInstruction, NoticeKind
@@ -52,11 +52,13 @@ async def collect(state: State, runtime: Runtime[Course]) -> dict[str, object]:
 def _told(answer: ToolAnswer) -> str:
     if answer.error:
         return f"It could not be read: {answer.error}\n\n"
-    parts = [f"{one_line(record.label)} [[{record.key}]]\n\n{_quoted(record.text)}\n\n" for record in answer.records]
+    parts = [
+        f"{inert(one_line(record.label))} [[{record.key}]]\n\n{_quoted(record.text)}\n\n" for record in answer.records
+    ]
     parts += [f"Not found: {what}\n\n" for what in answer.not_found]
     return "".join(parts)
 
 
 def _quoted(text: str) -> str:
     """Somebody else's words, so that nothing in them is taken for ours: no citation of theirs is one."""
-    return "\n".join(f"    {line}" for line in text.replace("[[", "[ [").splitlines())
+    return "\n".join(f"    {inert(one_line(line))}" for line in text.splitlines())

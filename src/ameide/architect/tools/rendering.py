@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import replace
@@ -15,6 +16,7 @@ from ameide_core_proto.common.v1.metadata_pb import Actor
 MOST_TEXT, MOST_ANSWER = 6_000, 24_000
 """Characters of one record's text, and of all that one call answers."""
 _LABEL = 200
+_OPENED = re.compile(r"\[(?=\[)")
 _NO_CHARACTER = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -65,6 +67,11 @@ def clipped(text: str, most: int) -> str:
 def one_line(text: str) -> str:
     """A text on one line, with control characters shown as what they are."""
     return "".join(each if each.isprintable() else " " if each.isspace() else _NO_CHARACTER for each in text)
+
+
+def inert(text: str) -> str:
+    """Somebody else's words on one line, of which none is a citation in an answer that they stand in."""
+    return _OPENED.sub("[ ", text)
 
 
 def facts(*pairs: tuple[str, object]) -> str:

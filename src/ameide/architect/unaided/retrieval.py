@@ -14,7 +14,7 @@ from ameide.architect.records import Record
 from ameide.architect.tools import glossary
 from ameide.architect.tools.glossary import Term
 from ameide.architect.tools.registry import call
-from ameide.architect.tools.rendering import clipped, listed, one_line
+from ameide.architect.tools.rendering import clipped, inert, listed, one_line
 from ameide.architect.tools.tool import ToolAnswer, ToolContext
 from ameide.architect.unaided.ranking import Ranked, excerpt, ranked
 from ameide.architect.unaided.terms import Terms, is_topic, searchable, terms_of
@@ -66,9 +66,9 @@ async def retrieve(ctx: ToolContext, question: str) -> Retrieved:
     if not parts:
         parts = ["Nothing in the records or in the repository's files has to do with these words."]
     failed = {answer.error: f"{name} {answer.asked}".strip() for name, answer in reversed(said) if answer.error}
-    parts += [f"Could not look ({asked}): {clipped(error, _WIDTH)}" for error, asked in reversed(failed.items())]
+    parts += [inert(f"Could not look ({asked}): {clipped(error, _WIDTH)}") for error, asked in reversed(failed.items())]
     if missing:
-        parts.append(f"Not found: {listed(missing, 10)}.")
+        parts.append(f"Not found: {inert(listed(missing, 10))}.")
     return Retrieved("\n\n".join(parts) + "\n", said, tuple(missing))
 
 
@@ -130,10 +130,10 @@ def _told(one: Ranked) -> str:
     if record.lines is not None:
         return _quoted(record, one.held)
     shown = [clipped(one_line(line), _WIDTH) for line in excerpt(record, one.held, _LINES) if line.strip()]
-    return f"{record.label}: {' / '.join(shown)} [[{record.key}]]"
+    return f"{inert(one_line(record.label))}: {inert(' / '.join(shown))} [[{record.key}]]"
 
 
 def _quoted(record: Record, held: frozenset[str]) -> str:
     assert record.lines is not None
     quoted = "\n".join(f"> {line}" for line in excerpt(record, held, _LINES))
-    return f"{record.lines.path}:\n{quoted}\n[[{record.key}]]"
+    return f"{inert(record.lines.path)}:\n{quoted}\n[[{record.key}]]"
