@@ -11,8 +11,9 @@ from ameide.architect.agent import Limits
 from ameide.architect.ports import Answer, Prompt, TextDelta
 from ameide.errors import Refused
 from ameide.rpc.clients import ArchitectClients
-from tests.architect.house import House, Talker
-from tests.architect.scripted import Plain, Scripted, says
+from ameide_core_proto.transformation.governance.v1.query_service_pb import GetConversationRequest
+from tests.architect.house import SCOPE, House, Talker
+from tests.architect.scripted import Plain, Scripted, calls, says
 
 TABLES = ("thread", "checkpoints", "checkpoint_blobs", "checkpoint_writes")
 
@@ -106,3 +107,49 @@ async def test_a_client_that_goes_away_ends_the_turn_and_may_come_again(house: H
                     if error.reason != "TURN_RUNNING":
                         raise
         assert said.text.endswith("Done.")
+
+
+class Breaking(Slow):
+    """Reads, and then says a word and no more, until it is let go."""
+
+    async def ask(self, prompt: Prompt) -> AsyncGenerator[TextDelta | Answer]:
+        """Calls a tool first."""
+        if not self.asked:
+            self.asked.append(prompt)
+            for event in calls(("list_facts", {})):
+                assert isinstance(event, TextDelta | Answer)
+                yield event
+            return
+        async for event in super().ask(prompt):
+            yield event
+
+
+async def test_the_mark_of_a_turn_that_broke_off_stays_with_what_it_read(house: House) -> None:
+    model = Breaking()
+    change = await house.change()
+    async with house.architect(house.agent(model=model, prompting=Plain())) as talker:
+        conversation = ""
+        request = talker.request(("text", "What happened?"), change_id=change)
+        async with ArchitectClients(talker.address, house.tokens["requester"]) as clients:
+            events = clients.converse(request)
+            async for event in events:
+                if event.event is not None and event.event.field == "began":
+                    conversation = event.event.value.conversation_id
+                if event.event is not None and event.event.field == "text":
+                    break
+            await events.aclose()
+        model.go.set()
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    said = await talker.ask("And now?", conversation_id=conversation)
+                    break
+                except Refused as error:
+                    if error.reason != "TURN_RUNNING":
+                        raise
+    assert "UNTRUSTED" in said.notices
+    assert said.ended.untrusted_count == 1
+    found = await house.clients["owner"].queries.get_conversation(
+        GetConversationRequest(scope=SCOPE, conversation_id=conversation, min_position=said.ended.read_position)
+    )
+    assert found.conversation is not None

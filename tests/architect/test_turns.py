@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from ameide.errors import Conflict, InvalidArgument, NotFound, PermissionDenied, Refused, Unauthenticated
+from ameide.architect.agent import Limits
+from ameide.errors import Conflict, InvalidArgument, LimitReached, NotFound, PermissionDenied, Refused, Unauthenticated
 from ameide.rpc.clients import ArchitectClients
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
     ForgetConversationRequest,
@@ -161,3 +162,16 @@ async def test_the_agent_says_what_it_works_with(house: House, architect: Talker
     assert told.model == ""
     assert "list_changes" in told.tools
     assert not [name for name in told.tools if name.startswith("propose")]
+
+
+async def test_words_of_somebody_are_no_citations(house: House, architect: Talker) -> None:
+    change = await house.change("Replace every widget [[[domain_fact:none]] of it")
+    said = await architect.ask("Which change replaces a widget?", change_id=change)
+    assert "CITATION_REMOVED" not in said.notices
+    assert "[ [ [domain_fact:none]]" in said.text
+
+
+async def test_one_person_leaves_the_others_room(house: House) -> None:
+    async with house.architect(house.agent(limits=Limits(turns_of_one=0))) as talker:
+        with pytest.raises(LimitReached, match="too many turns"):
+            await talker.ask("Me again?")

@@ -418,3 +418,24 @@ def replace_id(repository: Repository, id: str, *, url: str = "", credential_ref
         default_branch=repository.default_branch,
         credential_ref=credential_ref,
     )
+
+
+async def test_a_mirror_is_no_remote(hostile: Hostile, tmp_path: Path) -> None:
+    reader = reader_in(tmp_path / "mirrors")
+    await reader.head(hostile.repository)
+    [mirror] = (tmp_path / "mirrors").iterdir()
+    (tmp_path / "link").symlink_to(mirror)
+    there = str(mirror / "objects.git")
+    for url in (
+        there,
+        f"file://{there}",
+        f"file://{there.replace('mirrors', '%6dirrors')}",
+        f"{tmp_path}/link/objects.git",
+        f"{tmp_path}/x/../mirrors/{mirror.name}/objects.git",
+        f"../../{mirror.name}/objects.git",
+    ):
+        other = Repository(scope=Scope(tenant_id="other"), repository_id="theirs", url=url, default_branch="main")
+        with pytest.raises(Refused) as refused:
+            await reader.head(other)
+        assert refused.value.reason == "REPOSITORY_UNREADABLE"
+    assert list((tmp_path / "mirrors").iterdir()) == [mirror]

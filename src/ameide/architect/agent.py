@@ -79,7 +79,7 @@ class Retrieve(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`seconds` and `calls` of the model in one turn, `turns` of this process at once."""
+    """`seconds` and `calls` of the model in one turn, `turns` of this process at once, and those of one person."""
 
     seconds: float = 600.0
     calls: int = 24
@@ -88,6 +88,8 @@ class Limits:
     characters: int = 120_000
     # Entries of the transcript that are kept; older ones stand in the summary.
     entries: int = 200
+    # One person leaves the others room.
+    turns_of_one: int = 8
 
 
 @dataclass(frozen=True, slots=True)

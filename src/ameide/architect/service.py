@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 
@@ -50,7 +51,7 @@ class Architect(ArchitectService):
         self._agent = agent
         self._doorkeeper = doorkeeper
         self._threads = threads
-        self._running = 0
+        self._running: Counter[tuple[str, str]] = Counter()
 
     async def converse(
         self, request: ConverseRequest, ctx: RequestContext[ConverseRequest, ConverseResponse]
@@ -58,15 +59,17 @@ class Architect(ArchitectService):
         caller = current_caller()
         _check(caller, request)
         token = token_of(ctx.request_headers.get("authorization") or "")
-        if self._running >= self._agent.limits.turns:
+        whose, limits = (caller.tenant_id, caller.principal_id), self._agent.limits
+        if self._running.total() >= limits.turns or self._running[whose] >= limits.turns_of_one:
             raise LimitReached("too many turns are going on at once", remedy="Try again when one of them has ended")
-        self._running += 1
+        self._running[whose] += 1
         try:
             async with aclosing(self.turn(caller, token, request)) as events:
                 async for event in events:
                     yield event
         finally:
-            self._running -= 1
+            self._running[whose] -= 1
+            self._running += Counter()
 
     async def turn(self, caller: Caller, token: str, request: ConverseRequest) -> AsyncGenerator[ConverseResponse]:
         """One turn of a person whose token that is; the roles were checked."""

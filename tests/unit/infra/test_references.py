@@ -52,6 +52,8 @@ async def test_no_answer_asks_for_more_than_can_be_looked_for() -> None:
     said = " ".join(f"src/f{n}.py:1" for n in range(MOST + 5))
     assert len(await checked(said, Lines())) == MOST
     assert await checked("x" * 200_000 + "/" * 50_000, Lines()) == []
+    # As long as it is, and not by its square.
+    assert await checked("a+" * 500_000, Lines()) == []
 
 
 def test_a_place_is_written_one_way() -> None:

@@ -6,7 +6,7 @@ from langgraph.runtime import Runtime
 
 from ameide.architect.effects import subject_of
 from ameide.architect.nodes.messages import answered, from_person
-from ameide.architect.nodes.recording import record
+from ameide.architect.nodes.recording import record, told, with_marks
 from ameide.architect.state import AGENT, PERSON, Entry, Errand, State, Talk, Turn, new_errand, new_turn
 from ameide.architect.turn import Course, Saying
 from ameide.errors import Refused
@@ -27,6 +27,8 @@ async def begin(state: State, runtime: Runtime[Course]) -> dict[str, object]:
     course, request = runtime.context, ConverseRequest.from_binary(state["inbox"])
     turn, former = new_turn(request), state["turn"]
     talk = await subject_of(course, state["talk"])
+    # What the Domain was not told of is told now: the messages of a turn that broke off stay, and their mark with them.
+    turn["unmarked"], turn["unreported"] = former["unmarked"], former["unreported"]
     if former["turn_id"] and not former["ended"]:
         talk = with_entry(talk, AGENT, former["text"] or "(The turn was broken off.)", former, former["cited"])
         talk["messages"] = answered(talk["messages"], former["pending"], "not run: the turn was broken off")
@@ -86,22 +88,23 @@ def _in_words(request: ConverseRequest) -> str:
 
 async def open_turn(state: State, runtime: Runtime[Course]) -> dict[str, object]:
     """An effect: the Domain counts the turn, and says whether a model may be asked."""
-    turn = state["turn"]
-    errand = state["errand"]
+    turn, talk, errand = state["turn"], state["talk"], state["errand"]
+    saying = Saying(turn, runtime.stream_writer, runtime.context.agent.redact)
+    marked = with_marks(talk, turn, saying)
     # What the model had asked for is told to it when it is settled.
     asked = needs_model(ConverseRequest.from_binary(turn["request"])) or bool(errand and errand["call_id"])
     wishes = runtime.context.agent.model is not None and asked
     try:
-        turn = await record(runtime.context, state["talk"], turn, begins_turn=True, asks_model=wishes)
+        after = await record(runtime.context, talk, turn, begins_turn=True, asks_model=wishes)
     except Refused as error:
         if error.reason != "BUDGET_EXHAUSTED":
             raise
-        saying = Saying(turn, runtime.stream_writer, runtime.context.agent.redact)
         saying.notice(NoticeKind.BUDGET, _SPENT)
-        return {"turn": {**saying.turn(), "effects": turn["effects"] + 1, "asks_model": False}}
+        return {"talk": marked, "turn": {**told(turn), "said": saying.turn()["said"], "asks_model": False}}
     # A draft that the model makes comes as its own proposal.
     by_model = wishes and errand is not None and errand["proposal"] is None
-    return {"turn": {**turn, "asks_model": wishes}, **({"errand": None} if by_model else {})}
+    turn = {**after, "said": saying.turn()["said"], "asks_model": wishes}
+    return {"talk": marked, "turn": turn, **({"errand": None} if by_model else {})}
 
 
 def needs_model(request: ConverseRequest) -> bool:

@@ -21,24 +21,17 @@ _KEPT = 2_000
 async def report(state: State, runtime: Runtime[Course]) -> dict[str, object]:
     """An effect: what was used and read since the last time. A budget that is used up ends the model's part."""
     turn, talk = state["turn"], state["talk"]
-    new = turn["unmarked"][:_SOURCES]
     asks = turn["asks_model"] and bool(turn["pending"])
     saying = Saying(turn, runtime.stream_writer, runtime.context.agent.redact)
+    marked = with_marks(talk, turn, saying)
     try:
         after = await record(runtime.context, talk, turn, asks_model=asks)
     except Refused as error:
         if error.reason != "BUDGET_EXHAUSTED":
             raise
         saying.notice(NoticeKind.BUDGET, "The budget is used up: no model is asked any more in this turn.")
-        after = {**_told(turn), "asks_model": False}
-    if new and not talk["marked"]:
-        saying.notice(
-            NoticeKind.UNTRUSTED,
-            "This conversation has read text that anybody may have written; the gates of its change show that.",
-        )
-    said = saying.turn()
-    marked = (talk["marked"] + new)[-_KEPT:]
-    return {"turn": {**after, "said": said["said"]}, "talk": {**talk, "marked": marked}}
+        after = {**told(turn), "asks_model": False}
+    return {"turn": {**after, "said": saying.turn()["said"]}, "talk": marked}
 
 
 async def record(
@@ -60,7 +53,7 @@ async def record(
         )
     )
     faults.reach("architect.record.after")
-    return _told(turn)
+    return told(turn)
 
 
 def key_of(talk: Talk, turn: Turn) -> str:
@@ -68,7 +61,19 @@ def key_of(talk: Talk, turn: Turn) -> str:
     return f"{talk['conversation_id']}/{turn['turn_id']}/{turn['effects']}"
 
 
-def _told(turn: Turn) -> Turn:
+def with_marks(talk: Talk, turn: Turn, saying: Saying) -> Talk:
+    """The conversation with the mark that the Domain is told of next. The first time the person is told, too."""
+    new = turn["unmarked"][:_SOURCES]
+    if new and not talk["marked"]:
+        saying.notice(
+            NoticeKind.UNTRUSTED,
+            "This conversation has read text that anybody may have written; the gates of its change show that.",
+        )
+    return {**talk, "marked": (talk["marked"] + new)[-_KEPT:]}
+
+
+def told(turn: Turn) -> Turn:
+    """The turn once the Domain knows what it used and read."""
     return {
         **turn,
         "effects": turn["effects"] + 1,

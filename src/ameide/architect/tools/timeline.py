@@ -41,6 +41,7 @@ async def _timeline(ctx: ToolContext, arguments: Arguments) -> ToolAnswer:
             f"{word(row.column.name)} {row.name}",
             f"{clipped(one_line(row.text), _TEXT)}; {told}",
             row.citation.log_position,
+            untrusted=f"timeline {run or change_of(ctx, arguments.text('change_id'))}".strip(),
         )
     return cited.answer(answer.next_page_token, empty="anything that happened")
 
@@ -58,7 +59,7 @@ async def _audit(ctx: ToolContext, arguments: Arguments) -> ToolAnswer:
     )
     cited = Cited(answer.read_context, answer.citations)
     for entry in answer.entries:
-        _add(cited, entry)
+        _add(cited, entry, untrusted=f"facts {principal or change_of(ctx, arguments.text('change_id'))}".strip())
     return cited.answer(answer.next_page_token, empty="any such fact")
 
 
@@ -73,7 +74,8 @@ async def _fact(ctx: ToolContext, arguments: Arguments) -> ToolAnswer:
     return cited.answer()
 
 
-def _add(cited: Cited, entry: AuditEntry, body: str = "", untrusted: str = "") -> None:
+def _add(cited: Cited, entry: AuditEntry, body: str = "", *, untrusted: str) -> None:
+    """The record of a fact. Its sentence repeats comments, and summaries of executors, so that it is untrusted."""
     about = entry.aggregate
     told = facts(
         ("about", f"{about.type} {about.id} version {about.version}" if about and about.id else ""),

@@ -15,7 +15,7 @@ MOST = 200
 """So many references are looked for; what comes after them is not."""
 
 _LINES = re.compile(
-    r"(?<![\w/:.@#-])(?P<path>[\w.][\w./@+-]*?)"
+    r"(?<![\w/:.@#+-])(?P<path>[\w.][\w./@+-]*?)"
     r"(?:#L(?P<first>\d{1,7})(?:-L?(?P<last>\d{1,7}))?|:(?P<from>\d{1,7})(?:-(?P<to>\d{1,7}))?)(?!\w|\.\d)",
 )
 _QUOTED = re.compile(r"`(?P<path>[\w.][\w./@+-]*/[\w.@+-]*\.\w{1,10})`")

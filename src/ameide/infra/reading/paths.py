@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
 
 from ameide.errors import InvalidArgument
 
@@ -46,6 +48,14 @@ def clean(path: str, field: str = "path") -> str:
             f"{path!r} leaves the repository", field=field, remedy="Name a path from its root, without `..`"
         )
     return "/".join(parts)
+
+
+def local_path(url: str) -> Path | None:
+    """Where git looks on this machine for a repository of that address; None for one elsewhere."""
+    scheme, found, rest = url.partition("://")
+    if found:
+        return Path("/", unquote(rest).lstrip("/")) if scheme.lower() == "file" else None
+    return None if ":" in url.partition("/")[0] else Path(url)
 
 
 def nameable(path: str) -> bool:

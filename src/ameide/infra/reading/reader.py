@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ameide.errors import InvalidArgument, LimitReached, NotFound
+from ameide.errors import InvalidArgument, LimitReached, NotFound, Refused
 from ameide.infra.credentials import Credentials
 from ameide.infra.reading.limits import ReadingLimits
 from ameide.infra.reading.lines import lines_of
 from ameide.infra.reading.mirror import Mirror
-from ameide.infra.reading.paths import Entry, clean, entries, nameable
+from ameide.infra.reading.paths import Entry, clean, entries, local_path, nameable
 from ameide.infra.reading.plumbing import Plumbing
 from ameide.infra.reading.searching import excluded, found_lines
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import FileLines
@@ -73,7 +73,9 @@ class MirrorReader:
         async with mirror.in_use() as objects:
             asked = ("ls-tree", "-r", "-z", "--full-tree", "--", commit_sha, *([place] if place else []))
             output = await self.plumbing.run(objects, *asked)
-        found = list(entries(output.stdout, cut=output.cut))
+        if output.cut:
+            raise LimitReached("there are too many files to list", remedy="Name a folder")
+        found = list(entries(output.stdout))
         if place and not found:
             raise NotFound(f"there is no folder {place} at {commit_sha}")
         files = [entry.path for entry in found if entry.is_file and nameable(entry.path)]
@@ -81,8 +83,6 @@ class MirrorReader:
         below = len(place) + 1 if place else 0
         folders = Counter(path[below:].partition("/")[0] + "/" for path in matching if "/" in path[below:])
         kept = matching[: self.limits.paths]
-        if output.cut:
-            raise LimitReached("there are too many files to list", remedy="Name a folder")
         return Listing(kept, folders, len(matching) - len(kept), len(found) - len(files))
 
     async def search(self, repository: Repository, commit_sha: str, text: str, folder: str = "") -> Found:
@@ -99,7 +99,9 @@ class MirrorReader:
             listed = await self.plumbing.run(objects, *sized)
             if place and not listed.stdout:
                 raise NotFound(f"there is no folder {place} at {commit_sha}")
-            too_large = excluded(entries(listed.stdout, cut=listed.cut), self.limits)
+            if listed.cut:
+                raise LimitReached("there are too many files to search", remedy="Name a folder")
+            too_large = excluded(entries(listed.stdout), self.limits)
             options = (
                 "-I",
                 "-i",
@@ -171,6 +173,7 @@ class MirrorReader:
             )
 
     async def _mirror(self, repository: Repository) -> Mirror:
+        self._check_address(repository.url)
         tenant = repository.scope.tenant_id if repository.scope else ""
         branch = repository.default_branch or "main"
         words = "\0".join((tenant, repository.repository_id, repository.url, branch, repository.credential_ref))
@@ -190,6 +193,18 @@ class MirrorReader:
         if not mirror.objects.is_dir():
             await self._make_room()
         return mirror
+
+    def _check_address(self, url: str) -> None:
+        """A mirror is no remote: it may be one of a repository that another tenant registered."""
+        if (path := local_path(url)) is None:
+            return
+        if not path.is_absolute() or path.resolve().is_relative_to(self.folder.resolve()):
+            raise Refused(
+                "its address is a path that is not read here",
+                field="url",
+                remedy="Register the repository by a URL, or by a whole path of its own",
+                reason="REPOSITORY_UNREADABLE",
+            )
 
     async def _make_room(self) -> None:
         """Delete what has not been asked for the longest, until a further repository has room."""
