@@ -14,8 +14,8 @@ from ameide_core_proto.transformation.work.v1.query_service_pb import GetWorkReq
 from ameide_core_proto.transformation.work.v1.work_pb import EvidenceBundle, WorkStatus
 
 _OPEN = (WorkStatus.REQUESTED, WorkStatus.STARTED)
-# Of an analysis these are what was asked for; the rest is how it came about.
-_ANSWERS, _MOST = (".md", ".json"), 3
+# What an analysis answers; its other evidence is how that came about.
+_ANSWER = "analysis.md"
 
 
 async def collect(state: State, runtime: Runtime[Course]) -> dict[str, object]:
@@ -34,7 +34,7 @@ async def collect(state: State, runtime: Runtime[Course]) -> dict[str, object]:
         return {"turn": {**saying.turn(), "waiting_work": name}}
     calls = [("get_work", await registry.call(course.reading(state), "get_work", {"work_request_id": name}))]
     bundle = found.evidence or EvidenceBundle()
-    for artifact in [one for one in bundle.artifacts if one.name.endswith(_ANSWERS)][:_MOST]:
+    for artifact in [one for one in bundle.artifacts if one.name == _ANSWER]:
         asked = {"evidence_bundle_id": bundle.evidence_bundle_id, "name": artifact.name}
         calls.append(("read_evidence", await registry.call(course.reading(state), "read_evidence", asked)))
     for tool, answer in calls:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 _ITEM = re.compile(r"^\s*(?:[-*+•]|\d{1,3}[.)])\s+(.*)$")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[^\W\d_a-z])")
+# A semicolon parts statements as well, where people jot them down in one line.
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[^\W\d_a-z])|;\s+")
 _TITLE = 80
 _HEADING = re.compile(r"^\s*#{1,6}\s+")
 

@@ -11,6 +11,12 @@ from ameide.infra.analysis.commit_files import CommitFiles
 
 MOST, LONGEST = 10, 200
 _SHOWN, _WIDTH = 20, 240
+_SHORTEST = 4
+_WORDS = """
+about are code could does file files from handled have here into repository should that the their there these this
+used what when where which with would
+"""
+_ASKING = frozenset(_WORDS.split())
 
 
 @dataclass(frozen=True)
@@ -33,13 +39,20 @@ class Found:
 
 
 def terms_of(question: str) -> list[str]:
-    """The words to look for; words in quotes belong together. Raises InvalidArgument for too many of them."""
+    """The words to look for; words in quotes belong together. Raises InvalidArgument for too many of them.
+
+    Of a sentence that asks something the words that can stand for something in a file are looked for.
+    """
     try:
         words = shlex.split(question, comments=False)
     except ValueError:
         # An apostrophe is no quote.
         words = question.replace('"', " ").split()
     terms = list(dict.fromkeys(word.strip() for word in words if word.strip()))
+    if question.rstrip().endswith("?"):
+        plain = [term.strip("?!.,:;") for term in terms]
+        telling = [term for term in plain if len(term) >= _SHORTEST and term.casefold() not in _ASKING]
+        return list(dict.fromkeys(telling))[:MOST]
     if len(terms) > MOST or any(len(term) > LONGEST for term in terms):
         raise InvalidArgument(
             f"names {len(terms)} terms",
