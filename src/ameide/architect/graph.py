@@ -79,7 +79,7 @@ def compiled(saver: BaseCheckpointSaver[str]) -> Graph:
     # From an errand to its effects, one command after the other.
     graph.add_conditional_edges("prepare", _after_plan, ["report_before", "settle"])
     graph.add_edge("report_before", "ask")
-    graph.add_edge("ask", "close")
+    graph.add_conditional_edges("ask", _after_act, ["close", "settle"])
     graph.add_edge("wait", "begin")
     graph.add_conditional_edges("act", _after_act, ["close", "prepare", "settle"])
     graph.add_conditional_edges("settle", _after_settling, ["think", "shorten"])

@@ -76,7 +76,6 @@ class Architect(ArchitectService):
         request = _clean(request, self._agent.redact)
         threads = self._of(caller)
         scope = Scope(tenant_id=caller.tenant_id)
-        _without_secrets(request, self._agent.redact)
         async with self._doorkeeper.speaking_for(caller.tenant_id, token) as clients:
             course = Course(self._agent, clients, scope, caller.principal_id, caller.roles)
             conversation = await self._conversation(course, request)
@@ -134,7 +133,9 @@ class Architect(ArchitectService):
             return await _opened(course, request)
         # Words are kept under the conversation's person, so the read model need not have come so far.
         person = await self._threads[course.scope.tenant_id].store.person(request.conversation_id)
-        if not person:
+        at = await self._threads[course.scope.tenant_id].at(request.conversation_id)
+        # A first turn that was killed early left the person's name, and nothing of what it was about.
+        if not person or at.values.get("talk") is None:
             found = await course.clients.queries.get_conversation(
                 GetConversationRequest(scope=course.scope, conversation_id=request.conversation_id)
             )
@@ -206,9 +207,3 @@ def _no_words(conversation_id: str) -> NotFound:
         f"nothing is kept of what was said in {conversation_id}",
         remedy="`ameide conversation list` names the conversations; words are kept for AMEIDE_ARCHITECT_RETENTION_DAYS",
     )
-
-
-def _without_secrets(request: ConverseRequest, redact: Callable[[str], str]) -> None:
-    """Before anything of it is kept: a checkpoint holds what a person said for as long as the conversation."""
-    if request.instruction is not None and request.instruction.field == "text":
-        request.instruction = Oneof("text", redact(request.instruction.value))

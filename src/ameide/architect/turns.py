@@ -13,10 +13,10 @@ from protobuf import Oneof
 from ameide import faults
 from ameide.architect.agent import Limits
 from ameide.architect.graph import EFFECTS, Snapshot
-from ameide.architect.state import State, Turn, new_talk, new_turn, said_in
+from ameide.architect.state import State, Talk, Turn, new_talk, new_turn, said_in
 from ameide.architect.threads import Threads
 from ameide.architect.turn import Course
-from ameide.errors import Conflict
+from ameide.errors import AmeideError, Conflict
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
     ConverseRequest,
     ConverseResponse,
@@ -105,13 +105,24 @@ class Turns:
             if not turn["ended"]:
                 await self._stream(course, name, None, events)
         else:
+            _need_new(at, request)
             if turn is not None and not turn["ended"] and (left := [node for node in at.next if node in EFFECTS]):
-                # An effect that was agreed to is not lost because its turn was.
-                await self._stream(course, name, None, None, until=left)
+                await self._make_good(course, name, left)
                 at = await self._threads.at(name)
             await self._stream(course, name, _input(at, conversation, request), events)
         faults.reach("architect.turn.after")
         await self._threads.shorten(name)
+
+    async def _make_good(self, course: Course, name: str, left: Sequence[str]) -> None:
+        """An effect that was agreed to is not lost because its turn was; one that is refused shuts no thread."""
+        try:
+            await self._stream(course, name, None, None, until=left)
+        except AmeideError as error:
+            if error.retry:
+                raise
+            log.warning(
+                "what a turn left was refused", extra={"conversation_id": name, "nodes": left, "reason": error.reason}
+            )
 
     async def _stream(
         self,
@@ -154,6 +165,18 @@ def _need_same(turn: Turn, request: ConverseRequest) -> None:
     # The first time the conversation had no id yet.
     if (before.instruction, before.read_only) != (request.instruction, request.read_only):
         raise other_turn(request)
+
+
+def _need_new(at: Snapshot, request: ConverseRequest) -> None:
+    """A turn that others followed is not had again: its keys stand for what it did then."""
+    talk: Talk | None = at.values.get("talk")
+    if talk is not None and any(entry["turn_id"] == request.turn_id for entry in talk["entries"]):
+        raise Conflict(
+            f"other turns followed {request.turn_id}",
+            field="turn_id",
+            remedy="`ameide conversation show` tells what was said; take a new turn_id for what is new",
+            reason="TURN_PAST",
+        )
 
 
 def other_turn(request: ConverseRequest) -> Conflict:

@@ -48,11 +48,15 @@ async def begin(state: State, runtime: Runtime[Course]) -> dict[str, object]:
         saying.notice(NoticeKind.NO_MODEL, _NO_MODEL)
     errand = state["errand"]
     if errand is not None and not _goes_on(errand, request):
+        came = "\n".join(errand["outcome"])
         if errand["call_id"]:
-            told = "The person asked for something else instead; nothing was done."
-            talk["messages"] = answered(talk["messages"], [{"id": errand["call_id"]}], told)
+            rest = f"{came}\n" if came else "Nothing was done. "
+            told_model = f"{rest}The person asked for something else instead of going on with it."
+            talk["messages"] = answered(talk["messages"], [{"id": errand["call_id"]}], told_model)
+        if came:
+            saying.pieces([f"{came}\n\n"])
         if errand["proposal"] is not None:
-            saying.notice(NoticeKind.WAITING, f"{errand['proposal']['summary']}: set aside, nothing was done.")
+            saying.notice(NoticeKind.WAITING, f"{errand['proposal']['summary']}: set aside, it was not done.")
         errand = None
     if errand is None:
         errand = _errand(request)
@@ -94,6 +98,7 @@ async def open_turn(state: State, runtime: Runtime[Course]) -> dict[str, object]
     # What the model had asked for is told to it when it is settled.
     asked = needs_model(ConverseRequest.from_binary(turn["request"])) or bool(errand and errand["call_id"])
     wishes = runtime.context.agent.model is not None and asked
+    saying = Saying(turn, runtime.stream_writer, runtime.context.agent.redact)
     try:
         after = await record(runtime.context, talk, turn, begins_turn=True, asks_model=wishes)
     except Refused as error:

@@ -59,17 +59,20 @@ async def ask(state: State, runtime: Runtime[Course]) -> dict[str, object]:
     proposal = errand["proposal"]
     assert proposal is not None
     command = command_of(proposal)
-    faults.reach("architect.ask.before")
-    answer = await course.clients.conversations.ask_consent(
-        AskConsentRequest(
-            scope=course.scope,
-            client_request_id=key_of(talk, turn),
-            conversation_id=talk["conversation_id"],
-            action=ConsentAction(proposal["action"]),
-            summary=proposal["summary"],
-            subject_hash=command_hash(command),
-        )
+    asking = AskConsentRequest(
+        scope=course.scope,
+        client_request_id=key_of(talk, turn),
+        conversation_id=talk["conversation_id"],
+        action=ConsentAction(proposal["action"]),
+        summary=proposal["summary"],
+        subject_hash=command_hash(command),
     )
+    faults.reach("architect.ask.before")
+    try:
+        answer = await course.clients.conversations.ask_consent(asking)
+    except _REFUSALS as error:
+        over = _over(errand, _why(error, course))
+        return {"errand": over, "turn": {**turn, "effects": turn["effects"] + 1}}
     faults.reach("architect.ask.after")
     consent = answer.consent
     assert consent is not None
@@ -119,11 +122,12 @@ async def act(state: State, runtime: Runtime[Course]) -> dict[str, object]:
 async def settle(state: State, runtime: Runtime[Course]) -> dict[str, object]:
     """The errand is over: say what came of it, and tell the model if it had asked."""
     course, talk, errand = runtime.context, state["talk"], _of(state)
-    told = "\n".join(errand["outcome"]) or "Nothing was to be done."
-    saying = Saying(state["turn"], runtime.stream_writer, course.agent.redact)
+    told, turn = "\n".join(errand["outcome"]) or "Nothing was to be done.", state["turn"]
+    saying = Saying(turn, runtime.stream_writer, course.agent.redact)
     if errand["call_id"]:
         talk = {**talk, "messages": answered(talk["messages"], [{"id": errand["call_id"]}], told)}
-    else:
+    # A model that had asked tells it in its own words, unless it may be asked no more.
+    if not errand["call_id"] or not turn["asks_model"]:
         saying.pieces([f"{told}\n"])
     return {"talk": talk, "turn": saying.turn(), "errand": None}
 

@@ -1,0 +1,152 @@
+"""Turns that are broken off, refused or sent late: nothing that they did is lost, and no conversation stays shut."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+
+import pytest
+
+from ameide.architect.agent import Limits
+from ameide.architect.ports import Answer, Prompt, TextDelta
+from ameide.errors import Conflict
+from ameide_core_proto.agent.transformation.v1.architect_service_pb import AnalyzeInstruction
+from ameide_core_proto.transformation.governance.v1.governance_pb import Conversation
+from ameide_core_proto.transformation.knowledge.v1.artifact_pb import ArtifactContent, ArtifactKind
+from ameide_core_proto.transformation.knowledge.v1.command_service_pb import ProposeArtifactRequest
+from ameide_core_proto.transformation.work.v1.work_pb import Usage, WorkKind
+from tests.architect.house import SCOPE, House, Said, Talker, key
+from tests.architect.scripted import USED, Event, Plain, Scripted, calls, says
+from tests.architect.test_crashes import kept, killed_by
+from tests.architect.test_keeping import Slow
+
+MORE = Usage(input_tokens=77, output_tokens=7, cost_micros=700, model="scripted:one")
+
+
+class ReadsThenSleeps(Slow):
+    """Calls tools, and then says no more than a word."""
+
+    async def ask(self, prompt: Prompt) -> AsyncGenerator[TextDelta | Answer]:
+        """The calls first."""
+        if self.asked:
+            async for event in super().ask(prompt):
+                yield event
+            return
+        self.asked.append(prompt)
+        for event in calls(("list_artifacts", {})):
+            assert isinstance(event, TextDelta | Answer)
+            yield event
+
+
+@pytest.fixture(scope="module")
+def model() -> Scripted:
+    """The model of this module."""
+    return Scripted()
+
+
+@pytest.fixture(scope="module")
+async def talker(house: House, model: Scripted) -> AsyncGenerator[Talker]:
+    """The agent with that model."""
+    async with house.architect(house.agent(model=model, prompting=Plain())) as made:
+        yield made
+
+
+def used(line: list[Event], usage: Usage) -> list[Event]:
+    """The same, at another price."""
+    return [replace(event, usage=usage) if isinstance(event, Answer) else event for event in line]
+
+
+def known(house: House, said: Said) -> Conversation:
+    """The conversation as the Domain has it."""
+    [row] = house.sql("SELECT state FROM ameide.aggregate WHERE id = %s", said.conversation_id)
+    return Conversation.from_binary(bytes(row["state"]))
+
+
+def answers(prompt: Prompt) -> list[str]:
+    """What the model was told of its calls."""
+    return [str(message.text) for message in prompt.messages if message.type == "tool"]
+
+
+async def artifact_of(house: House, change_id: str) -> str:
+    """An artifact of a change, in somebody's words."""
+    answer = await house.clients["requester"].knowledge.propose_artifact(
+        ProposeArtifactRequest(
+            scope=SCOPE,
+            client_request_id=key(),
+            change_id=change_id,
+            kind=ArtifactKind.DEV_BRIEF,
+            content=ArtifactContent(title="How", text="Like so."),
+        )
+    )
+    assert answer.artifact is not None
+    return answer.artifact.artifact_id
+
+
+async def test_a_turn_that_others_followed_is_refused_and_shuts_nothing(
+    house: House, talker: Talker, model: Scripted
+) -> None:
+    first = talker.request(("text", "First?"))
+    model.script = [says("One.")]
+    said = await talker.send(first)
+    model.script = [says("Two.")]
+    await talker.ask("Second?", conversation_id=said.conversation_id)
+    model.script = [used(says("Another answer than before."), MORE)]
+    with pytest.raises(Conflict, match="other turns followed") as refused:
+        await talker.send(first)
+    assert refused.value.field == "turn_id"
+    # Nobody was asked, so that nothing is to be counted.
+    assert model.script
+    model.script = [says("Three.")]
+    assert (await talker.ask("Third?", conversation_id=said.conversation_id)).text == "Three."
+    usage = known(house, said).usage
+    assert usage is not None
+    assert usage.input_tokens == 3 * USED.input_tokens
+
+
+async def test_an_effect_of_a_broken_off_turn_is_told_to_the_person_and_the_model(
+    house: House, talker: Talker, model: Scripted
+) -> None:
+    title = f"Agreed to {key()[:6]}"
+    model.script = [calls(("open_change", {"title": title}))]
+    said = await talker.ask("Open one", repository_id="orders")
+    follow = await talker.decide(said)
+    async with house.architect_process(crash_at="architect.act.after") as process:
+        process.talker.threads = talker.threads
+        await killed_by(process, follow)
+    model.script = [says("Well then.")]
+    other = await talker.ask("What is new?", conversation_id=said.conversation_id)
+    assert kept(house, "change", title) == 1
+    change_id = other.of("began")[0].change_id
+    assert f"Opened the change {change_id}." in other.text
+    assert f"Opened the change {change_id}." in answers(model.asked[-1])[-1]
+    assert "Nothing was done" not in answers(model.asked[-1])[-1]
+
+
+async def test_a_refusal_is_told_by_form_when_the_model_may_not_be_asked(
+    house: House, talker: Talker, architect: Talker, model: Scripted
+) -> None:
+    model.script = [calls(("open_change", {"title": "Unwanted"}))]
+    said = await talker.ask("Open one", repository_id="orders")
+    follow = await talker.decide(said, agree=False)
+    # The agent was started again, without its model.
+    done = await architect.send(follow)
+    assert "declined" in done.text
+
+
+@pytest.mark.parametrize("letters", ["x", "Ü", "\U0001f680"])
+async def test_a_long_question_in_any_script_is_asked_for(house: House, architect: Talker, letters: str) -> None:
+    said = await architect.ask("Anything?", change_id=await house.change())
+    wish = AnalyzeInstruction(question=letters * 4096, work_kind=WorkKind.TOOL_RUN, commit_sha="a" * 40)
+    asked = await architect.send(architect.request(("analyze", wish), conversation_id=said.conversation_id))
+    done = await architect.send(await architect.decide(asked))
+    assert done.ended.waiting_for_work_request_id
+
+
+async def test_a_first_turn_that_was_killed_early_keeps_what_it_is_about(house: House, architect: Talker) -> None:
+    change = await house.change()
+    said = await architect.ask("Anything?", change_id=change)
+    store = architect.threads.store
+    async with store.hold(said.conversation_id):
+        await store.forget(said.conversation_id)
+    async with store.hold(said.conversation_id, "requester"):
+        pass
+    again = await architect.ask("Anything?", conversation_id=said.conversation_id)
+    assert again.of("began")[0].change_id == change
