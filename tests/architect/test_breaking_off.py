@@ -1,5 +1,6 @@
 """Turns that are broken off, refused or sent late: nothing that they did is lost, and no conversation stays shut."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
@@ -10,10 +11,8 @@ from ameide.architect.ports import Answer, Prompt, TextDelta
 from ameide.errors import Conflict
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import AnalyzeInstruction
 from ameide_core_proto.transformation.governance.v1.governance_pb import Conversation
-from ameide_core_proto.transformation.knowledge.v1.artifact_pb import ArtifactContent, ArtifactKind
-from ameide_core_proto.transformation.knowledge.v1.command_service_pb import ProposeArtifactRequest
 from ameide_core_proto.transformation.work.v1.work_pb import Usage, WorkKind
-from tests.architect.house import SCOPE, House, Said, Talker, key
+from tests.architect.house import House, Said, Talker, key
 from tests.architect.scripted import USED, Event, Plain, Scripted, calls, says
 from tests.architect.test_crashes import kept, killed_by
 from tests.architect.test_keeping import Slow
@@ -21,19 +20,17 @@ from tests.architect.test_keeping import Slow
 MORE = Usage(input_tokens=77, output_tokens=7, cost_micros=700, model="scripted:one")
 
 
-class ReadsThenSleeps(Slow):
-    """Calls tools, and then says no more than a word."""
+class Counting(Slow):
+    """Knows what it used when it is broken off."""
 
     async def ask(self, prompt: Prompt) -> AsyncGenerator[TextDelta | Answer]:
-        """The calls first."""
-        if self.asked:
+        """Waits."""
+        try:
             async for event in super().ask(prompt):
                 yield event
-            return
-        self.asked.append(prompt)
-        for event in calls(("list_artifacts", {})):
-            assert isinstance(event, TextDelta | Answer)
-            yield event
+        except (asyncio.CancelledError, GeneratorExit):
+            prompt.broken_off(MORE)
+            raise
 
 
 @pytest.fixture(scope="module")
@@ -65,22 +62,7 @@ def answers(prompt: Prompt) -> list[str]:
     return [str(message.text) for message in prompt.messages if message.type == "tool"]
 
 
-async def artifact_of(house: House, change_id: str) -> str:
-    """An artifact of a change, in somebody's words."""
-    answer = await house.clients["requester"].knowledge.propose_artifact(
-        ProposeArtifactRequest(
-            scope=SCOPE,
-            client_request_id=key(),
-            change_id=change_id,
-            kind=ArtifactKind.DEV_BRIEF,
-            content=ArtifactContent(title="How", text="Like so."),
-        )
-    )
-    assert answer.artifact is not None
-    return answer.artifact.artifact_id
-
-
-async def test_a_turn_that_others_followed_is_refused_and_shuts_nothing(
+async def test_a_turn_that_others_followed_is_told_and_not_had_again(
     house: House, talker: Talker, model: Scripted
 ) -> None:
     first = talker.request(("text", "First?"))
@@ -89,9 +71,12 @@ async def test_a_turn_that_others_followed_is_refused_and_shuts_nothing(
     model.script = [says("Two.")]
     await talker.ask("Second?", conversation_id=said.conversation_id)
     model.script = [used(says("Another answer than before."), MORE)]
-    with pytest.raises(Conflict, match="other turns followed") as refused:
-        await talker.send(first)
-    assert refused.value.field == "turn_id"
+    first.conversation_id = said.conversation_id
+    again = await talker.send(first)
+    assert (again.text, again.conversation_id) == ("One.", said.conversation_id)
+    assert again.ended
+    with pytest.raises(Conflict, match="asked for something else"):
+        await talker.ask("Third?", conversation_id=said.conversation_id, turn_id=first.turn_id)
     # Nobody was asked, so that nothing is to be counted.
     assert model.script
     model.script = [says("Three.")]
@@ -99,6 +84,26 @@ async def test_a_turn_that_others_followed_is_refused_and_shuts_nothing(
     usage = known(house, said).usage
     assert usage is not None
     assert usage.input_tokens == 3 * USED.input_tokens
+
+
+async def test_what_is_refused_for_good_shuts_no_conversation(house: House, talker: Talker, model: Scripted) -> None:
+    model.script = [says("One.")]
+    said = await talker.ask("First?")
+    # Its words were forgotten, so that its keys stand for what nobody remembers.
+    store = talker.threads.store
+    again = talker.request(("text", "First?"), conversation_id=said.conversation_id)
+    model.script = [says("Once.")]
+    await talker.send(again)
+    async with store.hold(said.conversation_id):
+        await store.forget(said.conversation_id)
+    model.script = [used(says("Once."), MORE)]
+    with pytest.raises(Conflict):
+        await talker.send(again)
+    model.script = [says("Two.")]
+    assert (await talker.ask("Second?", conversation_id=said.conversation_id)).text == "Two."
+    usage = known(house, said).usage
+    assert usage is not None
+    assert usage.input_tokens == 3 * USED.input_tokens + MORE.input_tokens
 
 
 async def test_an_effect_of_a_broken_off_turn_is_told_to_the_person_and_the_model(
@@ -150,3 +155,18 @@ async def test_a_first_turn_that_was_killed_early_keeps_what_it_is_about(house: 
         pass
     again = await architect.ask("Anything?", conversation_id=said.conversation_id)
     assert again.of("began")[0].change_id == change
+
+
+async def test_a_question_to_the_model_that_is_broken_off_counts(house: House, talker: Talker, model: Scripted) -> None:
+    slow = house.agent(model=Counting(), prompting=Plain(), limits=Limits(seconds=2.0))
+    async with house.architect(slow) as other:
+        said = await other.ask("Take your time")
+    assert "LIMIT" in said.notices
+    usage = known(house, said).usage
+    assert usage is not None
+    assert (usage.input_tokens, usage.cost_micros) == (MORE.input_tokens, MORE.cost_micros)
+    model.script = [says("Fine.")]
+    await talker.ask("And now?", conversation_id=said.conversation_id)
+    usage = known(house, said).usage
+    assert usage is not None
+    assert usage.input_tokens == MORE.input_tokens + USED.input_tokens

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from ameide.architect.models import Models, model_of
 from ameide.architect.ports import Answer, ModelUnavailable, Prompt, Restarted, TextDelta, ToolSpec
 from ameide.config import Settings
 from ameide.errors import InvalidArgument
+from ameide_core_proto.transformation.work.v1.work_pb import Usage
 from tests.architect.model_endpoint import (
     KEY,
     Calls,
@@ -249,12 +251,23 @@ async def test_no_secret_goes_out_or_comes_back(caplog: pytest.LogCaptureFixture
     assert not any(KEY in line or token in line for line in ours)
 
 
-async def test_whoever_stops_listening_ends_the_call() -> None:
+@pytest.mark.parametrize("canceled", [False, True])
+async def test_whoever_stops_listening_ends_the_call_and_is_told_what_it_used(canceled: bool) -> None:
+    lost: list[Usage] = []
     with serving(in_turn(Say("It rests on ", breaks="stall"))) as endpoint:
-        events = model(endpoint, "chat").ask(QUESTION)
+        events = model(endpoint, "chat").ask(replace(QUESTION, broken_off=lost.append))
         assert isinstance(await anext(events), TextDelta)
-        await events.aclose()
+        if canceled:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    while True:
+                        await anext(events)
+        else:
+            await events.aclose()
         assert await asyncio.to_thread(endpoint.left.wait, 5)
+    [usage] = lost
+    assert usage.input_tokens
+    assert usage.output_tokens
 
 
 async def test_many_conversations_ask_at_once() -> None:

@@ -413,3 +413,12 @@ def test_a_message_comes_from_standard_input(
     assert agent.asked[0].instruction.value == "Two\nlines"
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     assert ameide("chat").code == 2
+
+
+def test_what_is_agreed_to_beforehand_is_for_what_is_said_now(ameide: CommandLine, agent: ScriptedArchitect) -> None:
+    waiting = [BEGAN, wanted(OPEN, "open_change"), ended(waiting_for_consent_id="cns-1")]
+    agent.turns = [waiting, waiting, [BEGAN, event("text", "Something else."), ended()]]
+    assert ameide("chat", "/open Cancel orders").code == 1
+    answer = ameide("chat", "And what is new?", "--yes")
+    assert (answer.code, "Something else." in answer.out) == (0, True)
+    assert agent.decided == []

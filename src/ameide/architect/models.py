@@ -85,17 +85,31 @@ class Models:
 
     async def ask(self, prompt: Prompt) -> AsyncGenerator[TextDelta | Restarted | Answer]:
         """See `ports.Model`."""
-        spent, reasons = [Usage()], list[str]()
+        spent = [Usage()]
+        try:
+            async with aclosing(self._ask(prompt, spent)) as events:
+                async for event in events:
+                    yield event
+        except (asyncio.CancelledError, GeneratorExit):
+            prompt.broken_off(added(spent))
+            raise
+
+    async def _ask(self, prompt: Prompt, spent: list[Usage]) -> AsyncGenerator[TextDelta | Restarted | Answer]:
+        reasons = list[str]()
         for want in self._wants:
             for number in range(1 + self._retries):
                 if reasons:
                     yield Restarted(reasons[-1], want.name)
                 trying = _Try()
                 # Whoever stops listening ends the call, and with it what it costs.
-                async with aclosing(self._try(want, prompt, trying)) as events:
-                    async for event in events:
-                        whole = isinstance(event, Answer)
-                        yield replace(event, usage=added([*spent, event.usage])) if whole else event
+                try:
+                    async with aclosing(self._try(want, prompt, trying)) as events:
+                        async for event in events:
+                            whole = isinstance(event, Answer)
+                            yield replace(event, usage=added([*spent, event.usage])) if whole else event
+                except (asyncio.CancelledError, GeneratorExit):
+                    spent.append(trying.usage)
+                    raise
                 if (failure := trying.failure) is None:
                     return
                 spent.append(trying.usage)
@@ -128,6 +142,9 @@ class Models:
         except ModelFailed as failure:
             trying.failure, trying.usage = failure, attempt.usage
             return
+        except (asyncio.CancelledError, GeneratorExit):
+            trying.usage = attempt.usage
+            raise
         yield attempt.answer()
 
     async def _chat(self, want: Wanted) -> BaseChatModel:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -98,6 +98,8 @@ class Prompt:
     tools: Sequence[ToolSpec] = ()
     # For the span and the log; never content.
     conversation_id: str = ""
+    # Told what was used when nobody waits for the answer any more.
+    broken_off: Callable[[Usage], object] = lambda _usage: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +153,10 @@ class Model(Protocol):
         """Load what takes seconds, before somebody waits for it. Raises InvalidArgument for what cannot be used."""
         ...
 
-    def ask(self, prompt: Prompt) -> AsyncIterator[TextDelta | Restarted | Answer]:
+    def ask(self, prompt: Prompt) -> AsyncGenerator[TextDelta | Restarted | Answer]:
         """Stream one answer.
 
-        Raises ModelUnavailable, carrying the usage so far, when neither the model nor a fallback answers.
+        Raises ModelUnavailable, carrying the usage so far, when neither the model nor a fallback answers. Cancelled or
+        closed before the answer, it tells the usage so far to `Prompt.broken_off`.
         """
         ...

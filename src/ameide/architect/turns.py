@@ -13,15 +13,18 @@ from protobuf import Oneof
 from ameide import faults
 from ameide.architect.agent import Limits
 from ameide.architect.graph import EFFECTS, Snapshot
-from ameide.architect.state import State, Talk, Turn, new_talk, new_turn, said_in
+from ameide.architect.nodes.beginning import spoken
+from ameide.architect.state import AGENT, PERSON, State, Talk, Turn, new_talk, new_turn, said_in
 from ameide.architect.threads import Threads
 from ameide.architect.turn import Course
 from ameide.errors import AmeideError, Conflict
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
+    CitedRecord,
     ConverseRequest,
     ConverseResponse,
     Notice,
     NoticeKind,
+    TurnBegan,
     TurnEnded,
 )
 from ameide_core_proto.transformation.governance.v1.governance_pb import Conversation
@@ -104,8 +107,10 @@ class Turns:
                 await events.put(event)
             if not turn["ended"]:
                 await self._stream(course, name, None, events)
+        elif past := _past(course, at, request):
+            for event in past:
+                await events.put(event)
         else:
-            _need_new(at, request)
             if turn is not None and not turn["ended"] and (left := [node for node in at.next if node in EFFECTS]):
                 await self._make_good(course, name, left)
                 at = await self._threads.at(name)
@@ -167,16 +172,31 @@ def _need_same(turn: Turn, request: ConverseRequest) -> None:
         raise other_turn(request)
 
 
-def _need_new(at: Snapshot, request: ConverseRequest) -> None:
-    """A turn that others followed is not had again: its keys stand for what it did then."""
+def _past(course: Course, at: Snapshot, request: ConverseRequest) -> list[ConverseResponse]:
+    """What the transcript holds of a turn that others followed; nothing of a turn that is new.
+
+    It is not had again: its keys stand for what it did then.
+    """
     talk: Talk | None = at.values.get("talk")
-    if talk is not None and any(entry["turn_id"] == request.turn_id for entry in talk["entries"]):
-        raise Conflict(
-            f"other turns followed {request.turn_id}",
-            field="turn_id",
-            remedy="`ameide conversation show` tells what was said; take a new turn_id for what is new",
-            reason="TURN_PAST",
-        )
+    entries = [one for one in talk["entries"] if one["turn_id"] == request.turn_id] if talk is not None else []
+    if talk is None or not entries:
+        return []
+    if any(one["text"] != course.agent.redact(spoken(request)) for one in entries if one["role"] == PERSON):
+        raise other_turn(request)
+    model = course.agent.model
+    began = TurnBegan(
+        conversation_id=talk["conversation_id"],
+        turn_id=request.turn_id,
+        model=model.name if model else "",
+        change_id=talk["change_id"],
+    )
+    said: list[ConverseResponse] = [ConverseResponse(event=Oneof("began", began))]
+    for entry in entries:
+        if entry["role"] == AGENT:
+            said += [ConverseResponse(event=Oneof("cited", CitedRecord.from_binary(one))) for one in entry["cited"]]
+            said += [ConverseResponse(event=Oneof("text", entry["text"]))] if entry["text"] else []
+    ended = TurnEnded(read_position=talk["position"], untrusted_count=len(talk["marked"]))
+    return [*said, ConverseResponse(event=Oneof("ended", ended))]
 
 
 def other_turn(request: ConverseRequest) -> Conflict:

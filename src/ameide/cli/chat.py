@@ -17,7 +17,7 @@ from ameide.cli.options import as_json
 from ameide.cli.output import at_a_terminal, say
 from ameide.cli.session import Session, pass_session
 from ameide.cli.watching import follow_run
-from ameide.errors import AmeideError, InvalidArgument, Refused
+from ameide.errors import AmeideError, InvalidArgument
 from ameide_core_proto.transformation.governance.v1.query_service_pb import GetConversationRequest
 
 _MOST = 16_384
@@ -87,7 +87,8 @@ def chat(
     if not said and text is None and not piped:
         _at_the_prompt(session, talk)
         return
-    outcome = _resumed(talk)
+    # What was agreed to beforehand is for what is said now, not for a command that still waits from before.
+    outcome = _resumed(talk, asking=bool(said))
     if said:
         outcome = _one(session, talk, said, turn_id)
     elif outcome is None:
@@ -132,15 +133,17 @@ def _one(session: Session, talk: Talk, line: str, turn_id: str = "") -> Outcome 
     return None
 
 
-def _resumed(talk: Talk) -> Outcome | None:
+def _resumed(talk: Talk, *, asking: bool = False) -> Outcome | None:
     """The turn that was not ended, gone on with; it comes before anything else is said."""
     request = talk.unfinished
     if request is None:
         return None
     say(f"Going on with the turn {request.turn_id}, which was not ended.")
     try:
-        return asyncio.run(talk.go_on(request))
-    except Refused as error:
+        return asyncio.run(talk.go_on(request, asking=asking))
+    except AmeideError as error:
+        if error.retry:
+            raise
         say(f"It cannot go on: {error}")
         return None
 
@@ -167,7 +170,7 @@ def _at_the_prompt(session: Session, talk: Talk) -> None:
             if outcome is not None and outcome.waits:
                 _tell_waiting(talk, outcome)
         except (click.Abort, KeyboardInterrupt):
-            say("Stopped. What was reached is kept; the turn goes on with the next thing that you say.")
+            say("Stopped. What was reached is kept; what you say next takes its place.")
         except AmeideError as error:
             say(f"error: {error}")
 

@@ -96,15 +96,19 @@ class Talk:
         )
         return await self.go_on(request)
 
-    async def go_on(self, request: ConverseRequest) -> Outcome:
-        """A turn from its beginning, or from where it was when it was last sent."""
+    async def go_on(self, request: ConverseRequest, *, asking: bool = False) -> Outcome:
+        """A turn from its beginning, or from where it was when it was last sent.
+
+        `asking` puts every consent to the person, whatever was said beforehand.
+        """
+        consents = replace(self._consents, policy="ask") if asking else self._consents
         outcome = await self._send(request)
         effects = outcome.effects
         while outcome.ended is not None:
             if consent_id := outcome.ended.waiting_for_consent_id:
                 if outcome.wanted is None:
                     raise Refused("the agent waits for a consent that it does not show", remedy="Ask it again")
-                if not await self._consents.decide(outcome.wanted):
+                if not await consents.decide(outcome.wanted):
                     break
                 follows = self._following(request, consent_id, "consent_decided", ConsentDecided(consent_id=consent_id))
             elif (work := outcome.ended.waiting_for_work_request_id) and self._wait:

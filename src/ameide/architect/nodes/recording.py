@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
 from langgraph.runtime import Runtime
 
 from ameide import faults
 from ameide.architect.state import State, Talk, Turn
 from ameide.architect.turn import Course, Saying
-from ameide.errors import Refused
+from ameide.errors import AmeideError, Refused
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import NoticeKind
 from ameide_core_proto.transformation.governance.v1.conversation_service_pb import RecordConversationProgressRequest
 from ameide_core_proto.transformation.governance.v1.governance_pb import UntrustedSource
@@ -16,6 +22,8 @@ from ameide_core_proto.transformation.work.v1.work_pb import Usage
 # As many as one call may name; the rest goes with the next one.
 _SOURCES = 100
 _KEPT = 2_000
+_LAST_SECONDS = 5.0
+log = logging.getLogger(__name__)
 
 
 async def report(state: State, runtime: Runtime[Course]) -> dict[str, object]:
@@ -54,6 +62,36 @@ async def record(
     )
     faults.reach("architect.record.after")
     return told(turn)
+
+
+@asynccontextmanager
+async def counted(course: Course, talk: Talk, turn: Turn) -> AsyncGenerator[Callable[[Usage], None]]:
+    """Gives what is to be told of a question to a model that is broken off: its usage counts, though no answer is kept.
+
+    It is told at once, under a key of its own: when the turn goes on, the model is asked anew.
+    """
+    lost: list[Usage] = []
+    try:
+        yield lost.append
+    except asyncio.CancelledError:
+        if lost and lost[0] != Usage():
+            await _tell(course, talk, turn, lost[0])
+        raise
+
+
+async def _tell(course: Course, talk: Talk, turn: Turn, usage: Usage) -> None:
+    try:
+        async with asyncio.timeout(_LAST_SECONDS):
+            await course.clients.conversations.record_conversation_progress(
+                RecordConversationProgressRequest(
+                    scope=course.scope,
+                    client_request_id=f"{key_of(talk, turn)}/{uuid.uuid4().hex}",
+                    conversation_id=talk["conversation_id"],
+                    usage=usage,
+                )
+            )
+    except (AmeideError, TimeoutError):
+        log.warning("usage was not counted", extra={"conversation_id": talk["conversation_id"]}, exc_info=True)
 
 
 def key_of(talk: Talk, turn: Turn) -> str:

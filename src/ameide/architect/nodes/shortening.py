@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import aclosing
+
 from langchain_core.messages import BaseMessage, HumanMessage
 from langgraph.runtime import Runtime
 
 from ameide.architect.nodes.messages import loaded, size
+from ameide.architect.nodes.recording import counted
 from ameide.architect.ports import Answer, ModelUnavailable, Prompt
 from ameide.architect.state import State, added
 from ameide.architect.turn import Course
@@ -27,7 +31,8 @@ async def shorten(state: State, runtime: Runtime[Course]) -> dict[str, object]:
     old = messages[:cut]
     if not old:
         return {}
-    summary, usage = await _summary(course, talk["summary"], old, turn["asks_model"])
+    async with counted(course, talk, turn) as lost:
+        summary, usage = await _summary(course, talk["summary"], old, lost if turn["asks_model"] else None)
     return {
         "talk": {**talk, "summary": course.agent.redact(summary)[:_SUMMARY], "messages": talk["messages"][cut:]},
         "turn": {
@@ -38,14 +43,21 @@ async def shorten(state: State, runtime: Runtime[Course]) -> dict[str, object]:
     }
 
 
-async def _summary(course: Course, before: str, old: list[BaseMessage], asks_model: bool) -> tuple[str, Usage]:
+async def _summary(
+    course: Course, before: str, old: list[BaseMessage], lost: Callable[[Usage], None] | None
+) -> tuple[str, Usage]:
     model, prompting = course.agent.model, course.agent.prompting
     usage = Usage()
-    if asks_model and model is not None and prompting is not None:
+    if lost is not None and model is not None and prompting is not None:
+        prompt = Prompt(prompting.shortening(before, old), broken_off=lost)
         try:
-            async for event in model.ask(Prompt(prompting.shortening(before, old))):
-                if isinstance(event, Answer) and not event.refusal and event.message.text:
-                    return str(event.message.text), event.usage
+            async with aclosing(model.ask(prompt)) as events:
+                async for event in events:
+                    if not isinstance(event, Answer):
+                        continue
+                    usage = event.usage
+                    if not event.refusal and event.message.text:
+                        return str(event.message.text), usage
         except ModelUnavailable as error:
             usage = error.usage
     asked = [" ".join(str(message.text).split())[:200] for message in old if isinstance(message, HumanMessage)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import aclosing
 from typing import cast
 
 from langchain_core.messages import AIMessage
@@ -12,6 +13,7 @@ from protobuf import Oneof
 
 from ameide.architect.agent import Situation
 from ameide.architect.nodes.messages import Kept, answered, fitting, kept, loaded
+from ameide.architect.nodes.recording import counted
 from ameide.architect.ports import Answer, ModelUnavailable, Prompt, Restarted
 from ameide.architect.state import State, added, ledger_of, new_errand, request_of
 from ameide.architect.tools import registry
@@ -59,25 +61,30 @@ async def think(state: State, runtime: Runtime[Course]) -> dict[str, object]:
         summary=talk["summary"],
     )
     messages = fitting(loaded(talk["messages"]), course.agent.limits.characters)
-    prompt = Prompt([prompting.opening(situation), *messages], [tool.spec for tool in granted], talk["conversation_id"])
     saying = Saying(turn, runtime.stream_writer, course.agent.redact)
     numbers = dict(turn["numbers"])
     speech = course.agent.speaking(ledger_of(talk), numbers, course.lines)
     answer: Answer | None = None
     usage = Usage()
+    asked, tools = [prompting.opening(situation), *messages], [tool.spec for tool in granted]
     try:
-        async for event in model.ask(prompt):
-            if isinstance(event, Answer):
-                answer, usage = event, event.usage
-            elif isinstance(event, Restarted):
-                saying.notice(
-                    NoticeKind.MODEL_FAILED, f"{event.reason}. What it said is void; {event.model} begins anew."
-                )
-                saying.void()
-                speech = course.agent.speaking(ledger_of(talk), numbers, course.lines)
-            else:
-                saying.pieces(await speech.hear(event.text))
-        saying.pieces(await speech.end())
+        async with (
+            counted(course, talk, turn) as lost,
+            aclosing(model.ask(Prompt(asked, tools, talk["conversation_id"], lost))) as events,
+        ):
+            async for event in events:
+                if isinstance(event, Answer):
+                    answer, usage = event, event.usage
+                    lost(usage)
+                elif isinstance(event, Restarted):
+                    saying.notice(
+                        NoticeKind.MODEL_FAILED, f"{event.reason}. What it said is void; {event.model} begins anew."
+                    )
+                    saying.void()
+                    speech = course.agent.speaking(ledger_of(talk), numbers, course.lines)
+                else:
+                    saying.pieces(await speech.hear(event.text))
+            saying.pieces(await speech.end())
     except ModelUnavailable as error:
         usage = error.usage
         saying.notice(NoticeKind.MODEL_FAILED, str(error))
