@@ -18,8 +18,10 @@ import pytest
 from mcp import Client, MCPError, StdioServerParameters
 from mcp_types import CallToolResult
 
+from ameide.architect.mcp.guests import Guests
 from ameide.architect.tools.registry import TOOLS
 from ameide.architect.tools.tool import Grant
+from ameide.errors import PermissionDenied
 from ameide_core_proto.transformation.governance.v1.access_service_pb import IssueTokenRequest, RevokeTokenRequest
 from tests.architect.house import SCOPE, House
 from tests.architect.mcp_codex import OVER_HTTP, OVER_STDIO, Story, called, codex
@@ -187,6 +189,13 @@ async def test_who_shows_no_valid_token_is_told_what_to_show(world: McpWorld) ->
     assert wrong.status_code == 401
     assert wrong.headers["www-authenticate"] == 'Bearer realm="ameide", error="invalid_token"'
     assert "AMEIDE_TOKEN" in wrong.json()["error"]["message"]
+
+
+async def test_guests_are_of_the_agents_tenants(world: McpWorld) -> None:
+    bearer = await world.token("neighbour")
+    assert (await Guests(world.house.address, {"default"}).authenticate(bearer)).principal_id == "neighbour"
+    with pytest.raises(PermissionDenied, match="no token for this tenant"):
+        await Guests(world.house.address, {"acme"}).authenticate(bearer)
 
 
 async def test_a_missing_scope_is_told_as_the_standard_says(world: McpWorld) -> None:

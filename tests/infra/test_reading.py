@@ -439,3 +439,30 @@ async def test_a_mirror_is_no_remote(hostile: Hostile, tmp_path: Path) -> None:
             await reader.head(other)
         assert refused.value.reason == "REPOSITORY_UNREADABLE"
     assert list((tmp_path / "mirrors").iterdir()) == [mirror]
+
+
+async def test_of_several_tenants_each_has_its_own_credentials_and_none_the_machines_files(
+    hostile: Hostile, tmp_path: Path
+) -> None:
+    folder = tmp_path / "credentials"
+    (folder / "acme").mkdir(parents=True)
+    for file in (folder / "forge", folder / "acme" / "forge"):
+        file.write_text("user:password")
+        file.chmod(0o600)
+    credentials = Credentials(folder, {"TOKEN": "secret"})
+    assert credentials.of_tenant("acme").find("forge").secret == "password"
+    reader = MirrorReader(tmp_path / "mirrors", credentials, {}, Plumbing(limits=LIMITS), apart=True)
+    for reference in ("forge", "env:TOKEN", "../forge", "../acme/forge"):
+        other = Repository(
+            scope=Scope(tenant_id="other"),
+            repository_id="theirs",
+            url="http://127.0.0.1:9/theirs.git",
+            default_branch="main",
+            credential_ref=reference,
+        )
+        with pytest.raises(Refused) as refused:
+            await reader.head(other)
+        assert refused.value.reason == "MISSING_CREDENTIALS"
+    with pytest.raises(Refused) as refused:
+        await reader.head(hostile.repository)
+    assert refused.value.reason == "REPOSITORY_UNREADABLE"

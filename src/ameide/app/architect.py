@@ -125,14 +125,14 @@ async def _open(
         if settings.architect_retention_days:
             sweep = asyncio.create_task(sweeping(threads[tenant], settings.architect_retention_days))
             stack.callback(sweep.cancel)
-    agent = agent_of(settings, redact)
+    agent = agent_of(settings, redact, apart=len(threads) > 1)
     if agent.model is not None:
         # A provider that is not installed is told now, and nobody's first question waits for its client.
         await agent.model.load()
     service = Architect(agent, doorkeeper, threads)
     around = Surroundings(address, agent.repositories, agent.evidence, partial(_converse, _own_address(settings)))
     mcp = await stack.enter_async_context(
-        McpDoor.opened(around, Guests(address).authenticate, settings.architect_origins)
+        McpDoor.opened(around, Guests(address, threads).authenticate, settings.architect_origins)
     )
     door = (Door(doorkeeper.authenticate),)
     server.open(ArchitectServiceASGIApplication(service, interceptors=door), {PATH: mcp})
@@ -162,8 +162,11 @@ def _own_address(settings: Settings) -> str:
     return f"http://{f'[{here}]' if ':' in here else here}:{settings.architect_listen_port}"
 
 
-def agent_of(settings: Settings, redact: Callable[[str], str]) -> Agent:
-    """The agent as the settings describe it. Raises InvalidArgument for a limit or a model that is none."""
+def agent_of(settings: Settings, redact: Callable[[str], str], *, apart: bool) -> Agent:
+    """The agent as the settings describe it; `apart` when it serves several tenants.
+
+    Raises InvalidArgument for a limit or a model that is none.
+    """
     from ameide.app.reading import evidence_reader, repository_reader
     from ameide.architect import speech
     from ameide.architect.agent import Agent, Limits
@@ -178,7 +181,7 @@ def agent_of(settings: Settings, redact: Callable[[str], str]) -> Agent:
         )
     model = model_of(settings, redact)
     return Agent(
-        repositories=repository_reader(settings),
+        repositories=repository_reader(settings, apart=apart),
         evidence=evidence_reader(settings),
         speaking=partial(speech.begin, redact=redact),
         model=model,

@@ -15,14 +15,15 @@ from ameide.infra.reading.reader import MirrorReader
 from ameide.infra.settings import OPERATOR_VARIABLES
 
 
-def repository_reader(settings: Settings) -> MirrorReader:
-    """Mirrors below the work folder, fetched as the executors fetch."""
+def repository_reader(settings: Settings, *, apart: bool) -> MirrorReader:
+    """Mirrors below the work folder, fetched as the executors fetch; `apart` when it is for several tenants."""
     variables = config.passed_through(settings.credential_variables)
     return MirrorReader(
         Path(settings.work_dir) / "mirrors",
         Credentials(settings.credentials_dir, variables),
         git_network(config.passed_through(OPERATOR_VARIABLES)),
         Plumbing(settings.sandbox),
+        apart,
     )
 
 

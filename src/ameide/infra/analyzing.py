@@ -113,9 +113,9 @@ def read_only(run: RunCommand) -> RunCommand:
 def document(
     question: str, commit: str, tool: str, answer: str, found: Sequence[Reference], notes: Sequence[str]
 ) -> str:
-    """The answer as people read it."""
-    quoted = "\n".join(f"> {line}" for line in question.splitlines())
-    parts = [f"# Analysis of {commit}", quoted, f"By the coder `{tool}`, read-only.", answer]
+    """The answer as people read it, in quotes: what was checked stands behind it, and is not to be written by it."""
+    asked, said = ("\n".join(f"> {line}".rstrip() for line in text.splitlines()) for text in (question, answer))
+    parts = [f"# Analysis of {commit}", asked, f"The coder `{tool}`, read-only, answers:", said]
     if found:
         places = (f"- `{one.text}`: {one.problem or 'is there'}" for one in found)
         parts += ["## Files it refers to, looked for at the commit", "\n".join(places)]

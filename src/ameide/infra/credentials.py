@@ -82,6 +82,12 @@ class Credentials:
             raise _unusable(f"{' and '.join(map(str, found))} are there together", "Leave the one that is meant")
         return _of_file(found[0], folder / f"{reference}{_KNOWN_HOSTS}")
 
+    def of_tenant(self, tenant_id: str) -> Credentials:
+        """Those of one tenant among several: the files of a folder of its name, and no variables."""
+        if not tenant_id or Path(tenant_id).name != tenant_id:
+            raise _unusable(f"{tenant_id!r} is no name of a tenant", "Name the tenant that the repository is of")
+        return Credentials((self.folder or Path("credentials")) / tenant_id)
+
     def secrets(self) -> tuple[str, ...]:
         """The values of all that can be read now. What cannot be read is used by nobody."""
         found = [_of_text(value, "") for value in self.variables.values()]

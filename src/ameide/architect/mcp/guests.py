@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Collection
 
+from ameide.errors import PermissionDenied
 from ameide.rpc.clients import Clients
 from ameide.rpc.interceptors import Caller
 from ameide_core_proto.transformation.governance.v1.access_service_pb import WhoAmIRequest
@@ -15,14 +17,17 @@ _MOST = 1_000
 
 
 class Guests:
-    """Asks the Domain at `address`, with the token in question and no other. Refusals aren't remembered."""
+    """Asks the Domain at `address`, with the token in question and no other. Refusals aren't remembered.
 
-    def __init__(self, address: str, *, seconds: float = KNOWN_SECONDS) -> None:
-        self._address, self._seconds = address, seconds
+    Guests are of the agent's own `tenants`: repositories are read with credentials that are there for those.
+    """
+
+    def __init__(self, address: str, tenants: Collection[str], *, seconds: float = KNOWN_SECONDS) -> None:
+        self._address, self._tenants, self._seconds = address, frozenset(tenants), seconds
         self._known: dict[bytes, tuple[Caller, float]] = {}
 
     async def authenticate(self, token: str) -> Caller:
-        """The caller. Raises Unauthenticated, and Unreachable when the Domain does not answer."""
+        """The caller. Raises Unauthenticated, PermissionDenied, and Unreachable when the Domain does not answer."""
         digest, now = hashlib.sha256(token.encode()).digest(), time.monotonic()
         caller, until = self._known.get(digest, (None, 0.0))
         if caller is not None and now < until:
@@ -37,6 +42,10 @@ class Guests:
             frozenset(who.roles),
             scopes=frozenset(who.scopes),
         )
+        if caller.tenant_id not in self._tenants:
+            raise PermissionDenied(
+                "the agent has no token for this tenant", remedy="Add one to AMEIDE_ARCHITECT_TOKEN for the tenant"
+            )
         if len(self._known) >= _MOST:
             self._known.clear()
         self._known[digest] = (caller, now + self._seconds)

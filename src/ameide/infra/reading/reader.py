@@ -47,13 +47,15 @@ class Found:
 class MirrorReader:
     """A `RepositoryReader` over mirrors below `folder`; see `ameide.architect.ports`.
 
-    `network` are git's variables for proxies and certificates.
+    `network` are git's variables for proxies and certificates. With `apart` several tenants are served, each of which
+    may register any address with any name of a credential: so each has its own ones, and none has this machine's files.
     """
 
     folder: Path
     credentials: Credentials
     network: Mapping[str, str]
     plumbing: Plumbing
+    apart: bool = False
     _mirrors: dict[str, Mirror] = field(default_factory=dict[str, Mirror], init=False)
 
     @property
@@ -180,11 +182,12 @@ class MirrorReader:
         name = hashlib.sha256(words.encode()).hexdigest()[:32]
         if name not in self._mirrors:
             reference = repository.credential_ref
+            credentials = self.credentials.of_tenant(tenant) if self.apart else self.credentials
             self._mirrors[name] = Mirror(
                 self.folder / name,
                 repository.url,
                 branch,
-                lambda: self.credentials.find(reference) if reference else None,
+                lambda: credentials.find(reference) if reference else None,
                 self.network,
                 self.plumbing,
                 self.limits,
@@ -198,7 +201,7 @@ class MirrorReader:
         """A mirror is no remote: it may be one of a repository that another tenant registered."""
         if (path := local_path(url)) is None:
             return
-        if not path.is_absolute() or path.resolve().is_relative_to(self.folder.resolve()):
+        if self.apart or not path.is_absolute() or path.resolve().is_relative_to(self.folder.resolve()):
             raise Refused(
                 "its address is a path that is not read here",
                 field="url",
