@@ -14,7 +14,7 @@ from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
     SubmitInstruction,
     TriageInstruction,
 )
-from ameide_core_proto.transformation.governance.v1.governance_pb import ConsentAction
+from ameide_core_proto.transformation.governance.v1.governance_pb import ConsentAction, Run, RunKind
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import (
     ArtifactContent,
     ArtifactKind,
@@ -147,6 +147,22 @@ async def test_a_triage_is_kept_as_an_artifact(house: House, architect: Talker) 
     request = architect.request(("triage", form), conversation_id=conversation_id)
     done = await agreed(architect, await architect.send(request))
     assert done.of("effected")[0].artifact_ref.endswith("@1")
+    # The same in a run of its own, which reads and proposes by itself.
+    durable = TriageInstruction(title="Cancel", triage=triage, durable=True)
+    asked = await architect.send(architect.request(("triage", durable), conversation_id=conversation_id))
+    assert asked.wanted.command is not None
+    assert asked.wanted.command.field == "start_run"
+    started = await agreed(architect, asked)
+    [run] = house.sql(
+        "SELECT state FROM ameide.aggregate WHERE kind = 'run' AND id = %s",
+        started.of("effected")[0].process_instance_id,
+    )
+    kept = Run.from_binary(bytes(run["state"]))
+    assert kept.input is not None
+    assert kept.kind == kept.input.kind == RunKind.TRIAGE
+    assert kept.workflow_type == "r2r.triage.v1"
+    assert kept.input.triage is not None
+    assert kept.input.triage.triage == triage
 
 
 async def test_an_analysis_is_work_and_its_result_is_waited_for(house: House, architect: Talker) -> None:

@@ -8,9 +8,12 @@ from langchain_core.messages import ToolMessage
 from ameide.architect.agent import Limits
 from ameide.architect.ports import Answer, ModelUnavailable, Prompt, Restarted, TextDelta
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import DraftInstruction
+from ameide_core_proto.transformation.governance.v1.command_service_pb import AllotTenantBudgetRequest
+from ameide_core_proto.transformation.governance.v1.governance_pb import BudgetPeriod
 from ameide_core_proto.transformation.governance.v1.query_service_pb import GetConversationRequest
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import ArtifactKind
 from ameide_core_proto.transformation.knowledge.v1.command_service_pb import ProposeArtifactRequest
+from ameide_core_proto.transformation.work.v1.work_pb import Budget
 from tests.architect.house import SCOPE, House, Talker
 from tests.architect.scripted import USED, Plain, Scripted, calls, calls_badly, says
 
@@ -120,6 +123,33 @@ async def test_what_was_said_before_a_failure_is_void(talker: Talker, model: Scr
     assert "MODEL_FAILED" in failed.notices
     assert failed.ended.usage is not None
     assert failed.ended.usage.input_tokens == USED.input_tokens
+
+
+async def test_a_budget_that_is_used_up_ends_the_questions(house: House, talker: Talker, model: Scripted) -> None:
+    owner = house.clients["owner"].governance
+
+    async def allot(tokens: int, version: int) -> None:
+        await owner.allot_tenant_budget(
+            AllotTenantBudgetRequest(
+                scope=SCOPE,
+                client_request_id=f"allot/{version}",
+                expected_version=version,
+                budget=Budget(max_tokens=tokens),
+                period=BudgetPeriod.IN_ALL,
+            )
+        )
+
+    model.script = [says("Yes.")]
+    said = await talker.ask("Is there a budget?")
+    await allot(1, 0)
+    model.asked.clear()
+    refused = await talker.ask("And now?", conversation_id=said.conversation_id)
+    assert "BUDGET" in refused.notices
+    assert not model.asked
+    # Raised, the conversation goes on.
+    await allot(0, 1)
+    model.script = [says("Again.")]
+    assert (await talker.ask("And now?", conversation_id=said.conversation_id)).text == "Again."
 
 
 async def test_a_long_conversation_is_summarised(house: House, talker: Talker, model: Scripted) -> None:
