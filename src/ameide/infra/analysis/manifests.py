@@ -14,9 +14,8 @@ MOST = 200
 """So many dependencies of a manifest are named."""
 
 _NAME = re.compile(r"[A-Za-z0-9@][\w./@-]*")
-_POM = re.compile(r"<dependency>.*?<artifactId>\s*([\w.-]+)\s*</artifactId>.*?</dependency>", re.DOTALL)
 _POM_NAME = re.compile(r"<artifactId>\s*([\w.-]+)\s*</artifactId>")
-_GO_REQUIRE = re.compile(r"^(?:require\s+)?([\w./-]+\.[\w./-]+)\s+v\S+", re.MULTILINE)
+_GO_REQUIRE = re.compile(r"^(?:require[ \t]+)?([\w./-]+)[ \t]+v\S+", re.MULTILINE)
 Table = Mapping[str, Any]
 
 
@@ -84,7 +83,7 @@ def _package_json(text: str) -> tuple[str, Iterable[str]]:
 def _go_mod(text: str) -> tuple[str, Iterable[str]]:
     plain = "\n".join(line.strip() for line in text.splitlines())
     module = re.search(r"^module\s+(\S+)", plain, re.MULTILINE)
-    return module[1] if module else "", _GO_REQUIRE.findall(plain)
+    return module[1] if module else "", [name for name in _GO_REQUIRE.findall(plain) if "." in name[1:-1]]
 
 
 def _cargo(text: str) -> tuple[str, Iterable[str]]:
@@ -95,8 +94,24 @@ def _cargo(text: str) -> tuple[str, Iterable[str]]:
 
 
 def _pom(text: str) -> tuple[str, Iterable[str]]:
-    own = _POM_NAME.search(re.sub(r"<(parent|dependencies)>.*?</\1>", "", text, flags=re.DOTALL))
-    return own[1] if own else "", _POM.findall(text)
+    outside, _ = _apart(text, "parent")
+    outside, _ = _apart(outside, "dependencies")
+    own = _POM_NAME.search(outside)
+    _, within = _apart(text, "dependency")
+    return own[1] if own else "", [match[1] for each in within if (match := _POM_NAME.search(each))]
+
+
+def _apart(text: str, tag: str) -> tuple[str, list[str]]:
+    """The text without these elements, and what stands in each; found by one look, however the text is made."""
+    begins, ends = f"<{tag}>", f"</{tag}>"
+    outside: list[str] = []
+    within: list[str] = []
+    at = 0
+    while (begin := text.find(begins, at)) != -1 and (end := text.find(ends, begin)) != -1:
+        outside.append(text[at:begin])
+        within.append(text[begin + len(begins) : end])
+        at = end + len(ends)
+    return "".join([*outside, text[at:]]), within
 
 
 def _unread(_text: str) -> tuple[str, Iterable[str]]:

@@ -114,8 +114,10 @@ async def _languages(files: CommitFiles) -> list[Language]:
 
 
 def _components(paths: Sequence[str], found: Sequence[Manifest], tests: frozenset[str]) -> list[Component]:
-    folders = sorted({dirname(manifest.path) for manifest in found}, key=lambda folder: (folder.count("/"), folder))
-    owned: dict[str, list[str]] = {folder: [] for folder in folders}
+    made: dict[str, list[Manifest]] = {}
+    for manifest in found:
+        made.setdefault(dirname(manifest.path), []).append(manifest)
+    owned: dict[str, list[str]] = {folder: [] for folder in made}
     for path in paths:
         above = dirname(path)
         while above and above not in owned:
@@ -125,8 +127,8 @@ def _components(paths: Sequence[str], found: Sequence[Manifest], tests: frozense
     return [
         Component(
             path=folder or ".",
-            name=next((one.name for one in found if dirname(one.path) == folder and one.name), basename(folder)),
-            ecosystems=tuple(sorted({one.ecosystem for one in found if dirname(one.path) == folder})),
+            name=next((one.name for one in made[folder] if one.name), basename(folder)),
+            ecosystems=tuple(sorted({one.ecosystem for one in made[folder]})),
             files=len(own),
             tests=sum(path in tests for path in own),
             protos=sum(path.endswith(".proto") for path in own),
