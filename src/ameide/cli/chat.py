@@ -14,7 +14,7 @@ from ameide.cli.chat_memory import Memory
 from ameide.cli.chat_turns import Outcome, Subject, Talk
 from ameide.cli.chat_view import JsonLines, Terminal
 from ameide.cli.options import as_json
-from ameide.cli.output import at_a_terminal, say
+from ameide.cli.output import at_a_terminal, harmless, say
 from ameide.cli.session import Session, pass_session
 from ameide.cli.watching import follow_run
 from ameide.errors import AmeideError, InvalidArgument
@@ -144,7 +144,7 @@ def _resumed(talk: Talk, *, asking: bool = False) -> Outcome | None:
     except AmeideError as error:
         if error.retry:
             raise
-        say(f"It cannot go on: {error}")
+        say(f"It cannot go on: {harmless(str(error))}")
         return None
 
 
@@ -172,7 +172,7 @@ def _at_the_prompt(session: Session, talk: Talk) -> None:
         except (click.Abort, KeyboardInterrupt):
             say("Stopped. What was reached is kept; what you say next takes its place.")
         except AmeideError as error:
-            say(f"error: {error}")
+            say(f"error: {harmless(str(error))}")
 
 
 def _tell_waiting(talk: Talk, outcome: Outcome) -> None:

@@ -77,7 +77,7 @@ def show(session: Session, conversation_id: str, as_json: bool) -> None:
         print_conversations([record])
         print_marks([record] if record.untrusted_count else [])
     if missing is not None:
-        say(f"What was said is not to be had: {missing}")
+        say(f"What was said is not to be had: {harmless(str(missing))}")
     if said.summary:
         heading("Before, in short")
         _print_text(said.summary)

@@ -8,6 +8,7 @@ from typing import assert_never
 import click
 
 from ameide import errors
+from ameide.cli.output import harmless
 from ameide.secret_shapes import mask_forms
 
 _RUNS = "`ameide status` shows what runs here, `ameide up` starts it"
@@ -50,8 +51,10 @@ def report(error: errors.AmeideError | click.ClickException, *, as_json: bool) -
     # Output of commands is kept by pipelines, and a message may repeat what was typed.
     said = {name: mask_forms(text) for name, text in said.items()}
     if as_json:
-        click.echo(json.dumps({"error": said}, ensure_ascii=False), err=True)
+        click.echo(json.dumps({"error": said}), err=True)
         return
+    # It may also repeat what a remote or a repository said.
+    said = {name: "\n".join(map(harmless, text.split("\n"))) for name, text in said.items()}
     head = f"{said['field']}: {said['message']}" if said["field"] else said["message"]
     click.echo(click.style("error: ", fg="red") + head.rstrip("."), err=True)
     if said["remedy"]:
