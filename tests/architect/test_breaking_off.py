@@ -9,10 +9,12 @@ import pytest
 from ameide.architect.agent import Limits
 from ameide.architect.ports import Answer, Prompt, TextDelta
 from ameide.errors import Conflict
-from ameide_core_proto.agent.transformation.v1.architect_service_pb import AnalyzeInstruction
+from ameide_core_proto.agent.transformation.v1.architect_service_pb import AnalyzeInstruction, DraftInstruction
+from ameide_core_proto.transformation.governance.v1.command_service_pb import CancelChangeRequest
 from ameide_core_proto.transformation.governance.v1.governance_pb import Conversation
+from ameide_core_proto.transformation.knowledge.v1.artifact_pb import ArtifactKind
 from ameide_core_proto.transformation.work.v1.work_pb import Usage, WorkKind
-from tests.architect.house import House, Said, Talker, key
+from tests.architect.house import SCOPE, House, Said, Talker, key
 from tests.architect.scripted import USED, Event, Plain, Scripted, calls, says
 from tests.architect.test_crashes import kept, killed_by
 from tests.architect.test_keeping import Slow
@@ -170,3 +172,42 @@ async def test_a_question_to_the_model_that_is_broken_off_counts(house: House, t
     usage = known(house, said).usage
     assert usage is not None
     assert usage.input_tokens == MORE.input_tokens + USED.input_tokens
+
+
+async def test_a_draft_for_a_change_that_was_just_opened_waits_for_the_read_model(
+    house: House, architect: Talker
+) -> None:
+    wish = DraftInstruction(kind=ArtifactKind.REQUIREMENT, wish="An order can be canceled")
+    first = await architect.send(architect.request(("draft", wish), repository_id="orders"))
+    second = await architect.send(await architect.decide(first))
+    assert second.of("effected")
+    assert second.of("drafted"), second.text
+    assert second.ended.waiting_for_consent_id
+
+
+async def test_whoever_looks_after_an_effect_finds_it(house: House, talker: Talker, model: Scripted) -> None:
+    model.script = [calls(("open_change", {"title": "Looked at"}))]
+    said = await talker.ask("Open one", repository_id="orders")
+    model.script = [calls(("get_change", {})), says("There it is.")]
+    done = await talker.send(await talker.decide(said))
+    assert done.text == "There it is."
+    assert done.ended.not_found == []
+
+
+async def test_a_refusal_after_the_consent_is_told_whatever_the_model_says(
+    house: House, talker: Talker, model: Scripted
+) -> None:
+    change = await house.change()
+    proposed = {"kind": "requirement", "title": "Cancel", "text": "So.", "acceptance_criteria": ["It is canceled."]}
+    model.script = [calls(("propose_draft", proposed))]
+    said = await talker.ask("Draft it", change_id=change)
+    await house.clients["requester"].governance.cancel_change(
+        CancelChangeRequest(scope=SCOPE, client_request_id=key(), change_id=change, reason="Not any more")
+    )
+    model.script = [says("All is well.")]
+    done = await talker.send(await talker.decide(said))
+    assert not done.of("effected")
+    assert "refused:" in done.text
+    assert change in done.text
+    model.script = [says("Yes.")]
+    assert (await talker.ask("Still there?", conversation_id=said.conversation_id)).text == "Yes."

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from ameide.architect.state import Errand, State, Talk
 from ameide.architect.tools.tool import ToolAnswer, ToolContext
@@ -15,6 +18,7 @@ from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
     ConverseRequest,
     Drafted,
     DraftInstruction,
+    Effected,
     OpenChangeInstruction,
     StartInstruction,
     SubmitInstruction,
@@ -56,6 +60,7 @@ COMMANDS: dict[ConsentAction, type[Command]] = {
 # How long the read model may take to show what this conversation has just written.
 _LAG_SECONDS, _LOOK_SECONDS = 10.0, 0.05
 _TITLE = 200
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,8 @@ async def following(course: Course, state: State, errand: Errand) -> Next | None
     if len(errand["done"]) > opened or (opened and wish.field == "open_change"):
         return None
     context = course.reading(state)
+    if opened:
+        await _seen_change(course, talk["change_id"])
     if wish.field == "open_change" or (not talk["change_id"] and not isinstance(value, AnalyzeInstruction)):
         return _open(course, talk, wish.field, _title(wish.value))
     if isinstance(value, TriageInstruction):
@@ -115,23 +122,53 @@ async def following(course: Course, state: State, errand: Errand) -> Next | None
 async def seen(course: Course, talk: Talk, artifact_id: str) -> Artifact:
     """An artifact, as new as this conversation made it: the read model may be a moment behind."""
     wanted = talk["versions"].get(artifact_id, 0)
+
+    async def look() -> Artifact | None:
+        try:
+            answer = await course.clients.queries.get_artifact(
+                GetArtifactRequest(scope=course.scope, artifact_id=artifact_id)
+            )
+        except NotFound:
+            if not wanted:
+                raise
+            return None
+        artifact = answer.artifact or Artifact()
+        return artifact if artifact.version >= wanted else None
+
+    return await _shown(look, artifact_id)
+
+
+async def caught_up(course: Course, talk: Talk, errand: Errand) -> None:
+    """Wait until the read model shows what the errand came to, so that whoever looks next finds it; not for ever."""
+    refs = [Effected.from_binary(effect).artifact_ref.partition("@")[0] for effect in errand["effects"]]
+    with contextlib.suppress(NotFound):
+        if ConsentAction.OPEN_CHANGE in errand["done"]:
+            await _seen_change(course, talk["change_id"])
+        for artifact_id in filter(None, refs):
+            await seen(course, talk, artifact_id)
+
+
+async def _seen_change(course: Course, change_id: str) -> None:
+    async def look() -> bool | None:
+        try:
+            await course.clients.queries.get_change(GetChangeRequest(scope=course.scope, change_id=change_id))
+        except NotFound:
+            return None
+        return True
+
+    await _shown(look, change_id)
+
+
+async def _shown(look: Callable[[], Awaitable[T | None]], what: str) -> T:
     try:
         async with asyncio.timeout(_LAG_SECONDS):
             while True:
-                try:
-                    answer = await course.clients.queries.get_artifact(
-                        GetArtifactRequest(scope=course.scope, artifact_id=artifact_id)
-                    )
-                    artifact = answer.artifact or Artifact()
-                    if artifact.version >= wanted:
-                        return artifact
-                except NotFound:
-                    if not wanted:
-                        raise
+                if (found := await look()) is not None:
+                    return found
                 await asyncio.sleep(_LOOK_SECONDS)
     except TimeoutError as error:
         raise NotFound(
-            f"the read model does not show {artifact_id} yet", remedy="Try again; `ameide status` tells how far it is"
+            f"the read model does not show {what} yet", remedy="Try again; `ameide status` tells how far it is"
         ) from error
 
 

@@ -9,11 +9,11 @@ from langgraph.types import interrupt
 from protobuf import Message, Oneof
 
 from ameide import faults
-from ameide.architect.effects import COMMANDS, Command, following
+from ameide.architect.effects import COMMANDS, Command, caught_up, following
 from ameide.architect.nodes.messages import answered
 from ameide.architect.nodes.recording import key_of
 from ameide.architect.nodes.sending import outcome_of, send
-from ameide.architect.state import Errand, Proposal, State
+from ameide.architect.state import Errand, Proposal, State, request_of
 from ameide.architect.turn import Course, Saying, noted, used
 from ameide.contracts.subjects import command_hash
 from ameide.errors import AmeideError, Conflict, InvalidArgument, NotFound, PermissionDenied, Refused
@@ -122,12 +122,15 @@ async def act(state: State, runtime: Runtime[Course]) -> dict[str, object]:
 async def settle(state: State, runtime: Runtime[Course]) -> dict[str, object]:
     """The errand is over: say what came of it, and tell the model if it had asked."""
     course, talk, errand = runtime.context, state["talk"], _of(state)
+    await caught_up(course, talk, errand)
     told, turn = "\n".join(errand["outcome"]) or "Nothing was to be done.", state["turn"]
     saying = Saying(turn, runtime.stream_writer, course.agent.redact)
     if errand["call_id"]:
         talk = {**talk, "messages": answered(talk["messages"], [{"id": errand["call_id"]}], told)}
-    # A model that had asked tells it in its own words, unless it may be asked no more.
-    if not errand["call_id"] or not turn["asks_model"]:
+    wish = request_of(turn).instruction
+    # A model that had asked tells it in its own words; a person who agreed hears from us what was refused.
+    refused = errand["ended"] and wish is not None and wish.field == "consent_decided"
+    if not errand["call_id"] or not turn["asks_model"] or refused:
         saying.pieces([f"{told}\n"])
     return {"talk": talk, "turn": saying.turn(), "errand": None}
 
