@@ -142,6 +142,18 @@ async def test_what_was_said_is_forgotten_by_its_person_or_an_admin(house: House
     assert again.conversation_id == said.conversation_id
 
 
+async def test_an_admin_forgets_what_was_said_by_others(house: House, architect: Talker) -> None:
+    said = await architect.ask("Forget me, whoever may")
+    async with ArchitectClients(architect.address, house.tokens["owner"]) as clients:
+        await clients.architect.forget_conversation(
+            ForgetConversationRequest(scope=SCOPE, conversation_id=said.conversation_id)
+        )
+        with pytest.raises(NotFound):
+            await clients.architect.get_transcript(
+                GetTranscriptRequest(scope=SCOPE, conversation_id=said.conversation_id)
+            )
+
+
 async def test_old_words_are_swept_and_those_in_use_are_left(house: House, architect: Talker) -> None:
     old, held, new = [await architect.ask(key()) for _ in range(3)]
     for said in (old, held):

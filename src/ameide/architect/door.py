@@ -62,6 +62,11 @@ class Doorkeeper:
         self._known[digest] = (speaker, now + self._seconds)
         return speaker
 
+    async def is_admin(self, token: str) -> bool:
+        """Whether the token is an admin's by itself: in that role the agent stands in for nobody."""
+        async with Clients(self._address, token) as clients:
+            return "admin" in (await clients.access.who_am_i(WhoAmIRequest())).roles
+
     def speaking_for(self, tenant_id: str, token: str) -> Clients:
         """Clients that speak as the agent for the person of that token."""
         return Clients(self._address, self._agents[tenant_id], on_behalf_of=token)

@@ -101,7 +101,7 @@ class Architect(ArchitectService):
     async def forget_conversation(
         self,
         request: ForgetConversationRequest,
-        _ctx: RequestContext[ForgetConversationRequest, ForgetConversationResponse],
+        ctx: RequestContext[ForgetConversationRequest, ForgetConversationResponse],
     ) -> ForgetConversationResponse:
         caller = current_caller()
         caller.need(*READERS)
@@ -109,7 +109,8 @@ class Architect(ArchitectService):
         person = await store.person(request.conversation_id)
         if not person:
             raise _no_words(request.conversation_id)
-        if person != caller.principal_id and "admin" not in caller.roles:
+        token = token_of(ctx.request_headers.get("authorization") or "")
+        if person != caller.principal_id and not await self._doorkeeper.is_admin(token):
             raise PermissionDenied(
                 f"{request.conversation_id} is a conversation of {person}", remedy="Ask that person, or an admin"
             )
