@@ -9,10 +9,15 @@ import pytest
 from ameide.architect.agent import Limits
 from ameide.architect.ports import Answer, Prompt, TextDelta
 from ameide.errors import Conflict
-from ameide_core_proto.agent.transformation.v1.architect_service_pb import AnalyzeInstruction, DraftInstruction
+from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
+    AnalyzeInstruction,
+    DraftInstruction,
+    TriageInstruction,
+)
 from ameide_core_proto.transformation.governance.v1.command_service_pb import CancelChangeRequest
 from ameide_core_proto.transformation.governance.v1.governance_pb import Conversation
-from ameide_core_proto.transformation.knowledge.v1.artifact_pb import ArtifactKind
+from ameide_core_proto.transformation.governance.v1.query_service_pb import GetChangeRequest
+from ameide_core_proto.transformation.knowledge.v1.artifact_pb import ArtifactKind, ChangeSize, Primitive, Triage
 from ameide_core_proto.transformation.work.v1.work_pb import Usage, WorkKind
 from tests.architect.house import SCOPE, House, Said, Talker, key
 from tests.architect.scripted import USED, Event, Plain, Scripted, calls, says
@@ -211,3 +216,19 @@ async def test_a_refusal_after_the_consent_is_told_whatever_the_model_says(
     assert change in done.text
     model.script = [says("Yes.")]
     assert (await talker.ask("Still there?", conversation_id=said.conversation_id)).text == "Yes."
+
+
+async def test_a_run_that_was_just_started_can_be_followed(house: House, architect: Talker) -> None:
+    change = await house.change()
+    triage = Triage(
+        in_scope=["Canceling"],
+        primitives=[Primitive.DOMAIN],
+        size=ChangeSize.SMALL,
+        required_gates=["requirement_stabilized", "acceptance", "ready_to_release"],
+    )
+    form = TriageInstruction(title="Cancel", triage=triage, durable=True)
+    said = await architect.send(architect.request(("triage", form), change_id=change))
+    done = await architect.send(await architect.decide(said))
+    [started] = done.of("effected")
+    found = await house.clients["requester"].queries.get_change(GetChangeRequest(scope=SCOPE, change_id=change))
+    assert [run.process_instance_id for run in found.runs] == [started.process_instance_id]

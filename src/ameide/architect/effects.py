@@ -140,21 +140,25 @@ async def seen(course: Course, talk: Talk, artifact_id: str) -> Artifact:
 
 async def caught_up(course: Course, talk: Talk, errand: Errand) -> None:
     """Wait until the read model shows what the errand came to, so that whoever looks next finds it; not for ever."""
-    refs = [Effected.from_binary(effect).artifact_ref.partition("@")[0] for effect in errand["effects"]]
     with contextlib.suppress(NotFound):
-        if ConsentAction.OPEN_CHANGE in errand["done"]:
-            await _seen_change(course, talk["change_id"])
-        for artifact_id in filter(None, refs):
-            await seen(course, talk, artifact_id)
+        for effect in errand["effects"]:
+            effected = Effected.from_binary(effect)
+            if effected.artifact_ref:
+                await seen(course, talk, effected.artifact_ref.partition("@")[0])
+            elif effected.change_id:
+                await _seen_change(course, effected.change_id, effected.process_instance_id)
 
 
-async def _seen_change(course: Course, change_id: str) -> None:
+async def _seen_change(course: Course, change_id: str, run_id: str = "") -> None:
+    """The change, and the run if one is named: before that the newest one is another, which may have ended."""
+
     async def look() -> bool | None:
+        asked = GetChangeRequest(scope=course.scope, change_id=change_id)
         try:
-            await course.clients.queries.get_change(GetChangeRequest(scope=course.scope, change_id=change_id))
+            runs = (await course.clients.queries.get_change(asked)).runs
         except NotFound:
             return None
-        return True
+        return True if not run_id or any(run.process_instance_id == run_id for run in runs) else None
 
     await _shown(look, change_id)
 
