@@ -16,7 +16,7 @@ from ameide.domain.decisions.work import Claim as Held
 from ameide.domain.decisions.work_claim import Lease
 from ameide.domain.decisions.work_request import Grounds, request
 from ameide.errors import Conflict, Fenced, InvalidArgument
-from ameide_core_proto.common.v1.metadata_pb import Scope
+from ameide_core_proto.common.v1.metadata_pb import Actor, Scope
 from ameide_core_proto.transformation.governance.v1.governance_pb import Repository
 from ameide_core_proto.transformation.work.v1.command_service_pb import (
     ClaimAnswer,
@@ -79,7 +79,7 @@ class Decisions:
             commit_sha="a" * 40,
         )
         grounds = Grounds(REPOSITORY, default_policy("orders", gitops=False))
-        [fact] = request(command, f"wrk-{len(self.rows)}", grounds, "process", self.timestamp)
+        [fact] = request(command, f"wrk-{len(self.rows)}", grounds, Actor(principal_id="process"), self.timestamp)
         assert isinstance(fact, WorkRequested)
         assert fact.work is not None
         waiting = waiting_from(fact.work, self.now)

@@ -10,7 +10,7 @@ from ameide.domain.decisions.default_policy import default_policy
 from ameide.domain.decisions.work import Claim
 from ameide.domain.decisions.work_request import Grounds, request
 from ameide.errors import AmeideError, InvalidArgument, Refused
-from ameide_core_proto.common.v1.metadata_pb import Scope
+from ameide_core_proto.common.v1.metadata_pb import Actor, Scope
 from ameide_core_proto.transformation.governance.v1.facts_pb import GateConsumed
 from ameide_core_proto.transformation.governance.v1.governance_pb import (
     Change,
@@ -149,7 +149,7 @@ def verified(candidate: str = CANDIDATE, by: str = "verifier", patch: str = PATC
 
 
 def decided(command: RequestWorkRequest, on: Grounds) -> tuple[Gate | None, WorkRequest]:
-    facts = request(command, "wrk-9", on, "process", NOW)
+    facts = request(command, "wrk-9", on, Actor(principal_id="process"), NOW)
     used = next((fact.gate for fact in facts if isinstance(fact, GateConsumed)), None)
     work = next(fact.work for fact in facts if isinstance(fact, WorkRequested))
     assert work is not None
@@ -158,7 +158,7 @@ def decided(command: RequestWorkRequest, on: Grounds) -> tuple[Gate | None, Work
 
 def reason(command: RequestWorkRequest, on: Grounds) -> str:
     with pytest.raises(AmeideError) as refused:
-        request(command, "wrk-9", on, "process", NOW)
+        request(command, "wrk-9", on, Actor(principal_id="process"), NOW)
     assert refused.value.remedy
     assert isinstance(refused.value, (Refused, InvalidArgument))
     return refused.value.reason or refused.value.field

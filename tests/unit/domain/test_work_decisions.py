@@ -13,7 +13,7 @@ from ameide.domain.decisions.default_policy import default_policy
 from ameide.domain.decisions.work import Claim, waiting_from, waiting_longer
 from ameide.domain.decisions.work_request import Grounds, request
 from ameide.errors import Conflict, Fenced, InvalidArgument, Refused
-from ameide_core_proto.common.v1.metadata_pb import Scope
+from ameide_core_proto.common.v1.metadata_pb import Actor, Scope
 from ameide_core_proto.transformation.governance.v1.governance_pb import (
     Change,
     ChangeStatus,
@@ -102,19 +102,19 @@ def test_work_of_a_closed_run_or_change_is_refused() -> None:
     closed.status = RunStatus.FAILED
     for ended in (canceling, closed):
         with pytest.raises(Refused) as refused:
-            request(asked(), "wrk-1", on(open_change, ended), "process", NOW)
+            request(asked(), "wrk-1", on(open_change, ended), Actor(principal_id="process"), NOW)
         assert refused.value.reason == "RUN_CLOSED"
     canceled = deepcopy(open_change)
     canceled.status = ChangeStatus.CANCELED
     with pytest.raises(Refused) as refused:
-        request(asked(), "wrk-1", on(canceled, run), "process", NOW)
+        request(asked(), "wrk-1", on(canceled, run), Actor(principal_id="process"), NOW)
     assert refused.value.reason == "CHANGE_CANCELED"
 
 
 def test_a_request_may_tighten_the_policy_and_never_widen_it() -> None:
     command = asked()
     command.timeout_policy = TimeoutPolicy(claim_by_seconds=10, run_for_seconds=80000)
-    facts = request(command, "wrk-1", on(), "process", NOW)
+    facts = request(command, "wrk-1", on(), Actor(principal_id="process"), NOW)
     made = getattr(facts[-1], "work", None)
     assert isinstance(made, WorkRequest)
     assert made.timeout_policy == TimeoutPolicy(claim_by_seconds=10, run_for_seconds=1800, silent_for_seconds=900)
@@ -134,7 +134,7 @@ def test_a_request_may_tighten_the_policy_and_never_widen_it() -> None:
 )
 def test_a_step_keeps_to_its_own_branches_and_targets(command: RequestWorkRequest, field: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
-        request(command, "wrk-1", on(), "process", NOW)
+        request(command, "wrk-1", on(), Actor(principal_id="process"), NOW)
     assert refused.value.field == field
     assert refused.value.remedy
 
@@ -153,10 +153,10 @@ def test_a_run_writes_to_its_own_branches_only(command: RequestWorkRequest, fits
     change = Change(change_id="chg-1", repository_id="orders", status=ChangeStatus.OPEN)
     run = Run(process_instance_id="r2r/default/chg-1/2", change_id="chg-1", number=2, status=RunStatus.OPEN)
     if fits:
-        assert request(command, "wrk-1", on(change, run), "process", NOW)
+        assert request(command, "wrk-1", on(change, run), Actor(principal_id="process"), NOW)
         return
     with pytest.raises(InvalidArgument) as refused:
-        request(command, "wrk-1", on(change, run), "process", NOW)
+        request(command, "wrk-1", on(change, run), Actor(principal_id="process"), NOW)
     assert refused.value.field == "inputs.branch"
 
 
@@ -164,7 +164,7 @@ def test_a_step_that_runs_at_a_commit_names_it() -> None:
     command = asked()
     command.commit_sha = ""
     with pytest.raises(InvalidArgument) as refused:
-        request(command, "wrk-1", on(), "process", NOW)
+        request(command, "wrk-1", on(), Actor(principal_id="process"), NOW)
     assert refused.value.field == "commit_sha"
 
 

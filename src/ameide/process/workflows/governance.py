@@ -7,19 +7,18 @@ from collections.abc import Awaitable, Callable
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from ameide.process.steps import DOMAIN_FACT, WORKFLOW_TYPE
+from ameide.process.steps import WORKFLOW_TYPE
 from ameide.process.workflows import asides, gates, implementation, merge, release, requirement
 from ameide.process.workflows.context import (
     CancelAsked,
     GateReturned,
-    HistoryFull,
     Refusal,
     RunContext,
     RunEnded,
 )
+from ameide.process.workflows.course import CourseRun
 from ameide.process.workflows.delegation import Stuck
 from ameide.process.workflows.failures import OVER, ask_budget, ask_human
-from ameide.process.workflows.inbox import DomainFact
 from ameide.process.workflows.state import Ending, RunState, Step
 from ameide_core_proto.process.transformation.v1.facts_pb import Phase
 from ameide_core_proto.transformation.governance.v1.governance_pb import RunInput, RunStatus
@@ -72,7 +71,7 @@ _NO_WAY_ON = (Step.ASK_HUMAN, Step.ASK_BUDGET, Step.WIND_DOWN)
 
 
 @workflow.defn(name=WORKFLOW_TYPE)
-class GovernanceRun:
+class GovernanceRun(CourseRun):
     """One run of a change. Its workflow id is the run's process instance id; it returns the run's outcome."""
 
     @workflow.init
@@ -82,24 +81,11 @@ class GovernanceRun:
         if carried is not None:
             self._run.journal.turn_page()
 
-    @workflow.signal(name=DOMAIN_FACT)
-    def domain_fact(self, fact: DomainFact) -> None:
-        """A fact of this run, by ingress: any aggregator message of a domain fact topic."""
-        self._run.arrive(fact)
-
     @workflow.run
     async def run(self, run: RunInput, carried: RunState | None = None) -> str:
         """Take the course up where the state stands, until it ends or its history is full."""
         del carried  # the state that __init__ made of it goes on changing
-        state = self._run.state
-        while state.step != Step.CLOSED:
-            try:
-                await self._advance()
-            except HistoryFull:
-                await workflow.wait_condition(workflow.all_handlers_finished)
-                self._run.absorb()
-                workflow.continue_as_new(args=[run, state])
-        return state.ending.outcome if state.ending else ""
+        return await self._take(run)
 
     async def _advance(self) -> None:
         """One step, and whatever interrupts it."""
