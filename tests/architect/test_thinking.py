@@ -7,7 +7,7 @@ from langchain_core.messages import ToolMessage
 
 from ameide.architect.agent import Limits
 from ameide.architect.ports import Answer, ModelUnavailable, Prompt, Restarted, TextDelta
-from ameide_core_proto.agent.transformation.v1.architect_service_pb import DraftInstruction
+from ameide_core_proto.agent.transformation.v1.architect_service_pb import DraftInstruction, OpenChangeInstruction
 from ameide_core_proto.transformation.governance.v1.command_service_pb import AllotTenantBudgetRequest
 from ameide_core_proto.transformation.governance.v1.governance_pb import BudgetPeriod
 from ameide_core_proto.transformation.governance.v1.query_service_pb import GetConversationRequest
@@ -123,6 +123,17 @@ async def test_what_was_said_before_a_failure_is_void(talker: Talker, model: Scr
     assert "MODEL_FAILED" in failed.notices
     assert failed.ended.usage is not None
     assert failed.ended.usage.input_tokens == USED.input_tokens
+
+
+async def test_it_knows_what_was_done_by_a_form(house: House, talker: Talker, model: Scripted) -> None:
+    form = talker.request(("open_change", OpenChangeInstruction(title="By form")), repository_id="orders")
+    said = await talker.send(form)
+    done = await talker.send(await talker.decide(said))
+    model.script = [says("That one.")]
+    await talker.ask("What did we do?", conversation_id=said.conversation_id)
+    told = [str(message.text) for message in model.asked[-1].messages]
+    assert "/open-change By form" in told
+    assert any(done.of("effected")[0].change_id in text for text in told)
 
 
 async def test_a_budget_that_is_used_up_ends_the_questions(house: House, talker: Talker, model: Scripted) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from langgraph.runtime import Runtime
 
+from ameide.architect.nodes.beginning import spoken
+from ameide.architect.nodes.messages import by_form
 from ameide.architect.state import State, ledger_of, request_of
 from ameide.architect.tools import registry
 from ameide.architect.tools.rendering import inert, one_line
@@ -46,6 +48,12 @@ async def collect(state: State, runtime: Runtime[Course]) -> dict[str, object]:
     for _, answer in calls:
         saying.pieces(await speech.hear(_told(answer)))
     saying.pieces(await speech.end())
+    if course.agent.model is not None:
+        # What the evidence says is somebody's words: the model reads it by its tool, marked and fenced.
+        came = f"{name} is {work.status.name.lower()}; the person was shown its result."
+        if bundle.evidence_bundle_id:
+            came += f" The evidence is {bundle.evidence_bundle_id}; read_evidence gives it."
+        talk = {**talk, "messages": by_form(talk["messages"], spoken(request_of(turn)), came)}
     return {"talk": talk, "turn": {**saying.turn(), "numbers": numbers}}
 
 

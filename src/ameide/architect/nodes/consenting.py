@@ -10,14 +10,15 @@ from protobuf import Message, Oneof
 
 from ameide import faults
 from ameide.architect.effects import COMMANDS, Command, caught_up, following
-from ameide.architect.nodes.messages import answered
+from ameide.architect.nodes.beginning import spoken
+from ameide.architect.nodes.messages import answered, by_form
 from ameide.architect.nodes.recording import key_of
 from ameide.architect.nodes.sending import outcome_of, send
 from ameide.architect.state import Errand, Proposal, State, request_of
 from ameide.architect.turn import Course, Saying, noted, used
 from ameide.contracts.subjects import command_hash
 from ameide.errors import AmeideError, Conflict, InvalidArgument, NotFound, PermissionDenied, Refused
-from ameide_core_proto.agent.transformation.v1.architect_service_pb import ConsentWanted, NoticeKind
+from ameide_core_proto.agent.transformation.v1.architect_service_pb import ConsentWanted, ConverseRequest, NoticeKind
 from ameide_core_proto.transformation.governance.v1.conversation_service_pb import AskConsentRequest
 from ameide_core_proto.transformation.governance.v1.governance_pb import ConsentAction
 
@@ -127,6 +128,9 @@ async def settle(state: State, runtime: Runtime[Course]) -> dict[str, object]:
     saying = Saying(turn, runtime.stream_writer, course.agent.redact)
     if errand["call_id"]:
         talk = {**talk, "messages": answered(talk["messages"], [{"id": errand["call_id"]}], told)}
+    elif course.agent.model is not None:
+        asked = course.agent.redact(spoken(ConverseRequest.from_binary(errand["instruction"])))
+        talk = {**talk, "messages": by_form(talk["messages"], asked, told)}
     wish = request_of(turn).instruction
     # A model that had asked tells it in its own words; a person who agreed hears from us what was refused.
     refused = errand["ended"] and wish is not None and wish.field == "consent_decided"

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage, message_to_dict, messages_from_dict
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    ToolMessage,
+    message_to_dict,
+    messages_from_dict,
+)
 
 Kept = dict[str, object]
 _LEFT_OUT = "(left out, since much was read after it; call it again if it is needed)"
@@ -29,6 +36,11 @@ def from_person(text: str) -> Kept:
 def answered(messages: list[Kept], calls: Sequence[Mapping[str, object]], text: str) -> list[Kept]:
     """The messages with one more answer for each of the model's calls: providers refuse a call without one."""
     return messages + [kept(ToolMessage(content=text, tool_call_id=str(call["id"]))) for call in calls]
+
+
+def by_form(messages: list[Kept], asked: str, came: str) -> list[Kept]:
+    """The messages with what a person had done by a form, so that the model knows of it. Nobody else's words in it."""
+    return [*messages, from_person(asked), kept(AIMessage(content=came))]
 
 
 def fitting(messages: list[BaseMessage], characters: int) -> list[BaseMessage]:
