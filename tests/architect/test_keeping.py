@@ -78,10 +78,12 @@ async def test_out_of_time_a_turn_keeps_what_it_reached(house: House) -> None:
         request = talker.request(("text", "Take your time"))
         said = await talker.send(request)
         assert "LIMIT" in said.notices
+        assert said.ended.unfinished
         model.go.set()
         again = await talker.send(request)
         assert again.text.endswith("Done.")
         assert "LIMIT" not in again.notices
+        assert not again.ended.unfinished
         assert again.conversation_id == said.conversation_id
 
 

@@ -200,6 +200,16 @@ def test_a_turn_that_was_not_ended_is_kept_for_the_next_time(
     assert texts == ["Tell me", "Tell me", "Tell me", "And?"]
 
 
+def test_a_turn_that_ran_out_of_time_goes_on(ameide: CommandLine, agent: ScriptedArchitect) -> None:
+    agent.turns = [[BEGAN, ended(unfinished=True)], [BEGAN, event("text", "This is it."), ended()]]
+    first = ameide("chat", "Tell me")
+    assert first.code == 1
+    assert "goes on with it" in first.err
+    again = ameide("chat", "")
+    assert (again.code, again.out) == (0, "This is it.\n")
+    assert len({request.turn_id for request in agent.asked}) == 1
+
+
 def test_a_refusal_is_the_answer(ameide: CommandLine, agent: ScriptedArchitect) -> None:
     for line, said in (
         ("/fly", "there is no command /fly"),

@@ -212,5 +212,5 @@ def _out_of_time(seconds: float) -> list[ConverseResponse]:
     notice = Notice(kind=NoticeKind.LIMIT, text=_LIMIT.format(round(seconds)))
     return [
         ConverseResponse(event=Oneof("notice", notice)),
-        ConverseResponse(event=Oneof("ended", TurnEnded())),
+        ConverseResponse(event=Oneof("ended", TurnEnded(unfinished=True))),
     ]

@@ -88,6 +88,8 @@ def _start_what_does_not_run(
     # The others send their tokens to the address of the control process, so that must have the port by then.
     if "control" in wanting:
         wait_for([managed["control"]], lambda control: control.listens(settings.listen_port), say)
+    # At once: another try, for want of another port, must not move it.
+    state.remember_address(settings.address)
     waited_for = [name for name in wanting if name != ARCHITECT]
     start([name for name in waited_for if name != "control"])
     wait_for([managed[name] for name in waited_for], Managed.ready, say)
@@ -95,7 +97,6 @@ def _start_what_does_not_run(
         # It has its port at once, and loads for seconds what nobody needs before the first `ameide chat`.
         start([ARCHITECT])
         wait_for([managed[ARCHITECT]], lambda one: one.listens(settings.architect_listen_port), say)
-    state.remember_address(settings.address)
     if ARCHITECT in managed:
         state.remember_architect(settings.architect_address)
     return settings.address, wanting

@@ -68,7 +68,8 @@ def chat(
     TEXT is one message, or one of the commands that `/help` lists; `-` reads it from standard input. Without TEXT it
     is a conversation at the prompt, or else a turn that was not ended goes on.
 
-    Exit code 1 when something is refused, or waits for a consent that nobody gave; 3 when the agent does not answer.
+    Exit code 1 when something is refused, waits for a consent that nobody gave, or is not at its end; 3 when the agent
+    does not answer.
     """
     if new and conversation_id:
         raise click.UsageError("--new and --conversation exclude each other.")
@@ -95,6 +96,9 @@ def chat(
         raise click.UsageError("There is nothing to say: give TEXT, or run it at a terminal.")
     if outcome is not None and outcome.waits:
         _tell_waiting(talk, outcome)
+        raise click.exceptions.Exit(1)
+    if outcome is not None and outcome.unfinished:
+        say("Its time was used up: `ameide chat` goes on with it.")
         raise click.exceptions.Exit(1)
     if follow and outcome is not None:
         _follow(session, talk, outcome, as_json=as_json)

@@ -63,6 +63,11 @@ class Outcome:
         """Whether it waits for a consent that nobody has given or declined."""
         return self.ended is not None and bool(self.ended.waiting_for_consent_id)
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether its time was used up, and it goes on when it is sent again."""
+        return self.ended is not None and self.ended.unfinished
+
 
 class Talk:
     """A person's side of one conversation."""
@@ -168,7 +173,7 @@ class Talk:
                 if now - failing > _PATIENCE_SECONDS:
                     raise
                 await asyncio.sleep(_PAUSE_SECONDS)
-        if not outcome.waits:
+        if not outcome.waits and not outcome.unfinished:
             self.memory.end(self._place)
         return outcome
 

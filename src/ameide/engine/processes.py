@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from ameide.engine.files import read_json, write_whole
 
 # The start time is derived from the boot time, which moves by a second when the clock is corrected.
 _CLOCK_TOLERANCE = 2.0
+_INTERVAL = 0.02
 
 # Popen objects of processes that are meant to outlive this one; dropping them would warn about exactly that.
 _outliving: list[subprocess.Popen[bytes]] = []
@@ -87,9 +89,18 @@ def end(process: psutil.Process, grace: float) -> None:
     """Ask the process to end, wait ``grace`` seconds, then kill it. Returns when it is gone."""
     try:
         process.send_signal(signal.SIGTERM)
-        process.wait(grace)
-    except psutil.TimeoutExpired:
-        process.kill()
-        process.wait(10)
+        if not _gone(process, grace):
+            process.kill()
+            _gone(process, 10)
     except psutil.NoSuchProcess:
         return
+
+
+def _gone(process: psutil.Process, seconds: float) -> bool:
+    """Whether it ends in time. One whose parent has not asked for its exit code yet is gone as well."""
+    deadline = time.monotonic() + seconds
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_INTERVAL)
+    return True
