@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ameide.infra.tools.cases import TestCase, Verdict
 from ameide.infra.tools.criteria import named_criteria
-from ameide.infra.tools.junit import TestCase, Verdict
 
 OLD = """
 def test_of_another_change():
