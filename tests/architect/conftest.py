@@ -7,6 +7,7 @@ import pytest
 
 from tests.architect.house import House, Talker, built
 from tests.conftest import Databases, SpineDatabase, spine
+from tests.views.readers import Readers, opened
 
 
 @pytest.fixture(scope="module")
@@ -28,3 +29,16 @@ async def architect(house: House) -> AsyncGenerator[Talker]:
     """The agent without a model."""
     async with house.architect() as talker:
         yield talker
+
+
+@pytest.fixture(scope="module")
+def told_in(databases: Databases) -> Generator[SpineDatabase]:
+    """The database that the module's tools read."""
+    yield from spine(databases)
+
+
+@pytest.fixture(scope="module")
+async def readers(told_in: SpineDatabase) -> AsyncGenerator[Readers]:
+    """And its door."""
+    async with opened(told_in) as found:
+        yield found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 import pytest
@@ -29,8 +28,7 @@ from ameide_core_proto.transformation.knowledge.v1.artifact_pb import (
 )
 from ameide_core_proto.transformation.work.v1.work_pb import WorkKind
 from tests.architect.reading import Desk, desk
-from tests.conftest import Databases, SpineDatabase, spine
-from tests.views.readers import Readers, opened
+from tests.views.readers import Readers
 from tests.views.story import Story, told
 
 TRIAGE: dict[str, Any] = {
@@ -48,19 +46,6 @@ REQUIREMENT: dict[str, Any] = {
     "text": "An order that was not shipped can be canceled.",
     "acceptance_criteria": ["A canceled order is not shipped."],
 }
-
-
-@pytest.fixture(scope="module")
-def told_in(databases: Databases) -> Iterator[SpineDatabase]:
-    """One database for all of it."""
-    yield from spine(databases)
-
-
-@pytest.fixture(scope="module")
-async def readers(told_in: SpineDatabase) -> AsyncGenerator[Readers]:
-    """And one door."""
-    async with opened(told_in) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -21,9 +21,8 @@ from ameide_core_proto.agent.transformation.v1.architect_service_pb import FileL
 from ameide_core_proto.transformation.governance.v1.governance_pb import Repository
 from ameide_core_proto.transformation.governance.v1.query_service_pb import GetRepositoryRequest
 from tests.architect.reading import Desk, desk, registered
-from tests.conftest import Databases, SpineDatabase, spine
 from tests.infra.git_servers import git
-from tests.views.readers import Readers, opened
+from tests.views.readers import Readers
 from tests.views.story import Story, told
 
 CODE = """\
@@ -40,19 +39,6 @@ class Orders:
         return self.find(order_id)
 """
 KEY = re.compile(r"\[\[([^\]]+)\]\]")
-
-
-@pytest.fixture(scope="module")
-def told_in(databases: Databases) -> Iterator[SpineDatabase]:
-    """One database for all of it."""
-    yield from spine(databases)
-
-
-@pytest.fixture(scope="module")
-async def readers(told_in: SpineDatabase) -> AsyncGenerator[Readers]:
-    """And one door."""
-    async with opened(told_in) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
-
 import pytest
 
 from ameide.architect.records import Ledger
@@ -13,22 +11,8 @@ from ameide_core_proto.common.v1.reading_pb import CitationKind
 from ameide_core_proto.transformation.governance.v1.query_service_pb import GetFactRequest
 from ameide_core_proto.transformation.work.v1.query_service_pb import GetEvidenceRequest
 from tests.architect.reading import Desk, NoEvidence, desk, only
-from tests.conftest import Databases, SpineDatabase, spine
-from tests.views.readers import Readers, opened
+from tests.views.readers import Readers
 from tests.views.story import Story, told
-
-
-@pytest.fixture(scope="module")
-def told_in(databases: Databases) -> Iterator[SpineDatabase]:
-    """One database for all that is read here."""
-    yield from spine(databases)
-
-
-@pytest.fixture(scope="module")
-async def readers(told_in: SpineDatabase) -> AsyncGenerator[Readers]:
-    """And one door."""
-    async with opened(told_in) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -8,15 +8,12 @@ from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import uvicorn
 from connectrpc.request import RequestContext
 from protobuf import Message, Oneof
 
 from ameide.contracts.subjects import command_hash
-from ameide.domain.server import Server
 from ameide.errors import Unreachable
 from ameide.rpc.mapping import to_connect
-from ameide.rpc.probes import Probes
 from ameide_core_proto.agent.transformation.v1 import architect_service_pb as a
 from ameide_core_proto.agent.transformation.v1.architect_service_connect import (
     ArchitectService,
@@ -24,6 +21,7 @@ from ameide_core_proto.agent.transformation.v1.architect_service_connect import 
 )
 from ameide_core_proto.transformation.governance.v1 import conversation_service_pb as cs
 from ameide_core_proto.transformation.governance.v1 import query_service_pb as q
+from ameide_core_proto.transformation.governance.v1.command_service_pb import OpenChangeRequest
 from ameide_core_proto.transformation.governance.v1.conversation_service_connect import (
     ConversationCommandService,
     ConversationCommandServiceASGIApplication,
@@ -45,6 +43,8 @@ from ameide_core_proto.transformation.work.v1.query_service_connect import (
     WorkQueryServiceASGIApplication,
 )
 from ameide_core_proto.transformation.work.v1.work_pb import WorkRequest, WorkStatus
+
+from .answering import answering
 
 CONVERSATION = "cnv-1"
 BREAK = "break"
@@ -174,19 +174,10 @@ def serving(script: ScriptedArchitect) -> Generator[str]:
             WorkQueryServiceASGIApplication,
         )
     ]
-    server = uvicorn.Server(uvicorn.Config(Server(services, Probes()), port=0, log_level="critical"))
-    started = threading.Event()
-    begin = server.startup
+    with answering(services, log_level="critical") as address:
+        yield address
 
-    async def startup(*arguments: Any, **options: Any) -> None:
-        await begin(*arguments, **options)
-        started.set()
 
-    server.startup = startup
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    assert started.wait(60)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(60)
+BEGAN = event("began", a.TurnBegan(conversation_id=CONVERSATION, model="openai:gpt-5.2"))
+DONE = event("effected", a.Effected(action=ConsentAction.OPEN_CHANGE, change_id="chg-1"))
+OPEN = OpenChangeRequest(repository_id="orders", title="Cancel \x1b[31morders", conversation_id=CONVERSATION)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from connectrpc.request import RequestContext
 
+from ameide.cli import chat_turns
 from ameide.cli.root import run
 from ameide.cli.state import StateFolder
 from ameide.contracts.subjects import subject_hash
-from ameide.domain.server import Server
 from ameide.errors import NotFound, Refused, Unauthenticated
 from ameide.rpc.interceptors import Caller, Door, current_caller
-from ameide.rpc.probes import Probes
 from ameide_core_proto.common.v1.metadata_pb import Scope
 from ameide_core_proto.common.v1.reading_pb import Citation, CitationKind, ReadContext
 from ameide_core_proto.transformation.governance.v1 import command_service_pb as c
@@ -49,6 +46,9 @@ from ameide_core_proto.transformation.work.v1.query_service_connect import (
     WorkQueryService,
     WorkQueryServiceASGIApplication,
 )
+
+from .answering import answering
+from .architect_double import ScriptedArchitect, serving
 
 CHANGE = "chg-1"
 SUBJECT = GateSubject(artifact_id="art-1", artifact_number=1, content_hash="c" * 64)
@@ -247,22 +247,20 @@ def script(ameide: CommandLine) -> Iterator[Script]:
             WorkQueryServiceASGIApplication,
         )
     ]
-    server = uvicorn.Server(uvicorn.Config(Server(services, Probes()), port=0, log_level="error"))
-    started = threading.Event()
-    begin = server.startup
+    with answering(services) as address:
+        ameide.state.remember_address(address)
+        for principal in ("owner", "approver"):
+            ameide.state.keep_token(principal, f"token-of-{principal}")
+        yield answers
 
-    async def startup(*arguments: Any, **options: Any) -> None:
-        await begin(*arguments, **options)
-        started.set()
 
-    server.startup = startup
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    assert started.wait(60)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    ameide.state.remember_address(f"http://127.0.0.1:{port}")
-    for principal in ("owner", "approver"):
-        ameide.state.keep_token(principal, f"token-of-{principal}")
-    yield answers
-    server.should_exit = True
-    thread.join(60)
+@pytest.fixture
+def agent(ameide: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedArchitect]:
+    """An agent that the state folder knows like one that `ameide up` started; nobody waits long for it."""
+    monkeypatch.setattr(chat_turns, "_PAUSE_SECONDS", 0.01)
+    script = ScriptedArchitect()
+    ameide.state.keep_token("owner", "token-of-owner")
+    with serving(script) as address:
+        ameide.state.remember_address(address)
+        ameide.state.remember_architect(address)
+        yield script

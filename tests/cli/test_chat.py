@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
 import stat
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 
 from ameide.cli import chat_turns
-from ameide.cli.chat_view import Terminal
 from ameide_core_proto.agent.transformation.v1 import architect_service_pb as a
 from ameide_core_proto.common.v1.reading_pb import Citation, CitationKind
 from ameide_core_proto.transformation.governance.v1.command_service_pb import OpenChangeRequest, StartRunRequest
@@ -35,10 +30,9 @@ from ameide_core_proto.transformation.knowledge.v1.command_service_pb import (
 )
 from ameide_core_proto.transformation.work.v1.work_pb import WorkKind
 
-from .architect_double import BREAK, CONVERSATION, ScriptedArchitect, ended, event, serving, wanted
+from .architect_double import BEGAN, BREAK, CONVERSATION, DONE, OPEN, ScriptedArchitect, ended, event, wanted
 from .conftest import CommandLine
 
-BEGAN = event("began", a.TurnBegan(conversation_id=CONVERSATION, model="openai:gpt-5.2"))
 LINES = a.FileLines(
     repository_id="orders",
     commit_sha="c" * 40,
@@ -47,25 +41,6 @@ LINES = a.FileLines(
     last_line=4,
     text="def cancel():\n    ...\n",
 )
-DONE = event("effected", a.Effected(action=ConsentAction.OPEN_CHANGE, change_id="chg-1"))
-OPEN = OpenChangeRequest(repository_id="orders", title="Cancel \x1b[31morders", conversation_id=CONVERSATION)
-
-
-@pytest.fixture
-def agent(ameide: CommandLine) -> Iterator[ScriptedArchitect]:
-    """An agent that the state folder knows like one that `ameide up` started."""
-    script = ScriptedArchitect()
-    ameide.state.keep_token("owner", "token-of-owner")
-    with serving(script) as address:
-        ameide.state.remember_address(address)
-        ameide.state.remember_architect(address)
-        yield script
-
-
-@pytest.fixture(autouse=True)
-def nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What takes a person's time takes the test's no longer than needed."""
-    monkeypatch.setattr(chat_turns, "_PAUSE_SECONDS", 0.01)
 
 
 def instructions(agent: ScriptedArchitect) -> list[str]:
@@ -324,19 +299,6 @@ def test_a_consent_that_was_decided_before_is_not_asked_for_again(
     assert agent.decided == []
 
 
-def test_a_person_is_asked_at_the_terminal(
-    ameide: CommandLine, agent: ScriptedArchitect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def prompt(*_: object, **_options: object) -> str:
-        return "later"
-
-    monkeypatch.setattr("ameide.cli.chat_consent.at_a_terminal", lambda: True)
-    monkeypatch.setattr("click.prompt", prompt)
-    agent.turns = [[BEGAN, wanted(OPEN, "open_change"), ended(waiting_for_consent_id="cns-1")]]
-    assert ameide("chat", "/open Cancel orders").code == 1
-    assert agent.decided == []
-
-
 def test_conversations_are_listed_shown_and_forgotten(ameide: CommandLine, agent: ScriptedArchitect) -> None:
     assert CONVERSATION in ameide("conversation", "list").out
     assert ameide("conversation", "list", "-q").out == f"{CONVERSATION}\n"
@@ -352,77 +314,6 @@ def test_conversations_are_listed_shown_and_forgotten(ameide: CommandLine, agent
     assert (refused.code, agent.forgotten) == (2, [])
     assert ameide("conversation", "forget", CONVERSATION, "--yes").code == 0
     assert agent.forgotten == [CONVERSATION]
-
-
-class Keyboard(io.StringIO):
-    """A person's standard input."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-def test_a_person_talks_at_the_prompt(
-    ameide: CommandLine, agent: ScriptedArchitect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lines = iter(["/help", "", "Which gates wait?", "/fly", "Stop that", "And now?"])
-
-    def prompt(*_: object, **_options: object) -> str:
-        try:
-            return next(lines)
-        except StopIteration:
-            raise click.Abort from None
-
-    monkeypatch.setattr("sys.stdin", Keyboard())
-    monkeypatch.setattr("click.prompt", prompt)
-    shown = Terminal.show
-
-    def interrupted(self: Terminal, happened: a.ConverseResponse) -> None:
-        if happened.event and happened.event.value == "long":
-            raise KeyboardInterrupt
-        shown(self, happened)
-
-    monkeypatch.setattr(Terminal, "show", interrupted)
-    agent.turns = [
-        [BEGAN, event("text", "None."), ended()],
-        [BEGAN, event("text", "long"), ended()],
-        [BEGAN, event("text", "Still none."), ended()],
-    ]
-    answer = ameide("chat")
-    assert answer.code == 0
-    assert "/submit" in answer.out
-    assert "None.\n" in answer.out
-    assert answer.out.endswith("Still none.\n")
-    assert "there is no command /fly" in answer.err
-    assert "Stopped." in answer.err
-    assert [request.conversation_id for request in agent.asked] == ["", CONVERSATION, CONVERSATION]
-
-
-def test_silence_is_told(ameide: CommandLine, agent: ScriptedArchitect, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chat_turns, "_QUIET_SECONDS", 0.05)
-    agent.silent = threading.Event()
-    told = Terminal.quiet
-
-    def quiet(self: Terminal, seconds: float) -> None:
-        told(self, seconds)
-        assert agent.silent is not None
-        agent.silent.set()
-
-    monkeypatch.setattr(Terminal, "quiet", quiet)
-    agent.turns = [[BEGAN, ended()]]
-    answer = ameide("chat", "Think")
-    assert (answer.code, "The agent is at it" in answer.err) == (0, True)
-
-
-def test_a_message_comes_from_standard_input(
-    ameide: CommandLine, agent: ScriptedArchitect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("Two\nlines\n"))
-    agent.turns = [[BEGAN, ended()]]
-    assert ameide("chat", "-").code == 0
-    assert agent.asked[0].instruction is not None
-    assert agent.asked[0].instruction.value == "Two\nlines"
-    monkeypatch.setattr("sys.stdin", io.StringIO(""))
-    assert ameide("chat").code == 2
 
 
 def test_what_is_agreed_to_beforehand_is_for_what_is_said_now(ameide: CommandLine, agent: ScriptedArchitect) -> None:

@@ -1,0 +1,100 @@
+"""`ameide chat` with a person in front of it: the prompt, questions, silence, standard input."""
+
+from __future__ import annotations
+
+import io
+import threading
+
+import click
+import pytest
+
+from ameide.cli import chat_turns
+from ameide.cli.chat_view import Terminal
+from ameide_core_proto.agent.transformation.v1 import architect_service_pb as a
+
+from .architect_double import BEGAN, CONVERSATION, OPEN, ScriptedArchitect, ended, event, wanted
+from .conftest import CommandLine
+
+
+def test_a_person_is_asked_at_the_terminal(
+    ameide: CommandLine, agent: ScriptedArchitect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prompt(*_: object, **_options: object) -> str:
+        return "later"
+
+    monkeypatch.setattr("ameide.cli.chat_consent.at_a_terminal", lambda: True)
+    monkeypatch.setattr("click.prompt", prompt)
+    agent.turns = [[BEGAN, wanted(OPEN, "open_change"), ended(waiting_for_consent_id="cns-1")]]
+    assert ameide("chat", "/open Cancel orders").code == 1
+    assert agent.decided == []
+
+
+class Keyboard(io.StringIO):
+    """A person's standard input."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_person_talks_at_the_prompt(
+    ameide: CommandLine, agent: ScriptedArchitect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = iter(["/help", "", "Which gates wait?", "/fly", "Stop that", "And now?"])
+
+    def prompt(*_: object, **_options: object) -> str:
+        try:
+            return next(lines)
+        except StopIteration:
+            raise click.Abort from None
+
+    monkeypatch.setattr("sys.stdin", Keyboard())
+    monkeypatch.setattr("click.prompt", prompt)
+    shown = Terminal.show
+
+    def interrupted(self: Terminal, happened: a.ConverseResponse) -> None:
+        if happened.event and happened.event.value == "long":
+            raise KeyboardInterrupt
+        shown(self, happened)
+
+    monkeypatch.setattr(Terminal, "show", interrupted)
+    agent.turns = [
+        [BEGAN, event("text", "None."), ended()],
+        [BEGAN, event("text", "long"), ended()],
+        [BEGAN, event("text", "Still none."), ended()],
+    ]
+    answer = ameide("chat")
+    assert answer.code == 0
+    assert "/submit" in answer.out
+    assert "None.\n" in answer.out
+    assert answer.out.endswith("Still none.\n")
+    assert "there is no command /fly" in answer.err
+    assert "Stopped." in answer.err
+    assert [request.conversation_id for request in agent.asked] == ["", CONVERSATION, CONVERSATION]
+
+
+def test_silence_is_told(ameide: CommandLine, agent: ScriptedArchitect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat_turns, "_QUIET_SECONDS", 0.05)
+    agent.silent = threading.Event()
+    told = Terminal.quiet
+
+    def quiet(self: Terminal, seconds: float) -> None:
+        told(self, seconds)
+        assert agent.silent is not None
+        agent.silent.set()
+
+    monkeypatch.setattr(Terminal, "quiet", quiet)
+    agent.turns = [[BEGAN, ended()]]
+    answer = ameide("chat", "Think")
+    assert (answer.code, "The agent is at it" in answer.err) == (0, True)
+
+
+def test_a_message_comes_from_standard_input(
+    ameide: CommandLine, agent: ScriptedArchitect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("Two\nlines\n"))
+    agent.turns = [[BEGAN, ended()]]
+    assert ameide("chat", "-").code == 0
+    assert agent.asked[0].instruction is not None
+    assert agent.asked[0].instruction.value == "Two\nlines"
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert ameide("chat").code == 2
