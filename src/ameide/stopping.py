@@ -1,8 +1,13 @@
-"""How a process is told to end: the first SIGTERM or SIGINT asks it to finish, the second to leave at once."""
+"""How a process is told to end: the first SIGTERM or SIGINT asks it to finish, the second to leave at once.
+
+And how a child is begun so that it can be ended.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import signal
 from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
@@ -55,6 +60,32 @@ async def unless(stop: asyncio.Event, doing: Coroutine[Any, Any, T]) -> T | None
     finally:
         task.cancel()
         stopped.cancel()
+
+
+async def start_child(*argv: str, **options: Any) -> asyncio.subprocess.Process:
+    """`asyncio.create_subprocess_exec` in a session of its own; cancelled meanwhile, it leaves no process behind.
+
+    asyncio by itself, cancelled between fork and its return, kills the program alone and then waits, perhaps for ever,
+    until whatever that program started has closed the pipes.
+    """
+    starting = asyncio.ensure_future(asyncio.create_subprocess_exec(*argv, start_new_session=True, **options))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        while not starting.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([starting])
+        if starting.exception() is None:
+            await kill_child(starting.result())
+        raise
+
+
+async def kill_child(process: asyncio.subprocess.Process) -> None:
+    """Kill a child of `start_child` with all that is still in its session's group, and wait until it is over."""
+    # macOS refuses to signal a group whose members are all zombies.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 async def _over(task: asyncio.Task[Any]) -> None:

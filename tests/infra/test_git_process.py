@@ -6,6 +6,7 @@ import asyncio
 import os
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ameide.delivery.git_process import run_git
@@ -27,6 +28,25 @@ async def test_what_git_started_ends_when_git_is_cancelled(tmp_path: Path) -> No
     os.close(writing)
 
 
+@pytest.mark.parametrize("turns", range(8))
+async def test_git_that_is_cancelled_while_it_is_being_started(tmp_path: Path, turns: int) -> None:
+    marked = {**ENVIRONMENT, "CANCELLED_AT": str(tmp_path)}
+    running = asyncio.create_task(run_git("-c", "alias.held=!sleep 300", "held", env=marked, cwd=tmp_path))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait([running], timeout=30)
+    assert running.cancelled()
+    assert not [process for process in psutil.Process().children(recursive=True) if _marked(process, str(tmp_path))]
+
+
 async def test_the_answer_of_git(tmp_path: Path) -> None:
     code, out, err = await run_git("hash-object", "--stdin", env=ENVIRONMENT, cwd=tmp_path, stdin=b"hello\n")
     assert (code, out.strip(), err) == (0, b"ce013625030ba8dba906f756967f9e9ca394464a", b"")
+
+
+def _marked(process: psutil.Process, mark: str) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and process.environ().get("CANCELLED_AT") == mark
+    except psutil.NoSuchProcess:
+        return False

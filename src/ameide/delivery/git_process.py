@@ -6,12 +6,11 @@ A push that went on after its executor was killed, or had lost its claim, would 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import shutil
-import signal
 from collections.abc import Mapping
 from pathlib import Path
+
+from ameide.stopping import kill_child, start_child
 
 # Of util-linux, on every Linux with glibc; without it git ends by itself, later. A function between fork and exec would
 # do the same, but may deadlock in a process that has threads.
@@ -29,7 +28,7 @@ async def run_git(
     git = shutil.which("git", path=env["PATH"])
     if git is None:
         raise FileNotFoundError(env["PATH"])
-    process = await asyncio.create_subprocess_exec(
+    process = await start_child(
         *_TIED,
         git,
         *args,
@@ -38,13 +37,10 @@ async def run_git(
         stderr=asyncio.subprocess.PIPE,
         env=dict(env),
         cwd=cwd,
-        start_new_session=True,
     )
     try:
         stdout, stderr = await process.communicate(stdin)
     except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        await kill_child(process)
         raise
     return process.returncode or 0, stdout, stderr

@@ -27,6 +27,7 @@ from ameide.infra.live_log import LiveLog
 from ameide.infra.settings import NO_SANDBOX, ExecutorSettings
 from ameide.infra.steps import NOTHING_ELSE, CommandResult, Profile, Reach, StepFailed
 from ameide.infra.workspace import Workspace, WorkspaceRefused
+from ameide.stopping import start_child
 from ameide_core_proto.transformation.work.v1.work_pb import FailureCode
 
 LIMITS = {"RLIMIT_CORE": 0, "RLIMIT_FSIZE": 4 << 30}
@@ -146,7 +147,7 @@ class Children:
         started, log = now(), self.logs[-1]
         reading, writing = os.pipe()
         try:
-            process = await asyncio.create_subprocess_exec(
+            process = await start_child(
                 sys.executable,
                 "-I",
                 warden.__file__,
@@ -156,7 +157,6 @@ class Children:
                 env={},
                 cwd="/",
                 pass_fds=(writing, *descriptors),
-                start_new_session=True,
             )
         except BaseException:
             os.close(reading)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ameide.errors import Unreachable
 from ameide.infra.clock import now
-from ameide.stopping import Stop, unless
+from ameide.stopping import Stop, start_child, unless
 from ameide.telemetry.metrics import Readings
 
 logger = logging.getLogger(__name__)
@@ -77,12 +77,11 @@ class Supervisor:
             await unless(self._stopping.asked, asyncio.sleep(pause * random.uniform(0.75, 1.25)))  # noqa: S311 jitter
 
     async def _run(self, child: ChildProcess) -> int:
-        process = await asyncio.create_subprocess_exec(
+        process = await start_child(
             *child.argv,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=dict(child.environment),
-            start_new_session=True,
         )
         self.pids[child.name] = process.pid
         self.starts[child.name] += 1

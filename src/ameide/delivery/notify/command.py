@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 from collections.abc import Mapping, Sequence
 
 from ameide.delivery.notify.notice import Notice, NotSent
 from ameide.secret_shapes import masked
+from ameide.stopping import kill_child, start_child
 
 _TIMEOUT = 30.0
 _OUTPUT = 2000
@@ -26,13 +25,12 @@ class CommandSender:
         name = self._argv[0]
         environment = {**self._environment, "AMEIDE_NOTICE_ID": notice.id}
         try:
-            process = await asyncio.create_subprocess_exec(
+            process = await start_child(
                 *self._argv,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
                 env=environment,
-                start_new_session=True,
             )
         except OSError as error:
             raise NotSent(f"{name}: {error.strerror}; correct AMEIDE_NOTIFY_COMMAND", retry=False) from error
@@ -45,9 +43,7 @@ class CommandSender:
             raise NotSent(f"{name} was not done after {self._timeout:g} s and was ended") from error
         finally:
             # Also what it started and left behind.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            await kill_child(process)
         if code:
             raise NotSent(f"{name} ended with exit code {code}: {masked(told).strip()}")
 

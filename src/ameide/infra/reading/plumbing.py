@@ -19,6 +19,7 @@ from ameide.infra.isolation.bubblewrap import REMEDY, Program, find_bubblewrap
 from ameide.infra.isolation.system import top
 from ameide.infra.reading.limits import ReadingLimits
 from ameide.infra.settings import BUBBLEWRAP, NO_SANDBOX
+from ameide.stopping import start_child
 
 _INSIDE = "/repository"
 _ENVIRONMENT = {
@@ -99,14 +100,13 @@ class Plumbing:
         return self._program
 
     async def _bounded(self, argv: Sequence[str], environment: dict[str, str]) -> Output:
-        process = await asyncio.create_subprocess_exec(
+        process = await start_child(
             *argv,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=environment,
             cwd="/",
-            start_new_session=True,
         )
         assert process.stdout
         assert process.stderr

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ameide.infra.steps import NOTHING_ELSE, CommandResult, Profile, Reach, StepFailed
+from ameide.stopping import kill_child, start_child
 from ameide_core_proto.transformation.work.v1.work_pb import FailureCode
 
 
@@ -44,14 +42,13 @@ class LocalRun:
         self._count += 1
         log = self.logs / f"{self._count}.log"
         try:
-            process = await asyncio.create_subprocess_exec(
+            process = await start_child(
                 *argv,
                 cwd=cwd,
                 env={**self.environment, **(env or {})},
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
-                start_new_session=True,
                 limit=1 << 20,
             )
         except (FileNotFoundError, PermissionError) as error:
@@ -67,9 +64,7 @@ class LocalRun:
         except TimeoutError:
             timed_out = True
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            await kill_child(process)
         tail = log.read_bytes()[-16 * 1024 :].decode("utf-8", "replace")
         return CommandResult(process.returncode or 0, tail, log, time.monotonic() - started, timed_out)
 
