@@ -20,6 +20,7 @@ from ameide.architect.turn import Course
 from ameide.architect.turns import Turns, other_turn
 from ameide.errors import Conflict, InvalidArgument, LimitReached, NotFound, PermissionDenied
 from ameide.rpc.interceptors import Caller, current_caller, token_of
+from ameide.rpc.secrets_at_the_door import need_none
 from ameide_core_proto.agent.transformation.v1.architect_service_connect import ArchitectService
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
     AnalyzeInstruction,
@@ -72,8 +73,13 @@ class Architect(ArchitectService):
             self._running += Counter()
 
     async def turn(self, caller: Caller, token: str, request: ConverseRequest) -> AsyncGenerator[ConverseResponse]:
-        """One turn of a person whose token that is; the roles were checked."""
+        """One turn of a person whose token that is; the roles were checked.
+
+        Raises InvalidArgument for a form that holds a credential, before anything of the turn is kept.
+        """
         request = _clean(request, self._agent.redact)
+        # Now, not when the command is sent: until then the form lies in the thread.
+        need_none(request)
         threads = self._of(caller)
         scope = Scope(tenant_id=caller.tenant_id)
         async with self._doorkeeper.speaking_for(caller.tenant_id, token) as clients:
@@ -191,7 +197,7 @@ def _check(caller: Caller, request: ConverseRequest) -> None:
 
 
 def _clean(request: ConverseRequest, redact: Callable[[str], str]) -> ConverseRequest:
-    """The request as it may be kept: words without secrets. What becomes a command is looked at by the Domain."""
+    """The request with its words masked. What stands in a command as it was typed is not changed."""
     clean = ConverseRequest.from_binary(request.to_binary())
     wish = clean.instruction
     if wish is not None and wish.field == "text":

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
-from protobuf import Message
+from protobuf import Message, Oneof
 
 from ameide.errors import InvalidArgument
-from ameide.rpc.mapping import to_connect
 from ameide.secret_shapes import certain, mask_forms
 
 _COMMANDS = ("CommandService", "AccessService")
@@ -30,27 +30,33 @@ class _Text:
 
 
 def keep_out(service: str, roles: frozenset[str], message: Message[Any]) -> None:
-    """Mask or refuse credentials in a command. Raises ConnectError(invalid_argument) that names the field."""
+    """Mask or refuse credentials in a command. Raises InvalidArgument that names the field."""
     if not service.endswith(_COMMANDS) or "process" in roles:
+        return
+    if "executor" not in roles:
+        need_none(message)
         return
     found = list(_texts(message, ""))
     # One look at all of them together: nearly every command holds none.
     whole = "\n".join(each.text for each in found)
-    if "executor" in roles:
-        if mask_forms(whole) != whole:
-            for each in found:
-                each.put(mask_forms(each.text))
-    elif next(certain(whole), None) is not None:
+    if mask_forms(whole) != whole:
         for each in found:
-            if (credential := next(certain(each.text), None)) is not None:
-                raise to_connect(
-                    InvalidArgument(
-                        f"it holds {credential.kind}, and would be kept for good",
-                        field=each.path,
-                        remedy="Take it out and exchange it if it is real; for an example write a placeholder such as "
-                        "<token>. A repository's credential is named by --credential",
-                    )
-                )
+            each.put(mask_forms(each.text))
+
+
+def need_none(message: Message[Any]) -> None:
+    """Refuse a message that would be kept with a credential in it. Raises InvalidArgument that names the field."""
+    found = list(_texts(message, ""))
+    if next(certain("\n".join(each.text for each in found)), None) is None:
+        return
+    for each in found:
+        if (credential := next(certain(each.text), None)) is not None:
+            raise InvalidArgument(
+                f"it holds {credential.kind}, and would be kept for good",
+                field=each.path,
+                remedy="Take it out and exchange it if it is real; for an example write a placeholder such as "
+                "<token>. A repository's credential is named by --credential",
+            )
 
 
 def _texts(message: Message[Any], prefix: str) -> Iterator[_Text]:
@@ -67,6 +73,21 @@ def _texts(message: Message[Any], prefix: str) -> Iterator[_Text]:
                 yield from _mapped(cast("dict[object, object]", value), path)
             case _:
                 pass
+    for oneof in message.desc().oneofs:
+        # Which of its fields is set stands beside the value; none of them is an attribute of the message.
+        name = oneof.local_name
+        match getattr(message, name, None):
+            case Oneof(field=field, value=str() as text):
+                put = partial(_put, message, name, field)
+                yield _Text(f"{prefix}{field}", text, put)
+            case Oneof(field=field, value=Message() as value):
+                yield from _texts(cast("Message[Any]", value), f"{prefix}{field}.")
+            case _:
+                pass
+
+
+def _put(message: Message[Any], oneof: str, field: str, text: str) -> None:
+    setattr(message, oneof, Oneof(field, text))
 
 
 def _listed(values: list[object], path: str) -> Iterator[_Text]:

@@ -1,12 +1,11 @@
 """Credentials in commands: people are told the field, what executors say is masked, the Process repeats."""
 
 import pytest
-from connectrpc.code import Code
-from connectrpc.errors import ConnectError
+from protobuf import Oneof
 
 from ameide.errors import InvalidArgument
-from ameide.rpc.mapping import from_connect
-from ameide.rpc.secrets_at_the_door import keep_out
+from ameide.rpc.secrets_at_the_door import keep_out, need_none
+from ameide_core_proto.agent.transformation.v1.architect_service_pb import ConverseRequest, OpenChangeInstruction
 from ameide_core_proto.transformation.governance.v1.command_service_pb import DecideGateRequest
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import ArtifactContent
 from ameide_core_proto.transformation.knowledge.v1.command_service_pb import ProposeArtifactRequest
@@ -51,14 +50,30 @@ def outcome(text: str) -> RecordWorkOutcomeRequest:
 )
 def test_a_person_is_told_which_field_holds_a_credential(content: ArtifactContent, field: str) -> None:
     command = ProposeArtifactRequest(change_id="chg-1", content=content)
-    with pytest.raises(ConnectError) as refused:
+    with pytest.raises(InvalidArgument) as refused:
         keep_out(KNOWLEDGE, REQUESTER, command)
-    error = from_connect(refused.value)
-    assert refused.value.code is Code.INVALID_ARGUMENT
-    assert isinstance(error, InvalidArgument)
+    error = refused.value
     assert (error.field, error.message) == (field, "it holds a GitHub token, and would be kept for good")
     assert error.remedy.startswith("Take it out")
     assert TOKEN not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "field"),
+    [
+        (Oneof("text", f"Use {TOKEN}"), "text"),
+        (Oneof("open_change", OpenChangeInstruction(title=f"Use {TOKEN}")), "open_change.title"),
+    ],
+)
+def test_what_one_of_several_fields_holds_is_seen(instruction: Oneof[str, object], field: str) -> None:
+    request = ConverseRequest(instruction=instruction)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InvalidArgument) as refused:
+        need_none(request)
+    assert refused.value.field == field
+    keep_out(WORK, EXECUTOR, request)
+    assert request.instruction is not None
+    masked = "Use [redacted]"
+    assert request.instruction.value in (masked, OpenChangeInstruction(title=masked))
 
 
 def test_what_a_person_may_write_passes_unchanged() -> None:
