@@ -8,7 +8,7 @@ import signal
 import socket
 import uuid
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from ameide.architect.service import Architect
 from ameide.architect.threads import Threads
 from ameide.cli.principals import admissions
 from ameide.contracts.subjects import command_hash
+from ameide.errors import NotFound
 from ameide.rpc.clients import ArchitectClients, Clients
 from ameide.rpc.interceptors import Door
 from ameide.rpc.listener import Listener
@@ -46,10 +47,12 @@ from ameide_core_proto.transformation.governance.v1.command_service_pb import (
     RegisterRepositoryRequest,
 )
 from ameide_core_proto.transformation.governance.v1.conversation_service_pb import DecideConsentRequest
+from ameide_core_proto.transformation.governance.v1.query_service_pb import GetArtifactRequest
+from ameide_core_proto.transformation.knowledge.v1.artifact_pb import ArtifactStatus
 from tests.architect.reading import NoEvidence, NoRepositories
 from tests.conftest import SpineDatabase
 from tests.faults.rig.processes import Child, Nursery, nursery
-from tests.faults.served import PATIENCE_SECONDS, serving
+from tests.faults.served import PATIENCE_SECONDS, serving, until
 
 NAMES = ("owner", "requester", "approver", "architect")
 SCOPE = Scope(tenant_id="default")
@@ -149,6 +152,19 @@ class House:
         )
         assert answer.change is not None
         return answer.change.change_id
+
+    async def shows(self, artifact_id: str, number: int) -> None:
+        """Wait until the views show a version of an artifact, submitted."""
+
+        async def look() -> bool:
+            request = GetArtifactRequest(scope=SCOPE, artifact_id=artifact_id)
+            with suppress(NotFound):
+                found = (await self.clients["requester"].queries.get_artifact(request)).artifact
+                current = found.current if found else None
+                return bool(current and (current.number, current.status) == (number, ArtifactStatus.PROPOSED))
+            return False
+
+        await until(look, f"the views show {artifact_id}@{number}")
 
 
 @dataclass

@@ -14,6 +14,7 @@ from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
     SubmitInstruction,
     TriageInstruction,
 )
+from ameide_core_proto.transformation.governance.v1.command_service_pb import StartRunRequest
 from ameide_core_proto.transformation.governance.v1.governance_pb import ConsentAction, Run, RunKind
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import (
     ArtifactContent,
@@ -22,8 +23,13 @@ from ameide_core_proto.transformation.knowledge.v1.artifact_pb import (
     Primitive,
     Triage,
 )
+from ameide_core_proto.transformation.knowledge.v1.command_service_pb import (
+    ProposeArtifactRequest,
+    ReviseArtifactRequest,
+    SubmitArtifactRequest,
+)
 from ameide_core_proto.transformation.work.v1.work_pb import WorkKind
-from tests.architect.house import House, Said, Talker
+from tests.architect.house import SCOPE, House, Said, Talker, key
 
 REQUIREMENT = ArtifactContent(
     title="Cancel an order", text="A customer can cancel an order.", acceptance_criteria=["A canceled order says so."]
@@ -40,6 +46,14 @@ async def conversation_about(house: House, architect: Talker) -> tuple[str, str]
     change = await house.change()
     said = await architect.ask("What is there?", change_id=change)
     return said.conversation_id, change
+
+
+def start_of(said: Said) -> StartRunRequest:
+    """The run that the person is asked to agree to."""
+    assert said.wanted.command is not None
+    command = said.wanted.command.value
+    assert isinstance(command, StartRunRequest)
+    return command
 
 
 def count(house: House, command: str) -> int:
@@ -80,8 +94,50 @@ async def test_a_requirement_from_nothing_to_submitted(house: House, architect: 
     last = await agreed(architect, await architect.send(submit))
     assert last.of("effected")[0].artifact_ref == f"{artifact}@2"
     start = architect.request(("start", StartInstruction()), conversation_id=first.conversation_id)
-    run = await agreed(architect, await architect.send(start))
+    shown = await architect.send(start)
+    assert (start_of(shown).artifact_id, start_of(shown).expected_number) == (artifact, 2)
+    run = await agreed(architect, shown)
     assert run.of("effected")[0].process_instance_id.startswith("r2r/default/chg-")
+
+
+async def test_a_run_is_for_the_version_that_was_shown_or_for_none(house: House, architect: Talker) -> None:
+    knowledge = house.clients["requester"].knowledge
+
+    async def submitted(artifact_id: str, number: int) -> None:
+        await knowledge.submit_artifact(
+            SubmitArtifactRequest(scope=SCOPE, client_request_id=key(), artifact_id=artifact_id, expected_number=number)
+        )
+
+    conversation_id, change = await conversation_about(house, architect)
+    proposed = await knowledge.propose_artifact(
+        ProposeArtifactRequest(
+            scope=SCOPE, client_request_id=key(), change_id=change, kind=ArtifactKind.REQUIREMENT, content=REQUIREMENT
+        )
+    )
+    assert proposed.artifact is not None
+    artifact_id = proposed.artifact.artifact_id
+    await submitted(artifact_id, 1)
+    start = ("start", StartInstruction(artifact_id=artifact_id))
+    await house.shows(artifact_id, 1)
+    shown = await architect.send(architect.request(start, conversation_id=conversation_id))
+    assert shown.wanted.consent is not None
+    assert f"for {artifact_id} version 1" in shown.wanted.consent.summary
+    # Somebody is quicker than the person's word.
+    other = ArtifactContent(title="Delete every order", text="All.", acceptance_criteria=["Nothing is left."])
+    await knowledge.revise_artifact(
+        ReviseArtifactRequest(
+            scope=SCOPE, client_request_id=key(), artifact_id=artifact_id, expected_number=1, content=other
+        )
+    )
+    await submitted(artifact_id, 2)
+    refused = await agreed(architect, shown)
+    assert not refused.of("effected")
+    assert "expected_number" in refused.text
+    assert "the newest version is 2" in refused.text
+    await house.shows(artifact_id, 2)
+    again = await architect.send(architect.request(start, conversation_id=conversation_id))
+    assert start_of(again).expected_number == 2
+    assert (await agreed(architect, again)).of("effected")
 
 
 async def test_the_consent_binds_the_command_that_is_shown(house: House, architect: Talker) -> None:

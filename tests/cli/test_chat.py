@@ -277,7 +277,11 @@ def test_each_kind_of_command_is_shown_whole(ameide: CommandLine, agent: Scripte
             SubmitArtifactRequest(artifact_id="art-1", expected_number=1),
             ("art-1@1", "1. It answers 409.", f"content hash: {'d' * 64}"),
         ),
-        ("start_run", StartRunRequest(change_id="chg-1", coder="patches"), ("coder: patches",)),
+        (
+            "start_run",
+            StartRunRequest(change_id="chg-1", coder="patches", artifact_id="art-1", expected_number=1),
+            ("coder: patches", "expected number: 1", "1. It answers 409.", f"content hash: {'d' * 64}"),
+        ),
     ]
     for number, (field, command, expected) in enumerate(commands):
         consent_id = f"cns-{number}"
@@ -288,6 +292,16 @@ def test_each_kind_of_command_is_shown_whole(ameide: CommandLine, agent: Scripte
         answer = ameide("chat", "Do it", "--new", "--yes")
         assert answer.code == 0, answer.err
         assert all(text in answer.out for text in expected), answer.out
+
+
+def test_a_start_for_a_version_that_has_a_newer_one_says_so(ameide: CommandLine, agent: ScriptedArchitect) -> None:
+    newer = ArtifactVersion(number=2, content=ArtifactContent(title="Something else"), content_hash="e" * 64)
+    agent.artifact = Artifact(artifact_id="art-1", kind=ArtifactKind.REQUIREMENT, current=newer)
+    command = StartRunRequest(change_id="chg-1", artifact_id="art-1", expected_number=1)
+    agent.turns = [[BEGAN, wanted(command, "start_run"), ended(waiting_for_consent_id="cns-1")], [BEGAN, ended()]]
+    shown = ameide("chat", "/start", "--new", "--yes").out
+    assert "There is a newer version, 2; this one will be refused." in shown
+    assert "Something else" not in shown
 
 
 def test_a_consent_that_was_decided_before_is_not_asked_for_again(

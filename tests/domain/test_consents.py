@@ -120,7 +120,9 @@ async def test_every_effect_for_a_person_needs_their_consent_and_uses_it_up(worl
     assert asked.work.requested_by is not None
     assert asked.work.requested_by.actor == Actor(principal_id="architect", on_behalf_of="rita")
     started = await done(
-        governance.StartRunRequest(client_request_id=key(), change_id=change_id, artifact_id=artifact_id)
+        governance.StartRunRequest(
+            client_request_id=key(), change_id=change_id, artifact_id=artifact_id, expected_number=2
+        )
     )
     assert isinstance(started, governance.StartRunResponse)
     assert started.run is not None
@@ -155,7 +157,9 @@ async def test_another_command_than_the_one_agreed_to_is_refused(world: World) -
     elsewhere = deepcopy(command)
     elsewhere.conversation_id = "cnv-other"
     assert await refusal(world, with_consent(elsewhere, consent)) == "CONSENT_MISMATCH"
-    started = governance.StartRunRequest(client_request_id=key(), change_id="chg-1", artifact_id="art-1")
+    started = governance.StartRunRequest(
+        client_request_id=key(), change_id="chg-1", artifact_id="art-1", expected_number=1
+    )
     assert await refusal(world, with_consent(started, consent)) == "CONSENT_MISMATCH"
     # The hash of another kind of command does not help either.
     submit = kb.SubmitArtifactRequest(client_request_id=key(), artifact_id="art-1", expected_number=1)

@@ -148,7 +148,7 @@ async def test_whatever_a_person_agrees_to_in_a_conversation_makes_it_about_that
     change, other = await open_change(world), await open_change(world)
     drafted = await proposed(world, change, REQUIREMENT, content("One"), by=RITA)
     submit = kb.SubmitArtifactRequest(artifact_id=drafted.artifact_id, expected_number=1)
-    start = governance.StartRunRequest(change_id=change.change_id, artifact_id=drafted.artifact_id)
+    start = governance.StartRunRequest(change_id=change.change_id, artifact_id=drafted.artifact_id, expected_number=1)
     for command in (analysis(change), submit, start):
         elsewhere, conversation = await opened(world, other), await opened(world)
         command.client_request_id = key()

@@ -95,8 +95,7 @@ async def following(course: Course, state: State, errand: Errand) -> Next | None
     if isinstance(value, DraftInstruction):
         return await _draft(course, context, talk, value, _provenance(course, talk, errand))
     if isinstance(value, SubmitInstruction):
-        artifact = await _requirement(course, talk, value.artifact_id)
-        number = artifact.current.number if artifact.current else 1
+        artifact, number = await _requirement(course, talk, value.artifact_id)
         return Next(
             ConsentAction.SUBMIT_ARTIFACT,
             f"Submit {artifact.artifact_id} version {number}, so that a gate may approve it",
@@ -105,15 +104,16 @@ async def following(course: Course, state: State, errand: Errand) -> Next | None
     if isinstance(value, AnalyzeInstruction):
         return await _analyze(course, talk, value)
     assert isinstance(value, StartInstruction)
-    artifact = await _requirement(course, talk, value.artifact_id)
+    artifact, number = await _requirement(course, talk, value.artifact_id)
     return Next(
         ConsentAction.START_RUN,
-        f"Start a run of {talk['change_id']} for {artifact.artifact_id}"
+        f"Start a run of {talk['change_id']} for {artifact.artifact_id} version {number}"
         + (f" by {value.coder}" if value.coder else ""),
         StartRunRequest(
             change_id=talk["change_id"],
             coder=value.coder,
             artifact_id=artifact.artifact_id,
+            expected_number=number,
             conversation_id=talk["conversation_id"],
         ),
     )
@@ -303,17 +303,21 @@ async def _analyze(course: Course, talk: Talk, wish: AnalyzeInstruction) -> Next
     )
 
 
-async def _requirement(course: Course, talk: Talk, artifact_id: str) -> Artifact:
-    """The requirement that is meant: the one named, else the newest of the change."""
+async def _requirement(course: Course, talk: Talk, artifact_id: str) -> tuple[Artifact, int]:
+    """The requirement that is meant, and its newest version: the one named, else the newest of the change."""
     if artifact_id or (artifact_id := talk["requirement"]):
-        return await seen(course, talk, artifact_id)
+        return _newest(await seen(course, talk, artifact_id))
     answer = await course.clients.queries.list_artifacts(
         ListArtifactsRequest(scope=course.scope, change_id=talk["change_id"])
     )
     found = [artifact for artifact in answer.artifacts if artifact.kind == ArtifactKind.REQUIREMENT]
     if not found:
         raise NotFound(f"{talk['change_id']} has no requirement", remedy="Draft one first: `/draft requirement`")
-    return found[0]
+    return _newest(found[0])
+
+
+def _newest(artifact: Artifact) -> tuple[Artifact, int]:
+    return artifact, artifact.current.number if artifact.current else 1
 
 
 async def subject_of(course: Course, talk: Talk) -> Talk:

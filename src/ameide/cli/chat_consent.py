@@ -17,6 +17,7 @@ from ameide.contracts.subjects import command_hash
 from ameide.errors import NotFound, Refused
 from ameide.rpc.clients import Clients
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import ConsentWanted
+from ameide_core_proto.transformation.governance.v1.command_service_pb import StartRunRequest
 from ameide_core_proto.transformation.governance.v1.conversation_service_pb import DecideConsentRequest
 from ameide_core_proto.transformation.governance.v1.governance_pb import Consent, ConsentAction, ConsentStatus
 from ameide_core_proto.transformation.governance.v1.query_service_pb import GetArtifactRequest, GetConsentRequest
@@ -87,10 +88,10 @@ class Consents:
         assert wanted.command is not None
         command = wanted.command.value
         print_command(command)
-        if isinstance(command, ReviseArtifactRequest | SubmitArtifactRequest):
+        if isinstance(command, ReviseArtifactRequest | SubmitArtifactRequest | StartRunRequest) and command.artifact_id:
             current = await self._current(clients, command.artifact_id)
-            if isinstance(command, SubmitArtifactRequest):
-                _print_submitted(command, current)
+            if not isinstance(command, ReviseArtifactRequest):
+                _print_version(command, current)
             elif current.content is not None and command.content is not None:
                 heading(f"Against version {current.number}")
                 print_diff(difference(current.content, command.content))
@@ -128,7 +129,7 @@ def checked(wanted: ConsentWanted) -> Consent:
     return consent
 
 
-def _print_submitted(command: SubmitArtifactRequest, current: ArtifactVersion) -> None:
+def _print_version(command: SubmitArtifactRequest | StartRunRequest, current: ArtifactVersion) -> None:
     if current.number != command.expected_number:
         click.echo(click.style(f"  There is a newer version, {current.number}; this one will be refused.", fg="yellow"))
         return

@@ -123,7 +123,7 @@ async def start_run(unit: Unit, command: StartRunRequest) -> StartRunResponse:
 def _triage(
     unit: Unit, command: StartRunRequest, change: Change, repository: Repository, policy: Policy
 ) -> RunRequested:
-    for field in ("artifact_id", "from_step"):
+    for field in ("artifact_id", "expected_number", "from_step"):
         if getattr(command, field):
             raise InvalidArgument("is nothing for a triage run", field=field, remedy="Leave it out")
     if command.triage is None:
@@ -145,6 +145,10 @@ async def _governance(
 ) -> RunRequested:
     if command.triage is not None:
         raise InvalidArgument("is for a triage run", field="triage", remedy="Leave it out, or say kind TRIAGE")
+    if command.expected_number and not command.artifact_id:
+        raise InvalidArgument(
+            "is empty, but expected_number is of one", field="artifact_id", remedy="Name the requirement"
+        )
     return runs.start(
         change,
         repository,
@@ -156,6 +160,7 @@ async def _governance(
         command.from_step,
         await _reusable(unit, change, policy, command.from_step),
         command.conversation_id,
+        command.expected_number,
     )
 
 

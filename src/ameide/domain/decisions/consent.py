@@ -55,7 +55,7 @@ def need_for_others(on_behalf_of: str, name: str) -> None:
 
 
 def need_within(command: object) -> None:
-    """For a person an agent asks for work that reads, and names what it starts: a consent is for what was seen.
+    """For a person an agent asks for work that reads, and names the version that it starts: what was seen counts.
 
     Raises PermissionDenied(NOT_FOR_OTHERS), InvalidArgument.
     """
@@ -72,6 +72,12 @@ def need_within(command: object) -> None:
                 "is empty, but whoever consents must know which requirement it is about",
                 field="artifact_id",
                 remedy="Name the requirement",
+            )
+        case StartRunRequest() if command.kind != RunKind.TRIAGE and not command.expected_number:
+            raise InvalidArgument(
+                "is empty, but whoever consents must know which version it is about",
+                field="expected_number",
+                remedy="Name the number of the version that they are shown",
             )
         case _:
             return

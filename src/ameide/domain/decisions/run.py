@@ -8,7 +8,7 @@ from copy import deepcopy
 from protobuf.wkt import Timestamp
 
 from ameide.contracts.ids import process_instance_id
-from ameide.domain.decisions.artifact import need_agreement
+from ameide.domain.decisions.artifact import need_agreement, need_current
 from ameide.domain.decisions.change import need_open
 from ameide.errors import Refused
 from ameide_core_proto.common.v1.metadata_pb import Actor, Scope
@@ -48,8 +48,12 @@ def start(
     from_step: str = "",
     reusable: Sequence[ReusableWork] = (),
     conversation_id: str = "",
+    expected_number: int = 0,
 ) -> RunRequested:
-    """The next run, with all that its workflow is started with; `reusable` is what it may take from the one before."""
+    """The next run, with all that its workflow is started with; `reusable` is what it may take from the one before.
+
+    Raises Conflict(STALE_VERSION) when a version of the requirement is expected and the newest one is another.
+    """
     need_no_run(change)
     current = requirement.current
     if requirement.kind != ArtifactKind.REQUIREMENT or requirement.change_id != change.change_id or current is None:
@@ -59,6 +63,8 @@ def start(
             remedy="Name one of this change's, or leave it out",
             reason="NOT_ITS_REQUIREMENT",
         )
+    if expected_number:
+        need_current(requirement, expected_number)
     if current.status not in (ArtifactStatus.PROPOSED, ArtifactStatus.APPROVED):
         raise Refused(
             f"the requirement is {current.status.name.lower()}",
