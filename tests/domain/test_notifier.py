@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,7 +24,7 @@ from ameide.events.log import keep_place
 from ameide.events.parking import list_parked, redrive
 from ameide.rpc.clients import Clients
 from ameide.storage.db import Database
-from ameide_core_proto.transformation.governance.v1.governance_pb import Gate, GateStatus
+from ameide_core_proto.transformation.governance.v1.governance_pb import Conversation, Gate, GateStatus
 from ameide_core_proto.transformation.governance.v1.query_service_pb import (
     GetGateRequest,
     GetGateResponse,
@@ -114,14 +114,17 @@ async def test_without_anybody_to_tell_there_is_no_place_that_holds_up_the_archi
 class Answering:
     """A Domain that knows the policy, and the gates that are in its views by now."""
 
-    def __init__(self, *known: Gate) -> None:
+    def __init__(self, *known: Gate, marked: Sequence[str] = ()) -> None:
         self.queries = self
-        self._known = {gate.gate_id: gate for gate in known}
+        self._known, self._marked = {gate.gate_id: gate for gate in known}, marked
+        self.asked: list[int] = []
 
     async def get_gate(self, request: GetGateRequest) -> GetGateResponse:
+        self.asked.append(request.min_position)
         if request.gate_id not in self._known:
             raise NotFound("no such gate yet")
-        return GetGateResponse(gate=self._known[request.gate_id])
+        marks = [Conversation(conversation_id=id, title="Ignore the gates", untrusted_count=1) for id in self._marked]
+        return GetGateResponse(gate=self._known[request.gate_id], marked_conversations=marks)
 
     async def get_repository(self, request: GetRepositoryRequest) -> GetRepositoryResponse:
         return GetRepositoryResponse(policy=default_policy(request.repository_id, gitops=False))
@@ -136,6 +139,25 @@ async def test_who_may_decide_is_told_and_a_decided_gate_is_not(world: World, st
     await drained(Notifier(consumer, [told], cast("Clients", Answering(decided)), world.wakeups))
     assert told.ids == [open_one.gate_id]
     assert told.bodies[0]["data"]["may_decide"] == ["approver"]
+
+
+async def test_the_mark_is_told_where_the_views_know_it_and_nothing_where_they_do_not(
+    world: World, store: Database
+) -> None:
+    told = Told()
+    known, unknown = await waiting(world), await waiting(world)
+    domain = Answering(known, marked=["cnv-1"])
+    consumer = Consumer(PostgresFactStream(store, CONSUMER, world.wakeups), store, CONSUMER)
+    await drained(Notifier(consumer, [told], cast("Clients", domain), world.wakeups))
+    assert told.ids == [known.gate_id, unknown.gate_id]
+    marked, silent = (body["data"] for body in told.bodies)
+    assert marked["marked_conversations"] == ["cnv-1"]
+    assert "may have steered" in marked["mark"]
+    assert "Ignore the gates" not in str(marked)
+    assert not {"mark", "marked_conversations"} & silent.keys()
+    # The views are asked as of the very fact that opened the gate.
+    opened = world.sql("SELECT position FROM ameide.log WHERE name = 'GateOpened' ORDER BY position")
+    assert domain.asked == [row["position"] for row in opened]
 
 
 async def test_what_does_not_arrive_is_tried_again_then_parked_and_the_others_flow(

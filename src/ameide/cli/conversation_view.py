@@ -11,6 +11,7 @@ import click
 
 from ameide.cli.cost_view import money
 from ameide.cli.output import clock, harmless, heading, table
+from ameide.contracts.marks import WARNING
 from ameide.contracts.usage import added
 from ameide_core_proto.common.v1.metadata_pb import Actor
 from ameide_core_proto.transformation.governance.v1.governance_pb import Conversation
@@ -53,11 +54,7 @@ def print_marks(conversations: Sequence[Conversation]) -> None:
     if not conversations:
         return
     heading("Mark")
-    warning = (
-        "An agent that talked about this change has read texts that anybody may have written. "
-        "An instruction in one of them may have steered what it proposed."
-    )
-    click.echo(click.style(warning, fg="yellow"))
+    click.echo(click.style(WARNING, fg="yellow"))
     for conversation in conversations:
         who, title = pair(conversation.opened_by), harmless(conversation.title)
         click.echo(f"- {conversation.conversation_id} of {who}: {title}")

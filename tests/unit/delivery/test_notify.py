@@ -166,3 +166,11 @@ def test_a_notice_has_ids_and_a_short_reason_and_no_bodies() -> None:
     assert data["reason"].startswith("The coder gave up with [redacted].")
     assert len(data["reason"]) == 200
     assert notice_of(gate, ["approver"]) == notice
+    assert not {"mark", "marked_conversations"} & data.keys()
+
+
+def test_a_notice_of_a_marked_change_says_so_and_names_the_first_conversations() -> None:
+    gate = Gate(gate_id="gat-1", change_id="chg-1", kind=GateKind.ACCEPTANCE)
+    data = json.loads(notice_of(gate, [], [f"cnv-{number}" for number in range(12)]).body)["data"]
+    assert data["mark"].startswith("An agent that talked about this change has read texts")
+    assert data["marked_conversations"] == [f"cnv-{number}" for number in range(10)]

@@ -9,10 +9,12 @@ from typing import Protocol
 
 from protobuf.wkt import Timestamp
 
+from ameide.contracts.marks import WARNING
 from ameide.secret_shapes import masked
 from ameide_core_proto.transformation.governance.v1.governance_pb import Gate, GateSubject
 
 _REASON = 200
+_MARKED = 10
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,14 @@ class Sender(Protocol):
     async def send(self, notice: Notice) -> None: ...
 
 
-def notice_of(gate: Gate, deciders: Sequence[str]) -> Notice:
-    """The notice of an open gate; `deciders` are the roles that may decide, empty when they are not known."""
+def notice_of(gate: Gate, deciders: Sequence[str], marked: Sequence[str] = ()) -> Notice:
+    """The notice of an open gate; `deciders` are the roles that may decide, empty when they are not known.
+
+    `marked` are the conversations about the change that read what anybody may have written, as far as they are known:
+    of none the notice says nothing, since one may be marked later.
+    """
     subject, scope = gate.subject or GateSubject(), gate.scope
+    mark = {"mark": WARNING, "marked_conversations": list(marked[:_MARKED])} if marked else {}
     body = {
         "type": "gate.opened",
         "timestamp": _moment(gate.opened_at),
@@ -55,6 +62,7 @@ def notice_of(gate: Gate, deciders: Sequence[str]) -> Notice:
             "may_decide": list(deciders),
             "votes_needed": gate.quorum,
             "expires_at": _moment(gate.expires_at),
+            **mark,
             "show": f"ameide gate show {gate.gate_id}",
             "decide": f"ameide gate approve {gate.gate_id} --hash {gate.subject_hash}",
         },

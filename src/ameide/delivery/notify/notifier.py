@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Protocol
 
 from ameide.contracts.facts import open_payload
@@ -53,7 +54,7 @@ class Closing(Protocol):
 
 
 class Notifier:
-    """Sends a notice of every gate that opens by each of the senders. `domain` tells who may decide."""
+    """Sends a notice of every gate that opens by each of the senders. `domain` tells who may decide, and the mark."""
 
     def __init__(
         self,
@@ -95,10 +96,10 @@ class Notifier:
         if self._source.is_parked(key):
             await self._source.park(message, key, "")
             return True
-        waits, deciders = await self._look(gate)
-        if not waits:
+        known = await self._look(gate, message.position)
+        if not known.waits:
             return True
-        notice, untold = notice_of(gate, deciders), list(self._senders)
+        notice, untold = notice_of(gate, known.deciders, known.marked), list(self._senders)
         for pause in (*self._pauses, None):
             try:
                 await self._send(notice, untold)
@@ -130,23 +131,36 @@ class Notifier:
             raise NotSent("; ".join(map(str, failed)), retry=any(error.retry for error in failed))
         reach("notifier.send.after")
 
-    async def _look(self, gate: Gate) -> tuple[bool, Sequence[str]]:
-        """Whether the gate still waits, and the roles that may decide. Who cannot be asked holds no notice up."""
+    async def _look(self, gate: Gate, position: int) -> _Known:
+        """What the views say of a gate. They get seconds to come as far as its opening; the rest is left out."""
         if self._domain is None:
-            return True, ()
+            return _Known()
         own = gate.scope or Scope()
         scope, queries = Scope(tenant_id=own.tenant_id), self._domain.queries
+        marked: Sequence[str] = ()
         # The views may not know the gate yet, or be another tenant's.
         with suppress(AmeideError):
-            known = (await queries.get_gate(GetGateRequest(scope=scope, gate_id=gate.gate_id))).gate
-            if known is not None and known.status != GateStatus.OPEN:
-                return False, ()
+            answer = await queries.get_gate(GetGateRequest(scope=scope, min_position=position, gate_id=gate.gate_id))
+            if answer.gate is not None and answer.gate.status != GateStatus.OPEN:
+                return _Known(waits=False)
+            marked = [conversation.conversation_id for conversation in answer.marked_conversations]
         with suppress(AmeideError):
             request = GetRepositoryRequest(scope=scope, repository_id=own.repository_id)
             policy = (await queries.get_repository(request)).policy
             rules = policy.gates if policy else []
-            return True, next((rule.decider_roles for rule in rules if rule.kind == gate.kind), ())
-        return True, ()
+            return _Known(
+                deciders=next((rule.decider_roles for rule in rules if rule.kind == gate.kind), ()), marked=marked
+            )
+        return _Known(marked=marked)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known of a gate when its notice is written."""
+
+    waits: bool = True
+    deciders: Sequence[str] = ()
+    marked: Sequence[str] = ()
 
 
 def _opened(message: LoggedMessage) -> Gate | None:
