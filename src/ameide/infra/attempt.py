@@ -18,7 +18,7 @@ from ameide.events.ports import Objects
 from ameide.faults import reach
 from ameide.infra import work_in_progress
 from ameide.infra import workspace as workspaces
-from ameide.infra.checkout import credential, identity, network
+from ameide.infra.checkout import check_place, credential, identity, network
 from ameide.infra.child import Children
 from ameide.infra.claim import Claim
 from ameide.infra.evidence import EvidenceWriter
@@ -129,6 +129,7 @@ class Attempt:
         self, workspace: Workspace, children: Children, evidence: EvidenceWriter, live: LiveLog
     ) -> WorkResult:
         work = self._claim.work
+        check_place(self._settings, work.repo_url, "repo_url")
         git = Git(
             workspace.private / "git",
             workspace.tree,

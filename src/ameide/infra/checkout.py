@@ -13,6 +13,7 @@ from ameide.errors import InvalidArgument
 from ameide.infra import lfs
 from ameide.infra.credentials import Credential
 from ameide.infra.git import Git, GitFailed, Identity
+from ameide.infra.reading.paths import local_path
 from ameide.infra.settings import ExecutorSettings
 from ameide.infra.steps import StepContext, StepFailed
 from ameide.infra.submodules import check_out_submodules
@@ -60,6 +61,16 @@ def credential(settings: ExecutorSettings, reference: str) -> Credential | None:
         return settings.credentials.find(reference)
     except InvalidArgument as error:
         raise StepFailed(FailureCode.MISSING_CREDENTIALS, f"{error} and request the work again.") from error
+
+
+def check_place(settings: ExecutorSettings, url: str, field: str) -> None:
+    """Raises `StepFailed` for a path of this machine, which may be another tenant's, when works are of several."""
+    if settings.apart and url and local_path(url) is not None:
+        raise StepFailed(
+            FailureCode.CHECKOUT_FAILED,
+            f"{field}: it is a path, and this executor works for several tenants. Name the repository by a URL, or "
+            "give the tenant an executor of its own.",
+        )
 
 
 async def check_out(ctx: StepContext, commit_sha: str) -> str:
@@ -140,6 +151,7 @@ async def open_repository(ctx: StepContext, url: str, name: str) -> Git:
 
     Fetched, its git folder and its working tree (empty) both out of a child's reach.
     """
+    check_place(ctx.settings, url, f"{name}_url")
     folder = ctx.workspace.private / "repositories" / name
     tree = folder / "tree"
     tree.mkdir(parents=True)

@@ -58,10 +58,14 @@ class Credential:
 
 @dataclass(frozen=True)
 class Credentials:
-    """The credentials of this executor: the files of `folder`, and `variables` by their names."""
+    """The credentials of this executor: the files of `folder`, and `variables` by their names.
+
+    `apart` says that they are those of one tenant among several, which get no variables.
+    """
 
     folder: Path | None = None
     variables: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    apart: bool = False
 
     def find(self, reference: str) -> Credential:
         """The credential behind a reference. Raises `InvalidArgument` that names file or variable, and remedy."""
@@ -84,9 +88,9 @@ class Credentials:
 
     def of_tenant(self, tenant_id: str) -> Credentials:
         """Those of one tenant among several: the files of a folder of its name, and no variables."""
-        if not tenant_id or Path(tenant_id).name != tenant_id:
+        if tenant_id in ("", "..") or Path(tenant_id).name != tenant_id:
             raise _unusable(f"{tenant_id!r} is no name of a tenant", "Name the tenant that the repository is of")
-        return Credentials((self.folder or Path("credentials")) / tenant_id)
+        return Credentials((self.folder or Path("credentials")) / tenant_id, apart=True)
 
     def secrets(self) -> tuple[str, ...]:
         """The values of all that can be read now. What cannot be read is used by nobody."""
@@ -98,6 +102,11 @@ class Credentials:
         return tuple(secret for credential in found for secret in credential.secrets() if secret)
 
     def _variable(self, name: str) -> Credential:
+        if self.apart:
+            raise _unusable(
+                "a variable is for every tenant, and this program serves several",
+                f"Put the credential into a file in {self.folder}, and register the repository with its name",
+            )
         if not self.variables.get(name):
             raise _unusable(
                 f"this executor has no variable {name!r}",

@@ -201,7 +201,8 @@ class Executor:
                 )
                 with tracing.span(f"process {work.queue}", "consumer", parent=trace, attributes=_about(claim, taken)):
                     store = self._store or GatewayStore(claim)
-                    await Attempt(claim, self._steps, settings, store, self._stop).run()
+                    own = settings.of_tenant(work.scope.tenant_id if work.scope else "")
+                    await Attempt(claim, self._steps, own, store, self._stop).run()
 
 
 def _about(claim: Claim, taken: Answered) -> tracing.Attributes:

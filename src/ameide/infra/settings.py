@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -142,12 +142,13 @@ class CodexSettings:
 class ExecutorSettings:
     """How one executor runs.
 
-    `token` holds one or several (see `tokens_of`). `credentials` are found by the references of repositories.
-    `object_store` is ``file:///folder``, ``s3://bucket/prefix`` or `GATEWAY`; `registry` is the folder of OCI layouts,
-    `forge` the folder of local remotes. `git_lfs` is the program of that name, None to look for it in the system's
-    folders. `python` and `search_path` name programs that the children can execute (see `ameide.infra.toolchain`).
-    `slots` works run at a time, and as many more of a queue as `queue_slots` gives it for itself.
-    `prices` is a file (see `ameide.config.prices`); `repeats` bounds how often an agent does the same, 0 does not.
+    `token` holds one or several (see `tokens_of`). `credentials` are found by the references of repositories; each
+    of several tenants has its own (see `of_tenant`). `object_store` is ``file:///folder``, ``s3://bucket/prefix``
+    or `GATEWAY`; `registry` is the folder of OCI layouts, `forge` the folder of local remotes. `git_lfs` is the
+    program of that name, None to look for it in the system's folders. `python` and `search_path` name programs that
+    the children can execute (see `ameide.infra.toolchain`). `slots` works run at a time, and as many more of a
+    queue as `queue_slots` gives it for itself. `prices` is a file (see `ameide.config.prices`); `repeats` bounds
+    how often an agent does the same, 0 does not.
     """
 
     address: str
@@ -179,6 +180,15 @@ class ExecutorSettings:
     repeats: int = 6
     isolation: Isolation = field(default_factory=Isolation)
 
+    @property
+    def apart(self) -> bool:
+        """Whether it works for several tenants: each has credentials of its own then, and no paths of this machine."""
+        return len(tokens_of(self.token)) > 1
+
+    def of_tenant(self, tenant_id: str) -> ExecutorSettings:
+        """With what a work of that tenant is done. Raises `InvalidArgument` for a name that is none."""
+        return replace(self, credentials=self.credentials.of_tenant(tenant_id)) if self.apart else self
+
     def secrets(self) -> tuple[str, ...]:
         """Values that must not reach a log, an error or evidence, nor a repository, as they are now."""
         collector = [header.partition("=")[2] for header in self.otlp_headers.split(",")]
@@ -186,7 +196,9 @@ class ExecutorSettings:
         words = [word for value in self.operator_environment.values() for word in re.split(r"[\s,|]+", value)]
         operator = [_password(word) for word in words]
         brokers = self.broker_secrets
-        values = [*self.token.split(), *self.credentials.secrets(), *store, *operator, *collector, *brokers]
+        tenants = [self.credentials.of_tenant(tenant) for tenant in tokens_of(self.token)] if self.apart else []
+        found = [secret for credentials in (self.credentials, *tenants) for secret in credentials.secrets()]
+        values = [*self.token.split(), *found, *store, *operator, *collector, *brokers]
         # Of ``user:password`` the user is no secret.
         parts = [part for value in values for part in (value, value.rpartition(":")[2]) if len(part) >= 8]
         return tuple(dict.fromkeys(parts))
