@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 
 import click
@@ -12,7 +13,7 @@ from ameide.cli import chat_turns
 from ameide.cli.chat_view import Terminal
 from ameide_core_proto.agent.transformation.v1 import architect_service_pb as a
 
-from .architect_double import BEGAN, CONVERSATION, OPEN, ScriptedArchitect, ended, event, wanted
+from .architect_double import BEGAN, BREAK, CONVERSATION, DONE, OPEN, ScriptedArchitect, ended, event, wanted
 from .conftest import CommandLine
 
 
@@ -98,3 +99,55 @@ def test_a_message_comes_from_standard_input(
     assert agent.asked[0].instruction.value == "Two\nlines"
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     assert ameide("chat").code == 2
+
+
+def test_with_json_standard_output_holds_the_events_alone(
+    ameide: CommandLine, agent: ScriptedArchitect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = ["Canceling", "", "", "", "domain", "", "", "small", "n"]
+    typed = ["/help", "Which gates wait?", "/triage Cancel", *form, "/fly", "/open Cancel orders", "never", "give", ""]
+    monkeypatch.setattr("sys.stdin", Keyboard("\n".join(typed)))
+    for module in ("chat_commands", "chat_consent"):
+        monkeypatch.setattr(f"ameide.cli.{module}.at_a_terminal", lambda: True)
+    agent.turns = [
+        [BEGAN, event("text", "None."), ended()],
+        [BEGAN, ended()],
+        [BEGAN, wanted(OPEN, "open_change"), ended(waiting_for_consent_id="cns-1")],
+        [BEGAN, DONE, ended()],
+    ]
+    answer = ameide("chat", "--json")
+    assert answer.code == 0, answer.err
+    events = [next(name for name in json.loads(line) if name != "seq") for line in answer.out.splitlines()]
+    assert events == [
+        *("began", "text", "ended", "began", "ended"),
+        *("began", "consentWanted", "ended", "began", "effected", "ended"),
+    ]
+    for asked in ("you> ", "/submit", "In scope, 1: ", "Is a deep analysis needed", "no command /fly", "Your answer"):
+        assert asked in answer.err
+    assert [decision.agree for _, decision in agent.decided] == [True]
+
+
+def test_a_run_is_followed_from_the_prompt_as_events(
+    ameide: CommandLine, agent: ScriptedArchitect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed: list[bool] = []
+
+    async def follow(*_: object, as_json: bool) -> int:
+        followed.append(as_json)
+        return 0
+
+    monkeypatch.setattr("ameide.cli.chat.follow_run", follow)
+    assert ameide("chat", "/follow chg-1", "--json").code == 0
+    assert ameide("chat", "/follow chg-1").code == 0
+    assert followed == [True, False]
+
+
+def test_an_agent_that_starts_is_waited_for_aloud(
+    ameide: CommandLine, agent: ScriptedArchitect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat_turns, "_QUIET_SECONDS", 0.0)
+    for options in ((), ("--json",)):
+        agent.turns = [[BREAK], [BREAK], [BREAK], [BEGAN, ended()]]
+        answer = ameide("chat", "Think", "--new", *options)
+        assert answer.code == 0
+        assert answer.err.count("The agent does not answer yet") == 1

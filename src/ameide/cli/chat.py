@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from typing import cast, get_args
 
@@ -86,12 +87,12 @@ def chat(
     if len(said) > _MOST:
         raise InvalidArgument(f"it has more than {_MOST} characters", field="TEXT", remedy="Say it in parts")
     if not said and text is None and not piped:
-        _at_the_prompt(session, talk)
+        _at_the_prompt(session, talk, as_json=as_json)
         return
     # What was agreed to beforehand is for what is said now, not for a command that still waits from before.
     outcome = _resumed(talk, asking=bool(said))
     if said:
-        outcome = _one(session, talk, said, turn_id)
+        outcome = _one(session, talk, said, turn_id, as_json=as_json)
     elif outcome is None:
         raise click.UsageError("There is nothing to say: give TEXT, or run it at a terminal.")
     if outcome is not None and outcome.waits:
@@ -120,19 +121,23 @@ def _subject(session: Session, change_id: str, repository_id: str, conversation_
     return Subject(change_id, repository_id, former)
 
 
-def _one(session: Session, talk: Talk, line: str, turn_id: str = "") -> Outcome | None:
+def _one(session: Session, talk: Talk, line: str, turn_id: str = "", *, as_json: bool) -> Outcome | None:
     """What one line asks for; None for what needs no agent."""
+    # What a person is told and asked meanwhile is no event of the turn.
+    aside = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
     name, _, rest = line.partition(" ")
     match name:
         case "/help":
-            print_help()
+            with aside:
+                print_help()
         case "/follow":
             change_id = rest.strip() or talk.subject.change_id
             if not change_id:
                 raise InvalidArgument("the conversation is about no change yet", field="TEXT", remedy="/follow CHANGE")
-            session.call(lambda clients: follow_run(session, clients, change_id, as_json=False))
+            session.call(lambda clients: follow_run(session, clients, change_id, as_json=as_json))
         case _:
-            instruction: Instruction = instruction_of(session, line, talk.subject.change_id)
+            with aside:
+                instruction: Instruction = instruction_of(session, line, talk.subject.change_id)
             return asyncio.run(talk.say(instruction, turn_id))
     return None
 
@@ -152,7 +157,7 @@ def _resumed(talk: Talk, *, asking: bool = False) -> Outcome | None:
         return None
 
 
-def _at_the_prompt(session: Session, talk: Talk) -> None:
+def _at_the_prompt(session: Session, talk: Talk, *, as_json: bool) -> None:
     say("Say what you want to know, or /help. Ctrl-C ends a turn, Ctrl-D the conversation.")
     first = True
     while True:
@@ -161,7 +166,7 @@ def _at_the_prompt(session: Session, talk: Talk) -> None:
                 first = False
                 _resumed(talk)
                 continue
-            line = click.prompt("you", prompt_suffix="> ", default="", show_default=False).strip()
+            line = click.prompt("you", prompt_suffix="> ", default="", show_default=False, err=as_json).strip()
         except (click.Abort, KeyboardInterrupt):
             click.echo(err=True)
             return
@@ -170,7 +175,7 @@ def _at_the_prompt(session: Session, talk: Talk) -> None:
         if not line:
             continue
         try:
-            outcome = _one(session, talk, line)
+            outcome = _one(session, talk, line, as_json=as_json)
             if outcome is not None and outcome.waits:
                 _tell_waiting(talk, outcome)
         except (click.Abort, KeyboardInterrupt):

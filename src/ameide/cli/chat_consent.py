@@ -113,7 +113,8 @@ class Consents:
             return self.policy == "give"
         if not at_a_terminal():
             return None
-        answer = click.prompt("Your answer", type=click.Choice(["give", "decline", "later"]), show_default=False)
+        choices = click.Choice(["give", "decline", "later"])
+        answer = click.prompt("Your answer", type=choices, show_default=False, err=not self.shown)
         return None if answer == "later" else answer == "give"
 
 

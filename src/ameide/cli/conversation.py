@@ -130,7 +130,7 @@ def forget(session: Session, conversation_id: str, yes: bool) -> None:
     if not yes:
         if not at_a_terminal():
             raise click.UsageError("--yes is needed: nobody can be asked here.")
-        click.confirm(f"Delete what was said in {conversation_id}", abort=True)
+        click.confirm(f"Delete what was said in {conversation_id}", abort=True, err=True)
     request = ForgetConversationRequest(scope=session.scope, conversation_id=conversation_id)
 
     async def act() -> None:
