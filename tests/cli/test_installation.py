@@ -156,6 +156,13 @@ def test_a_former_port_is_kept(tmp_path: Path) -> None:
     assert (chosen.listen_port, said) == (8490, [])
 
 
+def test_who_listens_on_all_interfaces_is_reached_on_this_machine(tmp_path: Path) -> None:
+    for host, here in (("0.0.0.0", "127.0.0.1"), ("::", "[::1]")):
+        listening = replace(settings(tmp_path), listen_host=host)
+        both = with_architect_port(with_port(listening, 8490, True, print), 8590, True, print)
+        assert (both.address, both.architect_address) == (f"http://{here}:8490", f"http://{here}:8590")
+
+
 def test_nothing_to_stop(ameide: CommandLine) -> None:
     answer = ameide("down")
     assert answer.code == 0

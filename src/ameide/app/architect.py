@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from ameide import config, faults, logs
 from ameide.architect.server import Server
 from ameide.config import Settings
+from ameide.contracts.hosts import url_here
 from ameide.errors import InvalidArgument, Unreachable
 from ameide.infra.redaction import Redactor
 from ameide.rpc.clients import ArchitectClients, Clients
@@ -130,7 +131,8 @@ async def _open(
         # A provider that is not installed is told now, and nobody's first question waits for its client.
         await agent.model.load()
     service = Architect(agent, doorkeeper, threads)
-    around = Surroundings(address, agent.repositories, agent.evidence, partial(_converse, _own_address(settings)))
+    own_address = url_here(settings.listen_host, settings.architect_listen_port)
+    around = Surroundings(address, agent.repositories, agent.evidence, partial(_converse, own_address))
     mcp = await stack.enter_async_context(
         McpDoor.opened(around, Guests(address, threads).authenticate, settings.architect_origins)
     )
@@ -154,12 +156,6 @@ async def _converse(address: str, token: str, request: ConverseRequest) -> Async
     async with ArchitectClients(address, token) as clients, aclosing(clients.converse(request)) as events:
         async for event in events:
             yield event
-
-
-def _own_address(settings: Settings) -> str:
-    host = settings.listen_host
-    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- what is bound is another place's
-    return f"http://{f'[{here}]' if ':' in here else here}:{settings.architect_listen_port}"
 
 
 def agent_of(settings: Settings, redact: Callable[[str], str], *, apart: bool) -> Agent:

@@ -13,6 +13,7 @@ from ameide.cli.forking import Nursery
 from ameide.cli.principals import EXECUTORS, PRINCIPALS, admissions
 from ameide.cli.state import StateFolder
 from ameide.config import Settings
+from ameide.contracts.hosts import url_here
 from ameide.engine.namespace import NAMESPACE
 from ameide.engine.ports import is_free
 
@@ -81,14 +82,14 @@ def with_schema_and_principals(settings: Settings, say: Say) -> None:
 def with_port(settings: Settings, former: int | None, running: bool, say: Say) -> Settings:
     """The settings with the port of the control process: the former one if it can have that again, else a free one."""
     port = _port(settings.listen_port, ports_for(settings), former, running, say)
-    return replace(settings, listen_port=port, address=_address(settings, port))
+    return replace(settings, listen_port=port, address=url_here(settings.listen_host, port))
 
 
 def with_architect_port(settings: Settings, former: int | None, running: bool, say: Say) -> Settings:
     """The settings, which have the control process's port, with that of the Architect agent, chosen in the same way."""
     allowed = [port for port in _ports_from(settings.architect_listen_port) if port != settings.listen_port]
     port = _port(settings.architect_listen_port, allowed, former, running, say)
-    return replace(settings, architect_listen_port=port, architect_address=_address(settings, port))
+    return replace(settings, architect_listen_port=port, architect_address=url_here(settings.listen_host, port))
 
 
 def ports_for(settings: Settings) -> range:
@@ -106,8 +107,3 @@ def _port(usual: int, allowed: Sequence[int], former: int | None, running: bool,
     if port != wanted:
         say(f"Port {wanted} is taken by another program; using {port}.")
     return port
-
-
-def _address(settings: Settings, port: int) -> str:
-    host = settings.listen_host if settings.listen_host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 -- a comparison
-    return f"http://{host}:{port}"
