@@ -12,6 +12,7 @@ import signal
 from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
+_ENDING_SECONDS = 5.0
 T = TypeVar("T")
 
 
@@ -81,11 +82,29 @@ async def start_child(*argv: str, **options: Any) -> asyncio.subprocess.Process:
 
 
 async def kill_child(process: asyncio.subprocess.Process) -> None:
-    """Kill a child of `start_child` with all that is still in its session's group, and wait until it is over."""
+    """Kill a child of `start_child` with all that is still in its session's group, and wait until it is over.
+
+    What it had said and nobody read is lost; whoever reads its pipes has stopped before.
+    """
+    kill_group(process)
+    pipes = [pipe for pipe in (process.stdout, process.stderr) if pipe is not None]
+    # asyncio takes it for over when its pipes were read to the end, which it stops by itself while nobody reads them.
+    # A program that left the session may hold one open for as long as it likes.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_ENDING_SECONDS):
+            await asyncio.gather(process.wait(), *(_emptied(pipe) for pipe in pipes))
+
+
+def kill_group(process: asyncio.subprocess.Process) -> None:
+    """Kill a child of `start_child` with its group, and wait for nothing."""
     # macOS refuses to signal a group whose members are all zombies.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
+
+
+async def _emptied(pipe: asyncio.StreamReader) -> None:
+    while await pipe.read(1 << 16):
+        pass
 
 
 async def _over(task: asyncio.Task[Any]) -> None:

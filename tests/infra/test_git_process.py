@@ -40,6 +40,17 @@ async def test_git_that_is_cancelled_while_it_is_being_started(tmp_path: Path, t
     assert not [process for process in psutil.Process().children(recursive=True) if _marked(process, str(tmp_path))]
 
 
+async def test_git_that_is_cancelled_while_it_talks_without_end(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    script = f"!echo >{pipe}; exec yes"
+    running = asyncio.create_task(run_git("-c", f"alias.held={script}", "held", env=ENVIRONMENT, cwd=tmp_path))
+    await asyncio.to_thread(pipe.read_bytes)
+    running.cancel()
+    await asyncio.wait([running], timeout=30)
+    assert running.cancelled()
+
+
 async def test_the_answer_of_git(tmp_path: Path) -> None:
     code, out, err = await run_git("hash-object", "--stdin", env=ENVIRONMENT, cwd=tmp_path, stdin=b"hello\n")
     assert (code, out.strip(), err) == (0, b"ce013625030ba8dba906f756967f9e9ca394464a", b"")

@@ -1,10 +1,15 @@
-"""Asked once, asked twice, and a bound on how long that takes."""
+"""Asked once, asked twice, and a bound on how long that takes; children that are ended whatever they do."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 
-from ameide.stopping import Stop, unless
+import pytest
+
+from ameide import stopping
+from ameide.stopping import Stop, kill_child, start_child, unless
 
 
 def soon() -> float:
@@ -62,3 +67,30 @@ async def test_unless_gives_the_result_or_cancels() -> None:
     assert await unless(stop, answer()) == 7
     stop.set()
     assert await unless(stop, asyncio.Event().wait()) is None
+
+
+async def test_a_child_is_over_though_nobody_reads_what_it_says() -> None:
+    pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
+    child = await start_child("sh", "-c", "yes >&2 & yes", **pipes)
+    assert child.stdout is not None
+    # It has filled its pipe and waits, and so does whoever listens for its end.
+    await child.stdout.readexactly(1 << 20)
+    async with asyncio.timeout(30):
+        await kill_child(child)
+    assert child.returncode == -signal.SIGKILL
+
+
+async def test_a_program_that_left_and_holds_the_pipe_holds_nobody_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stopping, "_ENDING_SECONDS", 0.2)
+    script = "setsid sh -c 'echo $$; exec sleep 300' & wait"
+    child = await start_child("sh", "-c", script, stdout=asyncio.subprocess.PIPE)
+    assert child.stdout is not None
+    left = int(await child.stdout.readline())
+    try:
+        async with asyncio.timeout(30):
+            await kill_child(child)
+    finally:
+        os.kill(left, signal.SIGKILL)
+    assert child.returncode == -signal.SIGKILL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import threading
@@ -132,6 +133,12 @@ async def test_a_command_that_is_not_done_in_time_is_ended_with_its_children(tmp
     assert refused.value.retry
     pid = int((tmp_path / "pid").read_text())
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+async def test_a_command_that_never_stops_talking_is_ended_too() -> None:
+    async with asyncio.timeout(30):
+        with pytest.raises(NotSent, match="not done"):
+            await CommandSender(("yes",), ENVIRONMENT, timeout=0.5).send(NOTICE)
 
 
 async def test_a_program_that_is_not_there_is_not_tried_again() -> None:
