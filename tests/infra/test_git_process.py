@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from ameide.delivery.git_process import run_git
+from ameide.errors import LimitReached
 
 ENVIRONMENT = {"PATH": os.defpath}
 
@@ -61,3 +62,28 @@ def _marked(process: psutil.Process, mark: str) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE and process.environ().get("CANCELLED_AT") == mark
     except psutil.NoSuchProcess:
         return False
+
+
+async def test_git_that_says_more_than_is_taken_is_killed(tmp_path: Path) -> None:
+    held = f"alias.held=!echo $$ >{tmp_path}/pid; yes"
+    with pytest.raises(LimitReached, match="more than 2 MiB"):
+        await run_git("-c", held, "held", env=ENVIRONMENT, cwd=tmp_path, most=2 << 20)
+    pid = int((tmp_path / "pid").read_text())
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    said = "head -c 2097152 /dev/zero"
+    code, out, _ = await run_git("-c", f"alias.held=!{said}", "held", env=ENVIRONMENT, cwd=tmp_path, most=2 << 20)
+    assert (code, len(out)) == (0, 2 << 20)
+
+
+async def test_of_a_long_complaint_the_end_is_kept(tmp_path: Path) -> None:
+    script = "alias.held=!head -c 10000000 /dev/zero >&2; echo the reason >&2; exit 3"
+    code, out, err = await run_git("-c", script, "held", env=ENVIRONMENT, cwd=tmp_path)
+    assert (code, out) == (3, b"")
+    assert len(err) <= 1 << 16
+    assert err.endswith(b"the reason\n")
+
+
+async def test_git_need_not_read_what_it_is_given(tmp_path: Path) -> None:
+    code, out, _ = await run_git("version", env=ENVIRONMENT, cwd=tmp_path, stdin=b"x" * (4 << 20))
+    assert code == 0
+    assert out.startswith(b"git version")

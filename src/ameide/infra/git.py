@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ameide.infra.diff_hash import DIFF_OPTIONS, READ_OPTIONS, diff_hash
-from ameide.infra.git_command import GitCommand, GitFailed, GitResult, last_lines
+from ameide.infra.git_command import LISTING_BYTES, GitCommand, GitFailed, GitResult, last_lines
 
 __all__ = [
     "Git",
@@ -110,7 +110,7 @@ class Git(GitCommand):
     async def remote_heads(self) -> dict[str, str]:
         """The branches of the remote now, and their commits."""
         with self.with_credential() as env:
-            listed = await self.git("ls-remote", "--heads", "--", self.url, env=env)
+            listed = await self.git("ls-remote", "--heads", "--", self.url, env=env, most=LISTING_BYTES)
         pairs = (line.split("\t", 1) for line in listed.text.splitlines())
         return {ref.removeprefix("refs/heads/"): sha for sha, ref in pairs}
 
@@ -156,8 +156,7 @@ class Git(GitCommand):
 
     async def changed_paths(self, base: str, head: str) -> list[PathChange]:
         """What differs between two commits or trees, by path; renames show both sides."""
-        raw = (await self.git("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-commit-id", base, head)).stdout
-        fields = raw.decode("utf-8", "surrogateescape").split("\0")
+        fields = await self.entries("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-commit-id", base, head)
         return [
             PathChange(
                 status=line.split(" ")[4][0], path=path, mode=line.split(" ")[1], old_mode=line[1:].split(" ")[0]
@@ -171,14 +170,12 @@ class Git(GitCommand):
         Submodules are left alone: asking one for its state would run what its configuration names.
         """
         options = ("--name-only", "-z", "--no-ext-diff", "--no-textconv", "--no-renames", "--ignore-submodules=all")
-        named = (await self.git("diff", *options, cwd=self.tree)).stdout
-        return [path for path in named.decode("utf-8", "surrogateescape").split("\0") if path]
+        return await self.entries("diff", *options, cwd=self.tree)
 
     async def size(self, revision: str, paths: Collection[str]) -> int:
         """How many bytes these files have together at a revision; those that it lacks count nothing."""
-        listed = (await self.git("ls-tree", "-r", "-l", "-z", "--full-tree", revision)).stdout
-        entries = (entry.partition("\t") for entry in listed.decode("utf-8", "surrogateescape").split("\0"))
-        found = ((entry.split()[-1], path) for entry, _, path in entries if entry)
+        listed = await self.entries("ls-tree", "-r", "-l", "-z", "--full-tree", revision)
+        found = ((about.split()[-1], path) for about, _, path in (entry.partition("\t") for entry in listed))
         wanted = frozenset(paths)
         return sum(int(length) for length, path in found if path in wanted and length.isdigit())
 

@@ -12,11 +12,13 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ameide.delivery.git_process import run_git
-from ameide.errors import InvalidArgument
+from ameide.delivery.git_process import OUTPUT_BYTES, run_git
+from ameide.errors import InvalidArgument, LimitReached
 from ameide.infra.credentials import Credential
 from ameide.infra.git_login import logged_in
 
+LISTING_BYTES = 64 << 20
+"""Of what git lists by the entry: about 600,000 paths, which take many times their bytes once they are parted."""
 PATH = "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin"
 _CONFIG = """\
 [core]
@@ -51,6 +53,10 @@ _CONFIG = """\
 
 class GitFailed(Exception):
     """Git said no; the message names the command and carries its last lines."""
+
+
+class GitSaidTooMuch(GitFailed):
+    """There is more in the repository than an executor takes in."""
 
 
 @dataclass(frozen=True)
@@ -99,19 +105,30 @@ class GitCommand:
         stdin: bytes = b"",
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        most: int = OUTPUT_BYTES,
     ) -> GitResult:
-        """Run one git command. With `check`, another exit code than 0 raises."""
+        """Run one git command. With `check`, another exit code than 0 raises; more than `most` bytes raise always."""
         self.guard()
         try:
             exit_code, stdout, stderr = await run_git(
-                *args, env={**self._environment(), **(env or {})}, cwd=cwd or self.folder, stdin=stdin
+                *args, env={**self._environment(), **(env or {})}, cwd=cwd or self.folder, stdin=stdin, most=most
             )
         except FileNotFoundError as error:
             raise GitFailed(f"git was not found in {PATH}; install git 2.38 or later there") from error
+        except LimitReached as error:
+            raise GitSaidTooMuch(
+                f"git {args[0]} said more than {most >> 20} MiB, which is all that is taken: the repository has too "
+                "many files or too large ones"
+            ) from error
         result = GitResult(exit_code, stdout, stderr.decode("utf-8", "replace"))
         if check and result.exit_code:
             raise GitFailed(f"git {args[0]} failed: {last_lines(result.stderr or result.text)}")
         return result
+
+    async def entries(self, *args: str, cwd: Path | None = None) -> list[str]:
+        """What a command lists with `-z`. Raises `GitSaidTooMuch` beyond `LISTING_BYTES`."""
+        listed = (await self.git(*args, cwd=cwd, most=LISTING_BYTES)).stdout
+        return [entry for entry in listed.decode("utf-8", "surrogateescape").split("\0") if entry]
 
     @contextlib.contextmanager
     def with_credential(self) -> Generator[dict[str, str]]:

@@ -30,8 +30,7 @@ _REMOTE = "store"
 
 async def uses_lfs(git: Git, commit: str) -> bool:
     """Whether any `.gitattributes` of the commit keeps files in LFS."""
-    listed = (await git.git("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)).stdout
-    paths = listed.decode("utf-8", "surrogateescape").split("\0")
+    paths = await git.entries("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)
     return any([_KEPT.search(await git.show(commit, path) or b"") for path in paths if _is_attributes(path)])
 
 
@@ -136,11 +135,10 @@ async def _rules(git: Git, revision: str, path: str) -> list[bytes]:
 async def _pointers(git: Git, revision: str, changes: Iterable[PathChange]) -> list[tuple[str, str]]:
     """Path and object id of those changed files that are pointers at a revision."""
     wanted = {change.path for change in changes}
-    listed = (await git.git("ls-tree", "-r", "-l", "-z", "--full-tree", revision)).stdout
     found: list[tuple[str, str]] = []
-    for entry in listed.decode("utf-8", "surrogateescape").split("\0"):
+    for entry in await git.entries("ls-tree", "-r", "-l", "-z", "--full-tree", revision):
         head, _, path = entry.partition("\t")
-        size = head.split()[-1] if head else ""
+        size = head.split()[-1]
         if path in wanted and size.isdigit() and int(size) <= _POINTER_BYTES:
             pointer = _POINTER.match(await git.show(revision, path) or b"")
             if pointer:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ameide.errors import Fenced
+from ameide.infra.git_command import GitSaidTooMuch
 from ameide.infra.redaction import Redactor
 from ameide.infra.steps import StepFailed
 from ameide_core_proto.transformation.work.v1.command_service_pb import WorkOutcome
@@ -68,6 +69,8 @@ def concluded(step: asyncio.Task[WorkResult]) -> Conclusion:
         return Conclusion.failed(error)
     if isinstance(error, Fenced):
         raise error
+    if isinstance(error, GitSaidTooMuch):
+        return Conclusion.failure(FailureCode.TOOL_FAILED, f"repo_url: {error}.")
     trace = "".join(traceback.format_exception(error))
     return Conclusion.failure(
         FailureCode.INTERNAL, f"{type(error).__name__}: {error}. Its trace is in the evidence (error.txt).", trace

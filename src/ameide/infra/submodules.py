@@ -37,10 +37,10 @@ class Submodule:
 
 async def submodules_at(git: Git, commit: str) -> list[Submodule]:
     """The submodules of a commit. Raises `GitFailed` for one without a usable address, naming it."""
-    listed = (await git.git("ls-tree", "-r", "-z", "--full-tree", commit)).stdout.decode("utf-8", "surrogateescape")
+    listed = await git.entries("ls-tree", "-r", "-z", "--full-tree", commit)
     pinned = {
         path: head.split()[2]
-        for head, _, path in (entry.partition("\t") for entry in listed.split("\0"))
+        for head, _, path in (entry.partition("\t") for entry in listed)
         if head.startswith("160000 ")
     }
     if not pinned:

@@ -39,12 +39,9 @@ class CommitFiles:
     @classmethod
     async def of(cls, git: Git, commit_sha: str) -> CommitFiles:
         """List them. Raises `GitFailed`."""
-        listed = (await git.git("ls-tree", "-r", "-l", "-z", "--full-tree", commit_sha)).stdout
         files = cls(git, {})
-        for line in listed.decode("utf-8", "surrogateescape").split("\0"):
-            about, tab, path = line.partition("\t")
-            if not tab:
-                continue
+        for line in await git.entries("ls-tree", "-r", "-l", "-z", "--full-tree", commit_sha):
+            about, _, path = line.partition("\t")
             mode, _kind, blob, size = about.split()
             if mode.startswith("100"):
                 files.entries[path] = Entry(path, blob, int(size))

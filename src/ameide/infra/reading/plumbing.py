@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import functools
-import os
 import shutil
-import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ameide.delivery.git_process import hear
 from ameide.errors import LimitReached, Refused
 from ameide.infra.git_command import PATH
 from ameide.infra.isolation.bubblewrap import REMEDY, Program, find_bubblewrap
 from ameide.infra.isolation.system import top
 from ameide.infra.reading.limits import ReadingLimits
 from ameide.infra.settings import BUBBLEWRAP, NO_SANDBOX
-from ameide.stopping import start_child
+from ameide.stopping import kill_child, start_child
 
 _INSIDE = "/repository"
 _ENVIRONMENT = {
@@ -40,7 +37,6 @@ _ENVIRONMENT = {
 _SETTINGS = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "core.attributesFile=/dev/null", "safe.directory=*")
 _SETPRIV = shutil.which("setpriv", path="/usr/bin:/bin:/usr/sbin:/sbin")
 _PRLIMIT = shutil.which("prlimit", path="/usr/bin:/bin:/usr/sbin:/sbin")
-_CHUNK, _WORDS, _ENDING = 1 << 16, 4096, 5.0
 
 
 @dataclass(frozen=True)
@@ -108,26 +104,18 @@ class Plumbing:
             env=environment,
             cwd="/",
         )
-        assert process.stdout
-        assert process.stderr
-        full = functools.partial(_kill, process)
-        said = asyncio.create_task(_read(process.stdout, self.limits.output_bytes, full))
-        words = asyncio.create_task(_read(process.stderr, _WORDS))
         try:
             async with asyncio.timeout(self.limits.command_seconds):
-                await asyncio.wait([said, words])
-                exit_code = await process.wait()
-        except TimeoutError as error:
+                said = await hear(process, most=self.limits.output_bytes)
+        except BaseException as error:
+            await kill_child(process)
+            if not isinstance(error, TimeoutError):
+                raise
             raise LimitReached(
                 f"git took longer than {self.limits.command_seconds:.0f} seconds",
                 remedy="Name a folder, or ask for less",
             ) from error
-        finally:
-            _kill(process)
-            # A killed program has closed its pipes, and is only over when they were read to the end.
-            await asyncio.shield(asyncio.wait([said, words], timeout=_ENDING))
-        (stdout, cut), (stderr, _) = said.result(), words.result()
-        return Output(exit_code, stdout, stderr.decode("utf-8", "replace"), cut)
+        return Output(process.returncode or 0, said.stdout, said.stderr.decode("utf-8", "replace"), said.cut)
 
     def failure(self, name: str, output: Output) -> LimitReached | Refused:
         """What a command's end is that was none."""
@@ -141,23 +129,3 @@ class Plumbing:
 
 def _no_sandbox(why: str) -> Refused:
     return Refused(f"repositories cannot be read here: {why}", remedy=REMEDY, reason="SANDBOX_UNAVAILABLE")
-
-
-async def _read(stream: asyncio.StreamReader, most: int, full: Callable[[], None] | None = None) -> tuple[bytes, bool]:
-    """What a program says, at most so many bytes, and whether it said more. It is read to the end in any case."""
-    parts: list[bytes] = []
-    room = most
-    while data := await stream.read(_CHUNK):
-        if room > 0:
-            parts.append(data[:room])
-        room -= len(data)
-        if room < 0 and full is not None:
-            full()
-    return b"".join(parts), room < 0
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)

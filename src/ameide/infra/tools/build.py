@@ -58,10 +58,9 @@ async def build(ctx: StepContext) -> WorkResult:
 
 async def _source(ctx: StepContext, commit: str, wanted: Build) -> dict[str, Entry]:
     where = f"{commit}:{ctx.work.workdir.strip('/')}" if ctx.work.workdir.strip("/") else commit
-    listed = (await ctx.git.git("ls-tree", "-r", "-z", where)).stdout.decode("utf-8", "surrogateescape")
     tree = CommitTree(ctx.git, commit, ctx.work.workdir)
     entries: dict[str, Entry] = {}
-    for line in filter(None, listed.split("\0")):
+    for line in await ctx.git.entries("ls-tree", "-r", "-z", where):
         mode, path = line.split(" ")[0], line.partition("\t")[2]
         if not wanted.includes(path) or mode == "160000":
             continue
