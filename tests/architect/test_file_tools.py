@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from ameide.architect.citations import Citing
 from ameide.architect.records import Ledger, file_of
-from ameide.architect.tools.rendering import MOST_ANSWER, for_model
+from ameide.architect.tools.rendering import MOST_ANSWER, MOST_TEXT, for_model
 from ameide.infra.credentials import Credentials
 from ameide.infra.reading.limits import ReadingLimits
 from ameide.infra.reading.plumbing import Plumbing
 from ameide.infra.reading.reader import MirrorReader
+from ameide_core_proto.agent.transformation.v1.architect_service_pb import FileLines
 from tests.architect.reading import Desk, desk, only, registered
 from tests.infra.git_servers import git
 from tests.views.readers import Readers
@@ -32,6 +34,8 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / ROUTE).write_text("export const cancel = 1\n")
     (folder / "README.md").write_text(f"# Orders\n\n{PLANTED}\n")
     (folder / "long.txt").write_text("".join(f"line {n}\n" for n in range(1, 2001)))
+    (folder / "wide.txt").write_text("".join(f"wide {n:03} {'=' * 191}\n" for n in range(1, 401)))
+    (folder / "one.txt").write_text(f"{'=' * 7000}\nsecond\n")
     (folder / f"{PLANTED.replace('/', '')}.md").write_text("x\n")
     git(folder, "add", "--all")
     git(folder, "commit", "-q", "-m", "Start")
@@ -96,6 +100,48 @@ async def test_what_was_left_out_is_said_with_how_to_go_on(reader: Desk) -> None
     part = await reader.call("read_file", path="long.txt", first_line=10, last_line=11)
     assert only(part).text == "line 10\nline 11"
     assert part.notes == ()
+
+
+async def not_looked_up(*place: object) -> FileLines:
+    """What was not read is refused before anybody looks for it."""
+    raise AssertionError(place)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "first"),
+    [("read_file", {"path": "wide.txt"}, 1), ("search_files", {"text": "wide 2"}, 198)],
+)
+async def test_lines_that_found_no_room_are_not_read(
+    reader: Desk, tool: str, arguments: dict[str, object], first: int
+) -> None:
+    answer = await reader.call(tool, **arguments)
+    record = only(answer)
+    told = record.text.split("\n")
+    assert told == [f"wide {first + n:03} {'=' * 191}" for n in range(len(told))]
+    last = first + len(told) - 1
+    assert len(record.text) <= MOST_TEXT < len(record.text) + len(told[0]) + 2
+    assert record.lines is not None
+    assert (record.lines.first_line, record.lines.last_line) == (first, last)
+    assert record.lines.text == record.text
+    assert record.key.endswith(f":wide.txt#L{first}-L{last}")
+    assert f"lines {first} to {last} at" in record.label
+    ledger = Ledger()
+    ledger.note(answer.records)
+    assert list(ledger.files.values()) == [[(first, last)]]
+    assert await Citing(ledger, {}, not_looked_up).cite(record.key.replace(f"L{last}", f"L{last + 1}")) is None
+    assert for_model(answer).count("wide ") == len(told)
+    assert (f"read on with first_line {last + 1} if" if tool == "read_file" else "read_file reads on") in str(
+        answer.notes
+    )
+
+
+async def test_a_line_that_is_not_shown_whole_cannot_be_cited(reader: Desk) -> None:
+    answer = await reader.call("read_file", path="one.txt")
+    assert not answer.records
+    assert answer.uncited.startswith("=" * MOST_TEXT + "… [1000 more")
+    assert answer.untrusted[0].endswith(":one.txt")
+    assert "line 1 has 7000 characters" in answer.notes[0]
+    assert only(await reader.call("read_file", path="one.txt", first_line=2)).text == "second"
 
 
 async def test_what_is_not_there_is_not_found_and_what_is_wrong_is_said(reader: Desk) -> None:

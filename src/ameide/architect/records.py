@@ -80,6 +80,27 @@ def lines_record(lines: FileLines) -> Record:
     return Record(file_key(lines), label, lines.text, 0, lines, place)
 
 
+def beginning(lines: FileLines, characters: int) -> FileLines | None:
+    """As many whole lines from the first on as fit, line breaks counted; None when the first one alone does not."""
+    kept: list[str] = []
+    room = characters
+    for line in lines.text.split("\n"):
+        room -= len(line) + 1
+        if room < 0:
+            break
+        kept.append(line)
+    if not kept:
+        return None
+    return FileLines(
+        repository_id=lines.repository_id,
+        commit_sha=lines.commit_sha,
+        path=lines.path,
+        first_line=lines.first_line,
+        last_line=lines.first_line + len(kept) - 1,
+        text="\n".join(kept),
+    )
+
+
 @dataclass(slots=True)
 class Ledger:
     """All that a conversation has read, as it is carried from turn to turn: labels and positions, no texts.

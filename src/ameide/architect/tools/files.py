@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ameide.architect.records import lines_record
+from ameide.architect.records import beginning, lines_record
 from ameide.architect.tools.arguments import Arguments, integer, schema, string
+from ameide.architect.tools.rendering import MOST_TEXT, clipped
 from ameide.architect.tools.repositories import named
 from ameide.architect.tools.tool import Tool, ToolAnswer, ToolContext
 from ameide_core_proto.transformation.governance.v1.governance_pb import Repository
@@ -47,9 +48,16 @@ async def _search(ctx: ToolContext, arguments: Arguments) -> ToolAnswer:
 async def _read(ctx: ToolContext, arguments: Arguments) -> ToolAnswer:
     repository, commit = await _place(ctx, arguments)
     first, last = max(1, arguments.number("first_line", 1)), arguments.number("last_line")
-    lines = await ctx.repositories.read(repository, commit, arguments.raw("path"), first, last)
-    notes = (f"that is up to line {lines.last_line}; read on with first_line {lines.last_line + 1} if there is more",)
-    return ToolAnswer((lines_record(lines),), notes=notes if not last or lines.last_line < last else ())
+    read = await ctx.repositories.read(repository, commit, arguments.raw("path"), first, last)
+    if (shown := beginning(read, MOST_TEXT)) is None:
+        line = read.text.partition("\n")[0]
+        notes = (
+            f"line {first} has {len(line)} characters; it is not shown whole, so that it cannot be cited",
+            f"read on with first_line {first + 1} if there is more",
+        )
+        return ToolAnswer(uncited=clipped(line, MOST_TEXT), uncited_from=lines_record(read).untrusted, notes=notes)
+    notes = (f"that is up to line {shown.last_line}; read on with first_line {shown.last_line + 1} if there is more",)
+    return ToolAnswer((lines_record(shown),), notes=notes if not last or shown.last_line < last else ())
 
 
 async def _place(ctx: ToolContext, arguments: Arguments) -> tuple[Repository, str]:

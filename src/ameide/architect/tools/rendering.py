@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from protobuf.wkt import Timestamp
 
-from ameide.architect.records import Record
+from ameide.architect.records import Record, beginning, lines_record
 from ameide.architect.tools.tool import ToolAnswer
 from ameide_core_proto.common.v1.metadata_pb import Actor
 
@@ -21,19 +21,35 @@ _NO_CHARACTER = "\N{REPLACEMENT CHARACTER}"
 
 
 def bounded(answer: ToolAnswer) -> ToolAnswer:
-    """The answer within its limits. Records that find no room are not read, so that they cannot be cited."""
+    """The answer within its limits. Records and lines that find no room are not read, so that they cannot be cited."""
     kept: list[Record] = []
-    room = MOST_ANSWER
+    room, cut = MOST_ANSWER, 0
     for record in answer.records:
-        short = replace(record, label=clipped(one_line(record.label), _LABEL), text=clipped(record.text, MOST_TEXT))
+        if (short := _short(record)) is None:
+            continue
         room -= len(short.text) + len(short.label) + len(short.key) + 16
         if room < 0 and kept:
             break
         kept.append(short)
-    left = len(answer.records) - len(kept)
-    notes = (f"{left} more records had no room; ask for fewer at once, or for one of them", *answer.notes)
-    uncited = clipped(answer.uncited, MOST_ANSWER)
-    return replace(answer, records=tuple(kept), uncited=uncited, notes=notes if left else answer.notes)
+        cut += short.key != record.key
+    notes = list(answer.notes)
+    if cut:
+        notes.insert(0, f"of {cut} of these records only the first lines had room; read_file reads on after them")
+    if left := len(answer.records) - len(kept):
+        notes.insert(0, f"{left} more records had no room; ask for fewer at once, or for one of them")
+    return replace(answer, records=tuple(kept), uncited=clipped(answer.uncited, MOST_ANSWER), notes=tuple(notes))
+
+
+def _short(record: Record) -> Record | None:
+    """The record within its limits, lines of a file whole or not at all; None when not even the first has room."""
+    if record.lines is None:
+        text = clipped(record.text, MOST_TEXT)
+    elif (shown := beginning(record.lines, MOST_TEXT)) is None:
+        return None
+    else:
+        record = lines_record(shown)
+        text = record.text
+    return replace(record, label=clipped(one_line(record.label), _LABEL), text=text)
 
 
 def for_model(answer: ToolAnswer) -> str:
