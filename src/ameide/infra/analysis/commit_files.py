@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ameide.infra.git import Git, GitFailed
 
@@ -39,17 +40,19 @@ class CommitFiles:
     @classmethod
     async def of(cls, git: Git, commit_sha: str) -> CommitFiles:
         """List them. Raises `GitFailed`."""
-        files = cls(git, {})
+        entries: dict[str, Entry] = {}
+        links: list[str] = []
+        submodules: list[str] = []
         for line in await git.entries("ls-tree", "-r", "-l", "-z", "--full-tree", commit_sha):
             about, _, path = line.partition("\t")
             mode, _kind, blob, size = about.split()
             if mode.startswith("100"):
-                files.entries[path] = Entry(path, blob, int(size))
+                entries[path] = Entry(path, blob, int(size))
             else:
-                (files.submodules if mode == "160000" else files.links).append(path)
-        return files
+                (submodules if mode == "160000" else links).append(path)
+        return cls(git, entries, links, submodules)
 
-    @property
+    @cached_property
     def paths(self) -> Sequence[str]:
         """Sorted."""
         return sorted(self.entries)
@@ -70,6 +73,7 @@ class CommitFiles:
         """Read these files at once, as far as the bounds allow. Raises `GitFailed`."""
         wanted = [self.entries[path] for path in paths if path in self.entries and path not in self._kept]
         batch: list[Entry] = []
+        together = 0
         for entry in wanted:
             if entry.size > LARGEST or self._read + entry.size > _IN_ALL:
                 self._kept[entry.path] = None
@@ -77,9 +81,10 @@ class CommitFiles:
                 continue
             self._read += entry.size
             batch.append(entry)
-            if sum(one.size for one in batch) >= _TOGETHER:
+            together += entry.size
+            if together >= _TOGETHER:
                 await self._load(batch)
-                batch = []
+                batch, together = [], 0
         if batch:
             await self._load(batch)
 

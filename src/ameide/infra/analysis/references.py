@@ -5,9 +5,13 @@ What an agent says of a repository is worth as much as the places that it names.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Set
 from dataclasses import dataclass
+from heapq import merge
+from itertools import islice
+from operator import itemgetter
 from posixpath import normpath, splitext
 from typing import Protocol
 
@@ -48,30 +52,44 @@ class Reference:
 
 
 async def checked(answer: str, files: Files) -> list[Reference]:
-    """Every place that the answer names, in its order, each once, with what is wrong with it."""
-    found: list[Reference] = []
-    for named in named_in(answer, files.paths)[:MOST]:
-        found.append(Reference(named.path, named.first, named.last, await _problem(named, files)))
-    return found
+    """Each of the first `MOST` places that the answer names, in its order, each once, with what is wrong with it."""
+    # Answers and commits may be large, and an executor's heartbeats share the loop.
+    paths, named = await asyncio.to_thread(_looked_through, answer, files)
+    return [Reference(one.path, one.first, one.last, await _problem(one, paths, files)) for one in named]
 
 
-def named_in(answer: str, paths: Collection[str]) -> list[Reference]:
-    """What reads like a place in a repository with these paths; an address or a time of day does not."""
+def named_in(answer: str, paths: Set[str]) -> Iterator[Reference]:
+    """What reads like a place in a repository with these paths; an address or a time of day does not. Each once."""
     endings = {splitext(path)[1] for path in paths} - {""}
-    found: list[tuple[int, Reference]] = []
+    seen: set[Reference] = set()
+    for _, named in merge(_with_lines(answer, paths, endings), _in_quotes(answer), key=itemgetter(0)):
+        if named not in seen:
+            seen.add(named)
+            yield named
+
+
+def _looked_through(answer: str, files: Files) -> tuple[Set[str], list[Reference]]:
+    paths = frozenset(files.paths)
+    return paths, list(islice(named_in(answer, paths), MOST))
+
+
+def _with_lines(answer: str, paths: Set[str], endings: Set[str]) -> Iterator[tuple[int, Reference]]:
     for match in _LINES.finditer(answer):
         path = match["path"]
         surely = match["first"] is not None or path in paths
         if surely or "/" in path or splitext(path)[1] in endings:
             first = int(match["first"] or match["from"])
             last = int(match["last"] or match["to"] or first)
-            found.append((match.start(), Reference(normpath(path), first, last)))
-    found += [(match.start(), Reference(normpath(match["path"]))) for match in _QUOTED.finditer(answer)]
-    return list(dict.fromkeys(named for _, named in sorted(found, key=lambda pair: pair[0])))
+            yield match.start(), Reference(normpath(path), first, last)
 
 
-async def _problem(named: Reference, files: Files) -> str:
-    if named.path not in files.paths:
+def _in_quotes(answer: str) -> Iterator[tuple[int, Reference]]:
+    for match in _QUOTED.finditer(answer):
+        yield match.start(), Reference(normpath(match["path"]))
+
+
+async def _problem(named: Reference, paths: Set[str], files: Files) -> str:
+    if named.path not in paths:
         return "there is no such file at this commit"
     if named.first is None:
         return ""
