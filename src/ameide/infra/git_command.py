@@ -1,8 +1,9 @@
 """Running the executor's own git.
 
 Its git folder is out of every child's reach, and no file of a working tree configures it: no hooks, no system or user
-configuration, no credential prompt, only the file, https and ssh transports. A credential is given to git by a program
-that reads a private file, never in a URL, an argument or a log line.
+configuration, no credential prompt, only the file, http, https and ssh transports, and no redirect: where git goes is
+what an operator registered. A credential is given to git by a program that reads a private file, never in a URL, an
+argument or a log line.
 """
 
 from __future__ import annotations
@@ -154,6 +155,10 @@ class GitCommand:
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_ASKPASS": "/bin/false",
             "GIT_ALLOW_PROTOCOL": "file:https:ssh:http",
+            # Not in the file, which a mirror keeps for as long as it lasts.
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "http.followRedirects",
+            "GIT_CONFIG_VALUE_0": "false",
             "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
             **self.network,
         }

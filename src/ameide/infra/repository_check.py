@@ -253,6 +253,8 @@ def remedy_for(error: Exception, reference: str) -> str:
     if "host key verification failed" in text:
         known = f"{reference}.known_hosts" if reference else "known_hosts"
         return f"put the host's keys (`ssh-keyscan HOST`, compared with what the host publishes) into {known}"
+    if "returned error: 30" in text:
+        return "register the address that it redirects to, for GitLab the one that ends with .git; none is followed"
     if any(words in text for words in ("authentication failed", "permission denied", "could not read username", "403")):
         if not reference:
             return "register the repository with --credential, which may read and write"
