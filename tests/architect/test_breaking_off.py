@@ -8,18 +8,19 @@ import pytest
 
 from ameide.architect.agent import Limits
 from ameide.architect.ports import Answer, Prompt, TextDelta
-from ameide.errors import Conflict
+from ameide.errors import AmeideError, Conflict, LimitReached, Refused, Unreachable
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
     AnalyzeInstruction,
     DraftInstruction,
     TriageInstruction,
 )
 from ameide_core_proto.transformation.governance.v1.command_service_pb import CancelChangeRequest
-from ameide_core_proto.transformation.governance.v1.governance_pb import Conversation
+from ameide_core_proto.transformation.governance.v1.governance_pb import Conversation, Repository
 from ameide_core_proto.transformation.governance.v1.query_service_pb import GetChangeRequest
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import ArtifactKind, ChangeSize, Primitive, Triage
 from ameide_core_proto.transformation.work.v1.work_pb import Usage, WorkKind
 from tests.architect.house import SCOPE, House, Said, Talker, key
+from tests.architect.reading import NoRepositories
 from tests.architect.scripted import USED, Event, Plain, Scripted, calls, says
 from tests.architect.test_crashes import kept, killed_by
 from tests.architect.test_keeping import Slow
@@ -38,6 +39,17 @@ class Counting(Slow):
         except (asyncio.CancelledError, GeneratorExit):
             prompt.broken_off(MORE)
             raise
+
+
+class OutOfReach(NoRepositories):
+    """Nobody tells the newest commit."""
+
+    def __init__(self, error: AmeideError) -> None:
+        self._error = error
+
+    async def head(self, repository: Repository) -> str:
+        """No."""
+        raise self._error
 
 
 @pytest.fixture(scope="module")
@@ -232,3 +244,22 @@ async def test_a_run_that_was_just_started_can_be_followed(house: House, archite
     [started] = done.of("effected")
     found = await house.clients["requester"].queries.get_change(GetChangeRequest(scope=SCOPE, change_id=change))
     assert [run.process_instance_id for run in found.runs] == [started.process_instance_id]
+
+
+@pytest.mark.parametrize("kind", [Unreachable, LimitReached])
+async def test_a_repository_that_does_not_answer_is_told_to_who_asked_for_its_analysis(
+    house: House, kind: type[AmeideError]
+) -> None:
+    error = kind("the repository cannot be fetched: no route to host", remedy="`ameide repo check` tries it")
+    parts = {"repositories": OutOfReach(error), "prompting": Plain()}
+    wish = {"question": "Who calls it?", "by": "tool"}
+    model = Scripted([calls(("request_analysis", wish)), says("It cannot be reached.")])
+    async with house.architect(house.agent(**parts, model=model)) as other:
+        said = await other.ask("Look into it", change_id=await house.change())
+        assert said.text == "It cannot be reached."
+        assert "refused: the repository cannot be fetched: no route to host" in answers(model.asked[-1])[-1]
+        form = AnalyzeInstruction(question="Who calls it?", work_kind=WorkKind.TOOL_RUN)
+        with pytest.raises(Refused, match="no route to host"):
+            await other.send(other.request(("analyze", form), conversation_id=said.conversation_id))
+        model.script = [says("Yes.")]
+        assert (await other.ask("Still there?", conversation_id=said.conversation_id)).text == "Yes."

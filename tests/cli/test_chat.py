@@ -175,6 +175,19 @@ def test_a_turn_that_was_not_ended_is_kept_for_the_next_time(
     assert texts == ["Tell me", "Tell me", "Tell me", "And?"]
 
 
+def test_a_turn_that_fails_at_the_same_place_each_time_is_given_up(
+    ameide: CommandLine, agent: ScriptedArchitect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat_turns, "_PATIENCE_SECONDS", 0.5)
+    step = [BEGAN, event("text", "Looking. ")]
+    # What is new is progress, and what is said again is none.
+    agent.turns = [[BEGAN, BREAK], *([[*step, BREAK]] * 40)]
+    answer = ameide("chat", "Look into it", "--json")
+    assert (answer.code, "the process was killed" in answer.err) == (3, True)
+    # Each pause is longer than the one before: 0.01, then 0.01 again after progress, 0.02, 0.04 and so on.
+    assert 4 <= len(agent.asked) <= 12
+
+
 def test_a_turn_that_ran_out_of_time_goes_on(ameide: CommandLine, agent: ScriptedArchitect) -> None:
     agent.turns = [[BEGAN, ended(unfinished=True)], [BEGAN, event("text", "This is it."), ended()]]
     first = ameide("chat", "Tell me")

@@ -12,7 +12,7 @@ from ameide.architect.state import Errand, State, Talk
 from ameide.architect.tools.tool import ToolAnswer, ToolContext
 from ameide.architect.turn import Course
 from ameide.architect.unaided.drafting import draft, triage_of
-from ameide.errors import InvalidArgument, NotFound
+from ameide.errors import InvalidArgument, LimitReached, NotFound, Refused, Unreachable
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
     AnalyzeInstruction,
     ConverseRequest,
@@ -25,7 +25,7 @@ from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
     TriageInstruction,
 )
 from ameide_core_proto.transformation.governance.v1.command_service_pb import OpenChangeRequest, StartRunRequest
-from ameide_core_proto.transformation.governance.v1.governance_pb import ConsentAction, RunKind
+from ameide_core_proto.transformation.governance.v1.governance_pb import ConsentAction, Repository, RunKind
 from ameide_core_proto.transformation.governance.v1.query_service_pb import (
     GetArtifactRequest,
     GetChangeRequest,
@@ -284,7 +284,7 @@ async def _analyze(course: Course, talk: Talk, wish: AnalyzeInstruction) -> Next
         GetRepositoryRequest(scope=course.scope, repository_id=talk["repository_id"])
     )
     assert found.repository is not None
-    commit = wish.commit_sha or await course.agent.repositories.head(found.repository)
+    commit = wish.commit_sha or await _head(course, found.repository)
     by = "an agent" if wish.work_kind.name == "AGENT_WORK" else "a tool"
     return Next(
         ConsentAction.REQUEST_WORK,
@@ -301,6 +301,14 @@ async def _analyze(course: Course, talk: Talk, wish: AnalyzeInstruction) -> Next
             summary=wish.question,
         ),
     )
+
+
+async def _head(course: Course, repository: Repository) -> str:
+    """The commit to look at. A remote that does not answer is told to who asked: the turn itself can go on."""
+    try:
+        return await course.agent.repositories.head(repository)
+    except (Unreachable, LimitReached) as error:
+        raise Refused(error.message, field=error.field, remedy=error.remedy, reason=error.reason) from error
 
 
 async def _requirement(course: Course, talk: Talk, artifact_id: str) -> tuple[Artifact, int]:

@@ -34,6 +34,7 @@ _UNDER_WAY = (WorkStatus.REQUESTED, WorkStatus.STARTED)
 _QUIET_SECONDS = 2.0
 _PATIENCE_SECONDS = 60.0
 _PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 8.0
 
 
 @dataclass(frozen=True)
@@ -148,14 +149,18 @@ class Talk:
         self.memory.begin(self._place, request)
         clock = asyncio.get_running_loop().time
         failing: float | None = None
+        pause, furthest = _PAUSE_SECONDS, 0
         # A moment of silence, such as the agent's start, is nothing to tell a person; an answer that breaks off is.
         told, shown = False, False
         while True:
             try:
                 outcome = Outcome()
                 async with contextlib.aclosing(self._events(request)) as events:
-                    async for happened in events:
-                        failing, shown = None, True
+                    async for seq, happened in events:
+                        shown = True
+                        # What was said before is said again however often it is sent: only what is new is progress.
+                        if seq > furthest:
+                            failing, pause, furthest = None, _PAUSE_SECONDS, seq
                         self._take(happened, outcome)
                 break
             except AmeideError as error:
@@ -172,13 +177,14 @@ class Talk:
                     self._view.again(f"{why}; the same turn is sent again until it does.")
                 if now - failing > _PATIENCE_SECONDS:
                     raise
-                await asyncio.sleep(_PAUSE_SECONDS)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
         if not outcome.waits and not outcome.unfinished:
             self.memory.end(self._place)
         return outcome
 
-    async def _events(self, request: ConverseRequest) -> AsyncGenerator[Oneof[str, object]]:
-        """The events as they come, told to the view; it is told of silence as well."""
+    async def _events(self, request: ConverseRequest) -> AsyncGenerator[tuple[int, Oneof[str, object]]]:
+        """The events as they come, with their numbers, told to the view; it is told of silence as well."""
         async with self._session.architect() as clients, contextlib.aclosing(clients.converse(request)) as events:
             ended, coming = False, asyncio.ensure_future(anext(events, None))
             waited = 0.0
@@ -195,7 +201,7 @@ class Talk:
                     self._view.show(event)
                     if event.event is not None:
                         ended = ended or event.event.field == "ended"
-                        yield event.event
+                        yield event.seq, event.event
                     coming = asyncio.ensure_future(anext(events, None))
             finally:
                 coming.cancel()
