@@ -29,7 +29,7 @@ from tests.faults.judging import consult
 from tests.faults.oracle import Verdict, examine
 from tests.faults.oracle.database import snapshot
 from tests.faults.oracle.examining import judge
-from tests.faults.oracle.run_checks import included
+from tests.faults.oracle.run_checks import included, misheard
 from tests.faults.oracle.settle import unrest
 from tests.faults.scene import Scene, opened
 
@@ -229,6 +229,15 @@ def test_a_beginning_is_heard_only_with_a_later_fact_of_its_work() -> None:
     assert included(ids, names, works, {"f", "other"}) == {"r", "s"}
     assert included(ids, names, works, {"s"}) == {"r"}
     assert included(ids, names, works, {"r", "other"}) == set()
+
+
+def test_facts_in_one_line_are_heard_in_their_order() -> None:
+    assert misheard(["a", "b", "c"], ["x", "a", "b", "y", "c"], whole=True) == ([], [])
+    assert misheard(["a", "b", "c"], ["b", "a", "c"], whole=True) == ([], ["b", "a", "c"])
+    assert misheard(["a", "b", "c"], ["a", "b"], whole=True)[0] == ["c"]
+    assert misheard(["a", "b", "c"], ["a", "b"], whole=False) == ([], [])
+    assert misheard(["a", "b", "c"], ["a", "c"], whole=False)[0] == ["b"]
+    assert misheard(["a"], ["x"], whole=False) == ([], [])
 
 
 def entered(seq: int, phase: Phase) -> TransformationProcessFact:

@@ -121,12 +121,15 @@ async def _untold(base: Snapshot, runs: dict[Key, Told], verdict: Verdict) -> No
 async def check_heard(base: Snapshot, client: Client, verdict: Verdict) -> None:
     """An open run has heard all of its facts, a closed one the first of them; both in the order of the log.
 
+    Where Kafka carries facts, each aggregate's are in a partition of their own topic: between those there is no order.
     A work's beginning is heard with any later fact of the work, which carries the whole of its state.
     """
     stated = """
         SELECT r.id AS run, r.status = 'OPEN' AS is_open,
             array_agg(l.message_id ORDER BY l.position) AS ids, array_agg(l.name ORDER BY l.position) AS names,
-            array_agg(l.work_request_id ORDER BY l.position) AS works
+            array_agg(l.work_request_id ORDER BY l.position) AS works,
+            array_agg(CASE WHEN l.topic IN (SELECT topic FROM ameide.carriage WHERE by_kafka)
+                THEN l.aggregate_type || ' ' || l.aggregate_id ELSE '' END ORDER BY l.position) AS lines
         FROM ameide.aggregate r JOIN ameide.log l ON l.tenant_id = r.tenant_id AND l.process_instance_id = r.id
             AND l.kind = 'fact'
         WHERE r.kind = 'run' GROUP BY r.tenant_id, r.id, r.status ORDER BY 1"""
@@ -152,16 +155,28 @@ async def _heard(client: Client, row: Row, verdict: Verdict) -> None:
     unknown = [message for message in first_time if message not in names]
     if unknown:
         verdict.doubled.append(f"run {run} has heard {', '.join(unknown)}, which the log does not have")
-    known = [message for message in first_time if message in names]
-    last = max((ids.index(message) for message in known), default=-1)
-    stated = ids if row["is_open"] else ids[: last + 1]
-    taken_along = included(stated, names, row["works"], set(known))
-    expected = [message for message in stated if message not in taken_along]
-    missing = [f"{message} ({names[message]})" for message in expected if message not in known]
-    if missing:
-        verdict.lost.append(f"run {run} has not heard {', '.join(missing)}")
-    elif known != expected:
-        verdict.lost.append(f"run {run}: the order of its facts, which it heard as {', '.join(known)}")
+    taken_along = included(ids, names, row["works"], set(first_time))
+    lines: dict[str, list[str]] = defaultdict(list)
+    for message, line in zip(ids, row["lines"], strict=True):
+        if message not in taken_along:
+            lines[line].append(message)
+    for line in lines.values():
+        missing, known = misheard(line, first_time, whole=row["is_open"])
+        if missing:
+            said = ", ".join(f"{message} ({names[message]})" for message in missing)
+            verdict.lost.append(f"run {run} has not heard {said}")
+        elif known:
+            verdict.lost.append(f"run {run}: the order of its facts, which it heard as {', '.join(known)}")
+
+
+def misheard(line: list[str], told: list[str], *, whole: bool) -> tuple[list[str], list[str]]:
+    """Of facts in their order: what was not heard, and what was heard, if in another order.
+
+    Not `whole`: only those up to the last that was heard count.
+    """
+    known = [message for message in told if message in line]
+    expected = line if whole else line[: max((line.index(message) for message in known), default=-1) + 1]
+    return [message for message in expected if message not in known], known if known != expected else []
 
 
 def included(ids: list[str], names: dict[str, str], works: list[str], known: set[str]) -> set[str]:
