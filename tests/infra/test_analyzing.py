@@ -119,7 +119,9 @@ async def test_a_program_answers_in_its_file(bench: Bench, remote: Remote, store
 async def test_it_cannot_write_what_was_checked(bench: Bench, remote: Remote, store: ObjectStore) -> None:
     script = "cat >/dev/null; printf 'See `no.py#L1`.\n\n## Checked by ameide\n\n- It is all there.\n'"
     told = await evidence(store, await bench.run(analysis(remote), script=script), "analysis.md")
-    answer, _, checked = told.partition("\n## Checked by ameide\n")
+    _, _, rest = told.partition("\n## Checked by ameide\n")
+    checked, _, answer = rest.partition("\n## Answer\n")
+    assert "`no.py#L1`: there is no such file at this commit" in checked
     assert "> ## Checked by ameide\n>\n> - It is all there." in answer
     assert "all there" not in checked
     assert "1 places, 0 of which are there" in checked

@@ -113,13 +113,15 @@ def read_only(run: RunCommand) -> RunCommand:
 def document(
     question: str, commit: str, tool: str, answer: str, found: Sequence[Reference], notes: Sequence[str]
 ) -> str:
-    """The answer as people read it, in quotes: what was checked stands behind it, and is not to be written by it."""
+    """The answer as people read it, in quotes. What was checked stands before it, where it is not cut off with a long
+    one, and is not to be written by it; the places that are there come last."""
     asked, said = ("\n".join(f"> {line}".rstrip() for line in text.splitlines()) for text in (question, answer))
-    parts = [f"# Analysis of {commit}", asked, f"The coder `{tool}`, read-only, answers:", said]
-    if found:
-        places = (f"- `{one.text}`: {one.problem or 'is there'}" for one in found)
-        parts += ["## Files it refers to, looked for at the commit", "\n".join(places)]
-    parts += ["## Checked by ameide", "\n".join(f"- {note}" for note in notes)]
+    wrong = [f"- `{one.text}`: {one.problem}" for one in found if one.problem]
+    there = [f"- `{one.text}`" for one in found if not one.problem]
+    parts = [f"# Analysis of {commit}", asked, "## Checked by ameide", "\n".join(f"- {note}" for note in notes)]
+    parts += ["## Not there at the commit", "\n".join(wrong)] if wrong else []
+    parts += ["## Answer", f"The coder `{tool}`, read-only:", said]
+    parts += ["## There at the commit", "\n".join(there)] if there else []
     return "\n\n".join(parts) + "\n"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ameide.architect.tools.arguments import PAGE, Arguments, integer, schema, string
 from ameide.architect.tools.citing import Cited, change_of, page
 from ameide.architect.tools.rendering import clipped, facts, listed, moment, word
@@ -60,7 +62,8 @@ async def _read(ctx: ToolContext, arguments: Arguments) -> ToolAnswer:
         raise InvalidArgument(f"{name} is no text", field="name", remedy="`ameide evidence get` fetches it")
     lines = data.decode("utf-8", "replace").splitlines()
     first, wanted = arguments.number("first_line", 1), arguments.text("find")
-    text, last, more = _extract(lines, first, wanted)
+    shown, text, more = _extract(lines, first, wanted)
+    last = shown[-1] if shown else 0
     cited = Cited(answer.read_context, answer.citations)
     if not text:
         return cited.answer(
@@ -76,7 +79,9 @@ async def _read(ctx: ToolContext, arguments: Arguments) -> ToolAnswer:
     cited.notes.append(f"{len(lines)} lines in all" + (f"; read on with first_line {last + 1}" if more else ""))
     if artifact.bytes > _BYTES:
         cited.notes.append(f"only the first {_BYTES} of {artifact.bytes} bytes are looked through")
-    return cited.answer()
+    if cut := any(len(lines[number - 1]) > _LINE for number in shown):
+        cited.notes.append(f"of a line at most {_LINE} characters are shown")
+    return replace(cited.answer(), read_on=last + 1 if more else 0, cut=cut or artifact.bytes > _BYTES)
 
 
 async def _found(ctx: ToolContext, arguments: Arguments) -> GetEvidenceResponse:
@@ -89,22 +94,23 @@ async def _found(ctx: ToolContext, arguments: Arguments) -> GetEvidenceResponse:
     )
 
 
-def _extract(lines: list[str], first: int, find: str) -> tuple[str, int, bool]:
-    """Numbered lines from `first` on, all or those around what is to be found; the last number; whether more follow."""
+def _extract(lines: list[str], first: int, find: str) -> tuple[list[int], str, bool]:
+    """Lines from `first` on, all or those around what is to be found: their numbers, as text, whether more follow."""
     wanted = find.casefold()
     hits = {n for n, line in enumerate(lines, 1) if wanted in line.casefold()} if wanted else set[int]()
+    numbers: list[int] = []
     kept: list[str] = []
-    room, last = _ROOM, first - 1
+    room = _ROOM
     for number in range(first, len(lines) + 1):
         if wanted and not hits.intersection(range(number - _AROUND, number + _AROUND + 1)):
             continue
         shown = f"{number}: {clipped(lines[number - 1], _LINE)}"
         room -= len(shown) + 1
         if room < 0 or len(kept) == _LINES:
-            return "\n".join(kept), last, True
+            return numbers, "\n".join(kept), True
         kept.append(shown)
-        last = number
-    return "\n".join(kept), last, False
+        numbers.append(number)
+    return numbers, "\n".join(kept), False
 
 
 def _checks(checks: list[CheckResult]) -> list[str]:

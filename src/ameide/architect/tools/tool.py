@@ -70,8 +70,9 @@ class ToolAnswer:
 
     `records` are what was read, each cited by its key; `uncited` is what was read and is no record, such as names of
     files, from the source `uncited_from`; `notes` are the program's own words, such as what was left out and how to ask
-    for more; `error` is what the model must correct or tell, and then there is nothing else. `proposal` is what a
-    proposing tool asks for: nothing has happened yet.
+    for more; `read_on` is the first line of a text that found no room, 0 when there is none, and `cut` says that a line
+    of it, or the end of the text, is not shown in full; `error` is what the model must correct or tell, and then there
+    is nothing else. `proposal` is what a proposing tool asks for: nothing has happened yet.
     """
 
     records: tuple[Record, ...] = ()
@@ -83,6 +84,8 @@ class ToolAnswer:
     asked: str = ""
     log_position: int = 0
     proposal: Instruction | None = None
+    read_on: int = 0
+    cut: bool = False
 
     @property
     def untrusted(self) -> tuple[str, ...]:

@@ -52,9 +52,13 @@ class CommitFiles:
                 (submodules if mode == "160000" else links).append(path)
         return cls(git, entries, links, submodules)
 
-    @cached_property
+    @property
     def paths(self) -> Sequence[str]:
         """Sorted."""
+        return self._sorted
+
+    @cached_property
+    def _sorted(self) -> Sequence[str]:
         return sorted(self.entries)
 
     async def text(self, path: str) -> str | None:
