@@ -17,6 +17,7 @@ from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
     SubmitInstruction,
     TriageInstruction,
 )
+from ameide_core_proto.transformation.governance.v1.command_service_pb import OpenChangeRequest
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import (
     ArtifactContent,
     ArtifactKind,
@@ -28,6 +29,7 @@ from ameide_core_proto.transformation.knowledge.v1.artifact_pb import (
 )
 from ameide_core_proto.transformation.work.v1.work_pb import WorkKind
 from tests.architect.house import House, Talker
+from tests.architect.scripted import Plain, Scripted, calls, says
 
 TOKEN = "ghp_0123456789abcdefghijABCDEFGHIJ456789"
 TABLES = ("thread", "checkpoints", "checkpoint_blobs", "checkpoint_writes")
@@ -139,3 +141,19 @@ async def test_words_are_masked_before_they_are_kept(house: House, masking: Talk
     assert "checkpoint_blobs" in holding(house, "[redacted]")
     assert not holding(house, TOKEN)
     assert TOKEN not in str(said.events)
+
+
+async def test_what_a_model_wants_to_have_done_is_masked_too(house: House) -> None:
+    model = Scripted()
+    model.script = [
+        calls(("find_in_files", {"term": TOKEN}), ("open_change", {"title": f"Use {TOKEN} in orders"})),
+        says("It waits for you."),
+    ]
+    agent = house.agent(model=model, prompting=Plain(), redact=Redactor().text)
+    async with house.architect(agent) as talker:
+        said = await talker.ask("Open a change, please.", repository_id="orders")
+        assert said.wanted.command is not None
+        command = said.wanted.command.value
+        assert isinstance(command, OpenChangeRequest)
+        assert command.title == "Use [redacted] in orders"
+        assert not holding(house, TOKEN)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from typing import cast
 
@@ -92,12 +92,13 @@ async def think(state: State, runtime: Runtime[Course]) -> dict[str, object]:
         saying.notice(NoticeKind.REFUSED, answer.refusal)
     if answer is not None and answer.cut:
         saying.notice(NoticeKind.LIMIT, "The answer ended at the limit of its tokens (AMEIDE_ARCHITECT_OUTPUT_TOKENS).")
-    new: list[Kept] = [] if answer is None else [kept(_clean(answer.message, course))]
+    message = None if answer is None else _clean(answer.message, course.agent.redact)
+    new: list[Kept] = [] if message is None else [kept(message)]
     after = saying.turn()
     after["calls"] += 1
     after["numbers"] = numbers
     after["usage"], after["unreported"] = added(turn["usage"], usage), added(turn["unreported"], usage)
-    after["pending"] = [] if answer is None else _calls(answer.message)
+    after["pending"] = [] if message is None else _calls(message)
     return {"talk": {**talk, "messages": [*talk["messages"], *new]}, "turn": after}
 
 
@@ -136,9 +137,28 @@ async def stop(state: State, runtime: Runtime[Course]) -> dict[str, object]:
     return {"talk": {**talk, "messages": messages}, "turn": {**saying.turn(), "pending": []}}
 
 
-def _clean(message: AIMessage, course: Course) -> AIMessage:
+def _clean(message: AIMessage, redact: Callable[[str], str]) -> AIMessage:
+    """The answer as it is kept: words and arguments without secrets, wherever the model has them from."""
     content = cast("object", message.content)
-    return message.model_copy(update={"content": course.agent.redact(content)}) if isinstance(content, str) else message
+    update: dict[str, object] = {
+        "tool_calls": [{**call, "args": _masked(call["args"], redact)} for call in message.tool_calls],
+        "invalid_tool_calls": [{**call, "args": redact(call["args"] or "")} for call in message.invalid_tool_calls],
+    }
+    if isinstance(content, str):
+        update["content"] = redact(content)
+    return message.model_copy(update=update)
+
+
+def _masked(value: object, redact: Callable[[str], str]) -> object:
+    match value:
+        case str():
+            return redact(value)
+        case list():
+            return [_masked(each, redact) for each in cast("list[object]", value)]
+        case dict():
+            return {name: _masked(each, redact) for name, each in cast("dict[str, object]", value).items()}
+        case _:
+            return value
 
 
 def _calls(message: AIMessage) -> list[dict[str, object]]:
