@@ -28,8 +28,9 @@ from ameide.architect.threads import Threads
 from ameide.cli.principals import admissions
 from ameide.contracts.subjects import command_hash
 from ameide.errors import NotFound
-from ameide.rpc.clients import ArchitectClients, Clients
-from ameide.rpc.interceptors import Door
+from ameide.rpc.clients import Clients
+from ameide.rpc.delegating import represented
+from ameide.rpc.interceptors import Caller, Door
 from ameide.rpc.listener import Listener
 from ameide.rpc.probes import Probes
 from ameide.storage.threads import Threads as Store
@@ -97,8 +98,8 @@ class House:
         return Agent(**{**given, **parts})
 
     @asynccontextmanager
-    async def architect(self, agent: Agent | None = None) -> AsyncGenerator[Talker]:
-        """The agent served in this process; who talks is the requester."""
+    async def architect(self, agent: Agent | None = None, shown: list[str] | None = None) -> AsyncGenerator[Talker]:
+        """The agent served in this process; who talks is the requester. `shown` gets each token that it is shown."""
         async with AsyncExitStack() as stack:
             doorkeeper = Doorkeeper(self.address, [self.tokens["architect"]])
             threads: dict[str, Threads] = {}
@@ -110,7 +111,13 @@ class House:
             probes = Probes()
             server = Server(probes)
             service = Architect(agent or self.agent(), doorkeeper, threads)
-            server.open(ArchitectServiceASGIApplication(service, interceptors=(Door(doorkeeper.authenticate),)))
+
+            async def authenticate(token: str) -> Caller:
+                if shown is not None:
+                    shown.append(token)
+                return await doorkeeper.authenticate(token)
+
+            server.open(ArchitectServiceASGIApplication(service, interceptors=(Door(authenticate),)))
             port = free_port()
             listener = Listener(server, "127.0.0.1", port, setting="")
             listener.bind()
@@ -222,7 +229,7 @@ class Talker:
 
     async def send(self, request: ConverseRequest, who: str = "requester") -> Said:
         """What the turn said, to its end."""
-        async with ArchitectClients(self.address, self.house.tokens[who]) as clients:
+        async with represented(self.address, self.house.address, self.house.tokens[who]) as clients:
             return Said([event async for event in clients.converse(request)])
 
     async def ask(self, text: str, who: str = "requester", **fields: Any) -> Said:

@@ -22,7 +22,7 @@ from ameide.infra.credentials import Credentials
 from ameide.infra.reading.plumbing import Plumbing
 from ameide.infra.reading.reader import MirrorReader
 from ameide.infra.redaction import Redactor
-from ameide.rpc.clients import ArchitectClients
+from ameide.rpc.delegating import represented
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import CitedRecord, GetTranscriptRequest
 from tests.architect.house import SCOPE, House, Said, Talker
 from tests.architect.model_endpoint import KEY, Asked, Calls, Endpoint, Protocol, Reply, Say, serving
@@ -71,7 +71,7 @@ class Room:
 
     async def transcript(self, said: Said) -> list[str]:
         """What the agent said in that conversation, as it is kept."""
-        async with ArchitectClients(self.talker.address, self.house.tokens["requester"]) as clients:
+        async with represented(self.talker.address, self.house.address, self.house.tokens["requester"]) as clients:
             told = await clients.architect.get_transcript(
                 GetTranscriptRequest(scope=SCOPE, conversation_id=said.conversation_id)
             )

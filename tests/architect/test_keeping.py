@@ -10,7 +10,7 @@ from langgraph.checkpoint.postgres.base import MIGRATIONS
 from ameide.architect.agent import Limits
 from ameide.architect.ports import Answer, Prompt, TextDelta
 from ameide.errors import Refused
-from ameide.rpc.clients import ArchitectClients
+from ameide.rpc.delegating import represented
 from ameide_core_proto.transformation.governance.v1.query_service_pb import GetConversationRequest
 from tests.architect.house import SCOPE, House, Talker
 from tests.architect.scripted import Plain, Scripted, calls, says
@@ -91,7 +91,7 @@ async def test_a_client_that_goes_away_ends_the_turn_and_may_come_again(house: H
     model = Slow()
     async with house.architect(house.agent(model=model, prompting=Plain())) as talker:
         request = talker.request(("text", "Are you there?"))
-        async with ArchitectClients(talker.address, house.tokens["requester"]) as clients:
+        async with represented(talker.address, house.address, house.tokens["requester"]) as clients:
             events = clients.converse(request)
             async for event in events:
                 # While it speaks: what comes is not kept back until the end.
@@ -132,7 +132,7 @@ async def test_the_mark_of_a_turn_that_broke_off_stays_with_what_it_read(house: 
     async with house.architect(house.agent(model=model, prompting=Plain())) as talker:
         conversation = ""
         request = talker.request(("text", "What happened?"), change_id=change)
-        async with ArchitectClients(talker.address, house.tokens["requester"]) as clients:
+        async with represented(talker.address, house.address, house.tokens["requester"]) as clients:
             events = clients.converse(request)
             async for event in events:
                 if event.event is not None and event.event.field == "began":

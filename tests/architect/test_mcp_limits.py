@@ -25,7 +25,7 @@ class Agent:
         self.over = asyncio.Event()
         self.guest = "greedy"
 
-    async def converse(self, _token: str, _request: ConverseRequest) -> AsyncGenerator[ConverseResponse]:
+    async def converse(self, _guest: Guest, _request: ConverseRequest) -> AsyncGenerator[ConverseResponse]:
         """Says nothing."""
         await self._count(1)
         try:

@@ -6,7 +6,7 @@ import pytest
 
 from ameide.architect.agent import Limits
 from ameide.errors import Conflict, InvalidArgument, LimitReached, NotFound, PermissionDenied, Refused, Unauthenticated
-from ameide.rpc.clients import ArchitectClients
+from ameide.rpc.delegating import represented
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
     ForgetConversationRequest,
     GetArchitectRequest,
@@ -57,7 +57,7 @@ async def test_turns_follow_each_other_in_a_conversation_and_its_transcript(arch
     first = await architect.ask("First?")
     second = await architect.ask("Second?", conversation_id=first.conversation_id)
     assert second.conversation_id == first.conversation_id
-    async with ArchitectClients(architect.address, house.tokens["approver"]) as clients:
+    async with represented(architect.address, house.address, house.tokens["approver"]) as clients:
         told = await clients.architect.get_transcript(
             GetTranscriptRequest(scope=SCOPE, conversation_id=first.conversation_id)
         )
@@ -124,10 +124,10 @@ async def test_of_two_turns_at_once_the_second_is_refused(architect: Talker) -> 
 async def test_what_was_said_is_forgotten_by_its_person_or_an_admin(house: House, architect: Talker) -> None:
     said = await architect.ask("Forget me")
     request = ForgetConversationRequest(scope=SCOPE, conversation_id=said.conversation_id)
-    async with ArchitectClients(architect.address, house.tokens["approver"]) as clients:
+    async with represented(architect.address, house.address, house.tokens["approver"]) as clients:
         with pytest.raises(PermissionDenied, match="conversation of requester"):
             await clients.architect.forget_conversation(request)
-    async with ArchitectClients(architect.address, house.tokens["requester"]) as clients:
+    async with represented(architect.address, house.address, house.tokens["requester"]) as clients:
         await clients.architect.forget_conversation(request)
         with pytest.raises(NotFound):
             await clients.architect.get_transcript(
@@ -144,7 +144,7 @@ async def test_what_was_said_is_forgotten_by_its_person_or_an_admin(house: House
 
 async def test_an_admin_forgets_what_was_said_by_others(house: House, architect: Talker) -> None:
     said = await architect.ask("Forget me, whoever may")
-    async with ArchitectClients(architect.address, house.tokens["owner"]) as clients:
+    async with represented(architect.address, house.address, house.tokens["owner"]) as clients:
         await clients.architect.forget_conversation(
             ForgetConversationRequest(scope=SCOPE, conversation_id=said.conversation_id)
         )
@@ -169,7 +169,7 @@ async def test_old_words_are_swept_and_those_in_use_are_left(house: House, archi
 
 
 async def test_the_agent_says_what_it_works_with(house: House, architect: Talker) -> None:
-    async with ArchitectClients(architect.address, house.tokens["approver"]) as clients:
+    async with represented(architect.address, house.address, house.tokens["approver"]) as clients:
         told = await clients.architect.get_architect(GetArchitectRequest())
     assert told.model == ""
     assert "list_changes" in told.tools

@@ -12,15 +12,21 @@ from connectrpc.request import RequestContext
 from protobuf import Message, Oneof
 
 from ameide.contracts.subjects import command_hash
-from ameide.errors import Unreachable
+from ameide.errors import Unauthenticated, Unreachable
+from ameide.rpc.interceptors import ON_BEHALF_OF
 from ameide.rpc.mapping import to_connect
 from ameide_core_proto.agent.transformation.v1 import architect_service_pb as a
 from ameide_core_proto.agent.transformation.v1.architect_service_connect import (
     ArchitectService,
     ArchitectServiceASGIApplication,
 )
+from ameide_core_proto.transformation.governance.v1 import access_service_pb as access
 from ameide_core_proto.transformation.governance.v1 import conversation_service_pb as cs
 from ameide_core_proto.transformation.governance.v1 import query_service_pb as q
+from ameide_core_proto.transformation.governance.v1.access_service_connect import (
+    AccessService,
+    AccessServiceASGIApplication,
+)
 from ameide_core_proto.transformation.governance.v1.command_service_pb import OpenChangeRequest
 from ameide_core_proto.transformation.governance.v1.conversation_service_connect import (
     ConversationCommandService,
@@ -49,6 +55,8 @@ from .answering import answering
 CONVERSATION = "cnv-1"
 BREAK = "break"
 """In place of an event: the connection ends here, as when the process is killed."""
+EXPIRED = "expired"
+"""In place of an event: the token that the agent was given is not valid any more."""
 
 
 def event(field: str, value: object) -> a.ConverseResponse:
@@ -76,13 +84,17 @@ def wanted(command: Message[Any], field: str, consent_id: str = "cns-1", **conse
 Event = a.ConverseResponse | str
 
 
-class ScriptedArchitect(ArchitectService, ConversationCommandService, GovernanceQueryService, WorkQueryService):
+class ScriptedArchitect(
+    ArchitectService, AccessService, ConversationCommandService, GovernanceQueryService, WorkQueryService
+):
     """Says what a test has laid down: one list of events a call of Converse, in order."""
 
     def __init__(self) -> None:
         self.turns: Sequence[Sequence[Event]] = []
         self.asked: list[a.ConverseRequest] = []
         self.tokens: list[str] = []
+        # The tokens from which others were made, in order: number n is answered with `made-n`.
+        self.made_from: list[str] = []
         self.decided: list[tuple[str, cs.DecideConsentRequest]] = []
         self.consents: dict[str, Consent] = {}
         self.artifact = Artifact()
@@ -91,6 +103,8 @@ class ScriptedArchitect(ArchitectService, ConversationCommandService, Governance
         self.forgotten: list[str] = []
         self.work = WorkStatus.STARTED
         self.looks = 0
+        # How often a token may be made from the person's own before that is revoked.
+        self.valid_for = 1000
         # Until this is set nothing is said.
         self.silent: threading.Event | None = None
 
@@ -102,6 +116,8 @@ class ScriptedArchitect(ArchitectService, ConversationCommandService, Governance
         if self.silent is not None:
             assert await asyncio.to_thread(self.silent.wait, 60)
         for number, each in enumerate(self._next(), start=1):
+            if each == EXPIRED:
+                raise to_connect(Unauthenticated("the token of the person is not valid here", field=ON_BEHALF_OF))
             if isinstance(each, str):
                 raise to_connect(Unreachable("the process was killed"))
             happened = each.event
@@ -109,6 +125,14 @@ class ScriptedArchitect(ArchitectService, ConversationCommandService, Governance
                 self.consents.setdefault(happened.value.consent.consent_id, happened.value.consent)
             each.seq = number
             yield each
+
+    async def delegate_token(
+        self, request: access.DelegateTokenRequest, ctx: RequestContext[Any, Any], /
+    ) -> access.DelegateTokenResponse:
+        self.made_from.append(ctx.request_headers.get("authorization") or "")
+        if len(self.made_from) > self.valid_for:
+            raise to_connect(Unauthenticated("the token is not valid", remedy="Set AMEIDE_TOKEN"))
+        return access.DelegateTokenResponse(secret=f"made-{len(self.made_from)}")
 
     def _next(self) -> Sequence[Event]:
         turn, *self.turns = self.turns
@@ -169,6 +193,7 @@ def serving(script: ScriptedArchitect) -> Generator[str]:
         application(script)
         for application in (
             ArchitectServiceASGIApplication,
+            AccessServiceASGIApplication,
             ConversationCommandServiceASGIApplication,
             GovernanceQueryServiceASGIApplication,
             WorkQueryServiceASGIApplication,

@@ -30,7 +30,7 @@ from ameide_core_proto.transformation.knowledge.v1.command_service_pb import (
 )
 from ameide_core_proto.transformation.work.v1.work_pb import WorkKind
 
-from .architect_double import BEGAN, BREAK, CONVERSATION, DONE, OPEN, ScriptedArchitect, ended, event, wanted
+from .architect_double import BEGAN, BREAK, CONVERSATION, DONE, EXPIRED, OPEN, ScriptedArchitect, ended, event, wanted
 from .conftest import CommandLine
 
 LINES = a.FileLines(
@@ -78,7 +78,7 @@ def test_an_answer_is_printed_with_what_it_rests_on(ameide: CommandLine, agent: 
     assert "openai:gpt-5.2" in answer.err
     [request] = agent.asked
     assert (request.repository_id, request.conversation_id, request.read_only) == ("orders", "", False)
-    assert agent.tokens == ["Bearer token-of-owner"]
+    assert (agent.made_from, agent.tokens) == (["Bearer token-of-owner"], ["Bearer made-1"])
 
 
 def test_json_lines_are_the_events(ameide: CommandLine, agent: ScriptedArchitect) -> None:
@@ -158,6 +158,31 @@ def test_a_turn_whose_agent_dies_is_sent_again(ameide: CommandLine, agent: Scrip
     # Once for the half that was said; the moment before it was no news.
     assert answer.err.count("the same turn is sent again") == 1
     assert len({request.turn_id for request in agent.asked}) == 1
+
+
+def test_a_turn_in_whose_course_the_agents_token_ends_is_sent_again_with_a_new_one(
+    ameide: CommandLine, agent: ScriptedArchitect
+) -> None:
+    agent.turns = [[BEGAN, event("text", "Half of"), EXPIRED], [BEGAN, event("text", "All of it."), ended()]]
+    answer = ameide("chat", "Tell me")
+    assert answer.code == 0
+    assert "All of it." in answer.out
+    assert "sent again with a new one" in answer.err
+    assert agent.tokens == ["Bearer made-1", "Bearer made-2"]
+    assert agent.made_from == ["Bearer token-of-owner"] * 2
+    assert len({request.turn_id for request in agent.asked}) == 1
+
+
+def test_with_the_persons_own_token_revoked_no_turn_is_sent_again(
+    ameide: CommandLine, agent: ScriptedArchitect
+) -> None:
+    agent.turns, agent.valid_for = [[BEGAN, EXPIRED]], 1
+    answer = ameide("chat", "Tell me")
+    assert answer.code == 1
+    assert answer.err.endswith("error: the token is not valid\n  Set AMEIDE_TOKEN.\n")
+    agent.turns, agent.valid_for = [[BEGAN, EXPIRED], [BEGAN, EXPIRED]], 1000
+    assert ameide("chat", "Tell me", "--new").code == 1
+    assert len(agent.asked) == 3
 
 
 def test_a_turn_that_was_not_ended_is_kept_for_the_next_time(

@@ -21,6 +21,7 @@ from ameide.contracts.hosts import url_here
 from ameide.errors import InvalidArgument, Unreachable
 from ameide.infra.redaction import Redactor
 from ameide.rpc.clients import ArchitectClients, Clients
+from ameide.rpc.delegating import represented
 from ameide.rpc.interceptors import Door
 from ameide.rpc.listener import Listener
 from ameide.rpc.probes import Probes
@@ -33,6 +34,7 @@ from ameide_core_proto.agent.transformation.v1.architect_service_pb import Conve
 if TYPE_CHECKING:
     from ameide.architect.agent import Agent
     from ameide.architect.door import Doorkeeper
+    from ameide.architect.mcp.visit import Guest
 
 ROLE = "architect"
 _TURNS = 16
@@ -132,7 +134,8 @@ async def _open(
         await agent.model.load()
     service = Architect(agent, doorkeeper, threads)
     own_address = url_here(settings.listen_host, settings.architect_listen_port)
-    around = Surroundings(address, agent.repositories, agent.evidence, partial(_converse, own_address))
+    converse = partial(_converse, own_address, address)
+    around = Surroundings(address, agent.repositories, agent.evidence, converse)
     mcp = await stack.enter_async_context(
         McpDoor.opened(around, Guests(address, threads).authenticate, settings.architect_origins)
     )
@@ -151,9 +154,14 @@ async def _tenants(doorkeeper: Doorkeeper) -> Iterable[str]:
         await asyncio.sleep(_PAUSE_SECONDS)
 
 
-async def _converse(address: str, token: str, request: ConverseRequest) -> AsyncGenerator[ConverseResponse]:
+async def _converse(
+    address: str, domain: str, guest: Guest, request: ConverseRequest
+) -> AsyncGenerator[ConverseResponse]:
     """A turn as anybody has it, by this process' own port: its checks and limits are the same for all."""
-    async with ArchitectClients(address, token) as clients, aclosing(clients.converse(request)) as events:
+    token = guest.token
+    # One with scopes is taken there as it is, and may be one of which no other can be made.
+    reached = ArchitectClients(address, token) if guest.caller.scopes else represented(address, domain, token)
+    async with reached as clients, aclosing(clients.converse(request)) as events:
         async for event in events:
             yield event
 

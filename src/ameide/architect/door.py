@@ -46,7 +46,11 @@ class Doorkeeper:
         return self._agents
 
     async def authenticate(self, token: str) -> Caller:
-        """The person that a bearer token stands for, with the roles that count. Raises Unauthenticated and the like."""
+        """The person that a bearer token stands for, with the roles that count.
+
+        Raises Unauthenticated and the like, and PermissionDenied(DELEGATION_NEEDED) for a person's token that is good
+        for everything.
+        """
         return (await self.speaker(token)).caller
 
     async def speaker(self, token: str) -> Speaker:
@@ -76,13 +80,20 @@ class Doorkeeper:
             own = await clients.access.who_am_i(WhoAmIRequest())
         assert own.principal is not None
         assert own.principal.scope is not None
-        tenant = own.principal.scope.tenant_id
+        tenant, person = own.principal.scope.tenant_id, own.principal.kind.name == "PERSON"
+        if person and not own.scopes and not own.only_represented:
+            raise PermissionDenied(
+                "the agent takes no token by which it could act as you without asking",
+                field="authorization",
+                remedy="Make one for it by DelegateToken of the AccessService, as `ameide chat` does",
+                reason="DELEGATION_NEEDED",
+            )
         if tenant not in self._agents:
             raise PermissionDenied(
                 "the agent has no token for this tenant", remedy="Add one to AMEIDE_ARCHITECT_TOKEN for the tenant"
             )
         roles, agent = frozenset(own.roles), ""
-        if own.principal.kind.name == "PERSON":
+        if person:
             async with self.speaking_for(tenant, token) as both:
                 told = await both.access.who_am_i(WhoAmIRequest())
             roles, agent = frozenset(told.roles), told.agent.principal_id if told.agent else ""

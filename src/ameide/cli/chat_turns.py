@@ -15,7 +15,7 @@ from ameide.cli.chat_memory import Memory
 from ameide.cli.chat_view import View
 from ameide.cli.output import say
 from ameide.cli.session import Session
-from ameide.errors import AmeideError, Refused, Unreachable
+from ameide.errors import AmeideError, Refused, Unauthenticated, Unreachable
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
     CollectInstruction,
     ConsentDecided,
@@ -143,7 +143,10 @@ class Talk:
         )
 
     async def _send(self, request: ConverseRequest) -> Outcome:
-        """Listen to the end. A turn whose agent goes away is sent again; nothing that had its effect is done again."""
+        """Listen to the end. A turn whose agent goes away is sent again; nothing that had its effect is done again.
+
+        So is one in whose course the agent's token came to its end: each time it is sent the agent gets a new one.
+        """
         # One that nobody knows does not come by waiting.
         self._session.architect_address()
         self.memory.begin(self._place, request)
@@ -151,7 +154,7 @@ class Talk:
         failing: float | None = None
         pause, furthest = _PAUSE_SECONDS, 0
         # A moment of silence, such as the agent's start, is nothing to tell a person; an answer that breaks off is.
-        told, shown = False, False
+        told, shown, renewed = False, False, False
         while True:
             try:
                 outcome = Outcome()
@@ -164,6 +167,12 @@ class Talk:
                         self._take(happened, outcome)
                 break
             except AmeideError as error:
+                if isinstance(error, Unauthenticated) and not renewed:
+                    # The person's own token has ended, too, when the next one cannot be made.
+                    renewed = True
+                    if shown:
+                        self._view.again("The agent's token has ended; the same turn is sent again with a new one.")
+                    continue
                 busy = error.reason == BUSY
                 if not (isinstance(error, Unreachable) or busy):
                     self.memory.end(self._place)

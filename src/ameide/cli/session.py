@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -99,11 +100,14 @@ class Session:
             )
         return address
 
-    def architect(self, *, timeout: float = 30.0) -> ArchitectClients:
-        """The Architect agent of the same installation. `timeout` is per call that is no stream, in seconds."""
-        from ameide.rpc.clients import ArchitectClients
+    def architect(self, *, timeout: float = 30.0) -> AbstractAsyncContextManager[ArchitectClients]:
+        """The Architect agent of the same installation, which does not see this session's token.
 
-        return ArchitectClients(self.architect_address(), self.token(), timeout=timeout)
+        `timeout` is per call that is no stream, in seconds.
+        """
+        from ameide.rpc.delegating import represented
+
+        return represented(self.architect_address(), self.address(), self.token(), timeout=timeout)
 
     def architect_address(self) -> str:
         """URL of the Architect agent's door. Raises Unreachable when none is known."""

@@ -15,6 +15,7 @@ from connectrpc.request import RequestContext
 from protobuf.wkt import Timestamp
 
 from ameide.contracts.ids import new_id
+from ameide.domain.decisions import delegation
 from ameide.domain.service import Service
 from ameide.domain.unit import Unit
 from ameide.errors import InvalidArgument, NotFound, Unauthenticated
@@ -27,22 +28,22 @@ from ameide_core_proto.transformation.governance.v1.facts_pb import PrincipalAdm
 from ameide_core_proto.transformation.governance.v1.governance_pb import ApiToken, Principal, PrincipalKind
 
 _SQL = sql.load("domain")
-_TOKEN = re.compile(r"ameide_([a-z0-9][a-z0-9-]*)_(tok-[0-9a-f]{32})_([A-Za-z0-9-]{43})")
+_TOKEN = re.compile(r"ameide_([a-z0-9][a-z0-9-]*)_((?:tok|dlg)-[0-9a-f]{32})_([A-Za-z0-9-]{43})")
 
 
 async def authenticate(database: Database, token: str) -> tuple[Caller, float]:
     """The caller that a token stands for, and for how many seconds more. Raises Unauthenticated without telling why."""
-    refused = Unauthenticated("the token is not valid", remedy="Set AMEIDE_TOKEN or AMEIDE_TOKEN_FILE to a current one")
     match = _TOKEN.fullmatch(token)
     if match is None:
-        raise refused
+        raise _refused()
     tenant, token_id, secret = match.groups()
+    delegated = token_id.startswith("dlg-")
     async with database.transaction(tenant) as tx:
-        row = await tx.fetch_one(_SQL["token"], (tenant, token_id))
+        row = await tx.fetch_one(_SQL["delegated_token" if delegated else "token"], (tenant, token_id))
     if row is None or not hmac.compare_digest(bytes(row["secret_sha256"]), hashlib.sha256(secret.encode()).digest()):
-        raise refused
+        raise _refused()
     if row["revoked_at"] is not None or (row["expires_at"] is not None and row["expires_at"] <= row["now"]):
-        raise refused
+        raise _refused()
     principal = Principal.from_binary(bytes(row["state"]))
     valid = (row["expires_at"] - row["now"]).total_seconds() if row["expires_at"] is not None else math.inf
     caller = Caller(
@@ -53,12 +54,17 @@ async def authenticate(database: Database, token: str) -> tuple[Caller, float]:
         queues=frozenset(row["queues"]),
         only_executes=row["only_executes"],
         scopes=frozenset(row["scopes"]),
+        token_id="" if delegated else token_id,
+        only_represented=row["only_represented"],
     )
     return caller, valid
 
 
 class Access(AccessService):
-    """The door for principals and tokens; an admin's, but for WhoAmI. `forget` is called when a token may say less."""
+    """The door for principals and tokens; an admin's, but for WhoAmI and DelegateToken.
+
+    `forget` is called when a token may say less.
+    """
 
     def __init__(self, service: Service, forget: Callable[[], None]) -> None:
         self._service = service
@@ -102,6 +108,16 @@ class Access(AccessService):
         finally:
             self._forget()
 
+    async def delegate_token(
+        self, request: pb.DelegateTokenRequest, _ctx: RequestContext[Any, Any]
+    ) -> pb.DelegateTokenResponse:
+        caller = current_caller()
+
+        async def handler(unit: Unit) -> pb.DelegateTokenResponse:
+            return await delegate_token(unit, caller, request)
+
+        return await self._service.perform(caller, "DelegateToken", request.scope, handler)
+
     async def who_am_i(self, _request: pb.WhoAmIRequest, _ctx: RequestContext[Any, Any]) -> pb.WhoAmIResponse:
         caller = current_caller()
 
@@ -113,6 +129,7 @@ class Access(AccessService):
                 agent=speaker if acting else None,
                 roles=sorted(caller.roles),
                 scopes=sorted(caller.scopes),
+                only_represented=caller.only_represented,
             )
 
         return await self._service.perform(caller, "WhoAmI", None, handler)
@@ -141,8 +158,7 @@ async def issue_token(unit: Unit, command: pb.IssueTokenRequest) -> pb.IssueToke
             remedy="Make one token for executing, and another one with scopes",
         )
     await unit.read("principal", command.principal_id, Principal)
-    token_id, secret = new_id("tok"), secrets.token_urlsafe(32).replace("_", "-")
-    digest = hashlib.sha256(secret.encode()).digest()
+    token_id, secret, digest = _fresh("tok")
     row = await unit.tx.fetch_one(
         _SQL["issue_token"],
         (
@@ -159,6 +175,24 @@ async def issue_token(unit: Unit, command: pb.IssueTokenRequest) -> pb.IssueToke
     )
     assert row is not None
     return pb.IssueTokenResponse(token=_token(row), secret=f"ameide_{unit.tenant_id}_{token_id}_{secret}")
+
+
+async def delegate_token(unit: Unit, caller: Caller, command: pb.DelegateTokenRequest) -> pb.DelegateTokenResponse:
+    """A token made from the caller's, for an agent. Raises what `delegation.scopes_of` raises, and Unauthenticated."""
+    parent = delegation.Parent(caller.token_id, caller.principal_id, caller.kind, caller.only_executes, caller.scopes)
+    scopes = delegation.scopes_of(parent, command.scopes)
+    token_id, secret, digest = _fresh("dlg")
+    seconds = command.expires_in_seconds or delegation.SECONDS
+    row = await unit.tx.fetch_one(
+        _SQL["delegate_token"], (token_id, digest, scopes, seconds, unit.tenant_id, caller.token_id)
+    )
+    if row is None:
+        raise _refused()
+    tenant = unit.tenant_id
+    await unit.tx.execute(_SQL["drop_delegated"], (tenant, tenant, tenant, caller.token_id, delegation.MOST))
+    return pb.DelegateTokenResponse(
+        secret=f"ameide_{tenant}_{token_id}_{secret}", expires_at=Timestamp.from_datetime(row["expires_at"])
+    )
 
 
 async def bootstrap(
@@ -183,6 +217,16 @@ async def bootstrap(
         return await issue_token(unit, pb.IssueTokenRequest(principal_id=principal_id, queues=list(queues)))
 
     return (await service.perform(caller, "IssueToken", None, issue)).secret
+
+
+def _refused() -> Unauthenticated:
+    return Unauthenticated("the token is not valid", remedy="Set AMEIDE_TOKEN or AMEIDE_TOKEN_FILE to a current one")
+
+
+def _fresh(kind: str) -> tuple[str, str, bytes]:
+    """The id of a new token, its secret, and what is stored of that."""
+    secret = secrets.token_urlsafe(32).replace("_", "-")
+    return new_id(kind), secret, hashlib.sha256(secret.encode()).digest()
 
 
 def _admin() -> Caller:

@@ -215,6 +215,7 @@ class Clients:
 class ArchitectClients:
     """The Architect agent at its own address. Raises the errors of `ameide.errors`; use as an async context manager.
 
+    The agent sees the token and takes none of a person that is good for everything: see `ameide.rpc.delegating`.
     `timeout` is per call that is no stream, in seconds.
     """
 

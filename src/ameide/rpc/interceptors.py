@@ -43,6 +43,10 @@ class Caller:
     trace: TraceContext = NO_TRACE
     # The person whom the principal, an agent, acts for in this call; empty when it speaks for itself.
     on_behalf_of: str = ""
+    # The principal's own token by its id; empty for one that was made from another.
+    token_id: str = ""
+    # The token is good for being represented by an agent and for nothing by itself.
+    only_represented: bool = False
 
     def need(self, *roles: str) -> None:
         """Raises PermissionDenied unless the principal has one of the roles. Admin is neither executor nor process."""
@@ -130,14 +134,24 @@ def token_of(header: str) -> str:
     return token.strip()
 
 
-async def caller_of(authenticate: Authenticate, header: Callable[[str], str | None], *, for_others: bool) -> Caller:
+async def caller_of(
+    authenticate: Authenticate, header: Callable[[str], str | None], *, for_others: bool, asks_who: bool = False
+) -> Caller:
     """Who calls, by the headers of a call: a principal of its own, or an agent for a person where `for_others` says so.
 
-    A representative that calls for nobody has no role. Raises Unauthenticated, and PermissionDenied for tokens that
-    don't act for each other.
+    A representative that calls for nobody has no role. A token that is good for being represented is an `authorization`
+    where it `asks_who` it stands for alone. Raises Unauthenticated, and PermissionDenied for tokens that don't act for
+    each other, or not by themselves (ONLY_REPRESENTED).
     """
     theirs = header(ON_BEHALF_OF)
     caller = await authenticate(token_of(header("authorization") or ""))
+    if caller.only_represented and not (asks_who and theirs is None):
+        raise PermissionDenied(
+            "the token is good for being represented by an agent, and for nothing by itself",
+            field="authorization",
+            remedy=f"Call with the token that it was made from; an agent sends it in {ON_BEHALF_OF}, beside its own",
+            reason="ONLY_REPRESENTED",
+        )
     if theirs is None:
         return replace(caller, roles=frozenset()) if REPRESENTATIVE in caller.roles else caller
     if not for_others:
@@ -210,7 +224,12 @@ class Door:
     ) -> AsyncGenerator[None]:
         """The caller is known and the request valid within; errors go out as the wire has them."""
         try:
-            caller = await caller_of(self._authenticate, ctx.request_headers.get, for_others=self._for_others)
+            caller = await caller_of(
+                self._authenticate,
+                ctx.request_headers.get,
+                for_others=self._for_others,
+                asks_who=ctx.method.name == scopes.WHO_AM_I,
+            )
             scopes.need(caller.scopes, ctx.method.service_name, ctx.method.name, request)
             if isinstance(request, Message):
                 validation.check(cast("Message[Any]", request))

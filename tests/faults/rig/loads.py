@@ -322,7 +322,7 @@ async def allotted(client: RigClient) -> None:
 
 
 async def admitted(client: RigClient) -> None:
-    """A principal with a token that is taken back."""
+    """A principal with a token that is taken back, and a token that was made for an agent."""
     name = f"rig-{key()}"
     doors = client.by("owner").access
     await client.say(
@@ -333,6 +333,7 @@ async def admitted(client: RigClient) -> None:
     )
     issued = await client.say(doors.issue_token, access.IssueTokenRequest(principal_id=name))
     assert issued.token is not None
+    assert (await client.say(doors.delegate_token, access.DelegateTokenRequest())).secret
     await client.say(doors.revoke_token, access.RevokeTokenRequest(token_id=issued.token.token_id))
 
 

@@ -34,6 +34,7 @@ _TABLE: tuple[tuple[str, tuple[str, str], dict[str, Load]], ...] = (
             "service.AllotTenantBudget": loads.allotted,
             "service.AdmitPrincipal": loads.admitted,
             "service.IssueToken": loads.admitted,
+            "service.DelegateToken": loads.admitted,
             "service.RevokeToken": loads.admitted,
             "service.OpenChange": loads.closed_change,
             "service.CloseChange": loads.closed_change,

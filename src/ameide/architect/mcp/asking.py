@@ -105,7 +105,7 @@ async def _ask(visit: Visit, arguments: Mapping[str, object]) -> CallToolResult:
         instruction=_text(given.text("question")),
     )
     reply = _Reply()
-    async with aclosing(visit.around.converse(visit.guest.token, request)) as events:
+    async with aclosing(visit.around.converse(visit.guest, request)) as events:
         async for event in events:
             await reply.take(event, visit)
     if reply.ended is None:

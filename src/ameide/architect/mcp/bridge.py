@@ -26,6 +26,7 @@ from mcp_types import (
 from mcp_types.version import LATEST_MODERN_VERSION
 
 from ameide.architect.mcp.words import INSTRUCTIONS, version
+from ameide.errors import AmeideError
 from ameide.rpc.clients import is_here
 
 R = TypeVar("R")
@@ -33,20 +34,27 @@ _CONNECT_SECONDS, _SILENT_SECONDS = 10.0, 300.0
 PATH = "/mcp"
 
 
-async def serve(address: str, token: str) -> None:
-    """Serve until standard input ends. `address` is the Architect agent's. Nothing but the protocol goes to output."""
-    server = _server(f"{address.rstrip('/')}{PATH}", token)
+async def serve(address: str, bearer: Callable[[], Awaitable[str]]) -> None:
+    """Serve until standard input ends. `address` is the Architect agent's. Nothing but the protocol goes to output.
+
+    `bearer` gives the token of each request; it may raise the errors of `ameide.errors`.
+    """
+    server = _server(f"{address.rstrip('/')}{PATH}", bearer)
     async with stdio_server() as (incoming, outgoing):
         await server.run(incoming, outgoing, server.create_initialization_options())
 
 
-def _server(url: str, token: str) -> Server:
+def _server(url: str, bearer: Callable[[], Awaitable[str]]) -> Server:
     async def ask_agent(ask: Callable[[Client], Awaitable[R]]) -> R:
         """One exchange with the door, which keeps nothing between two: an agent that was started again goes on.
 
         Raises MCPError: what the door said, or that it does not answer.
         """
         refused: MCPError | None = None
+        try:
+            token = await bearer()
+        except AmeideError as error:
+            raise MCPError(INTERNAL_ERROR, str(error)) from error
         try:
             async with httpx2.AsyncClient(
                 headers={"authorization": f"Bearer {token}"},

@@ -34,6 +34,13 @@ class Guests:
             return caller
         async with Clients(self._address, token) as clients:
             who = await clients.access.who_am_i(WhoAmIRequest())
+        if who.only_represented:
+            raise PermissionDenied(
+                "the token is good for being represented, and tools are called by a token of one's own",
+                field="authorization",
+                remedy="Use a token with scopes: `ameide token create NAME --scope read --scope propose`",
+                reason="ONLY_REPRESENTED",
+            )
         principal = who.principal or Principal()
         caller = Caller(
             principal.scope.tenant_id if principal.scope else "",

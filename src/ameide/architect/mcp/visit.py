@@ -14,8 +14,8 @@ from ameide.rpc.interceptors import Caller
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import ConverseRequest, ConverseResponse
 from ameide_core_proto.common.v1.metadata_pb import Scope
 
-Converse = Callable[[str, ConverseRequest], AsyncGenerator[ConverseResponse]]
-"""One turn with the Architect agent, by the caller's token."""
+Converse = Callable[["Guest", ConverseRequest], AsyncGenerator[ConverseResponse]]
+"""One turn with the Architect agent, for the caller."""
 Tell = Callable[[str], Awaitable[None]]
 """Progress in a few words, for a client that asked for it."""
 

@@ -48,9 +48,37 @@ RETURNING run_epoch, seq
 
 -- name: token
 -- Looked up in the context of the tenant that the token names.
-SELECT t.principal_id, t.secret_sha256, t.queues, t.only_executes, t.scopes, t.expires_at, t.revoked_at, a.state, clock_timestamp() AS now
+SELECT t.principal_id, t.secret_sha256, t.queues, t.only_executes, t.scopes, false AS only_represented,
+       t.expires_at, t.revoked_at, a.state, clock_timestamp() AS now
 FROM ameide.api_token t JOIN ameide.aggregate a ON a.tenant_id = t.tenant_id AND a.kind = 'principal' AND a.id = t.principal_id
 WHERE t.tenant_id = %s AND t.token_id = %s
+
+-- name: delegated_token
+-- As `token`, of one that was made from another: it ends with that one, and says no more than that one does.
+SELECT t.principal_id, d.secret_sha256, '{}'::text[] AS queues, t.only_executes,
+       CASE WHEN cardinality(d.scopes) > 0 THEN d.scopes ELSE t.scopes END AS scopes, cardinality(d.scopes) = 0 AS only_represented,
+       least(d.expires_at, t.expires_at) AS expires_at, t.revoked_at, a.state, clock_timestamp() AS now
+FROM ameide.delegated_token d
+JOIN ameide.api_token t ON t.tenant_id = d.tenant_id AND t.token_id = d.parent_id
+JOIN ameide.aggregate a ON a.tenant_id = t.tenant_id AND a.kind = 'principal' AND a.id = t.principal_id
+WHERE d.tenant_id = %s AND d.token_id = %s
+
+-- name: delegate_token
+-- From a token that is valid now, as long as that one at most.
+INSERT INTO ameide.delegated_token (tenant_id, token_id, parent_id, secret_sha256, scopes, expires_at)
+SELECT tenant_id, %s, token_id, %s, %s, least(clock_timestamp() + make_interval(secs => %s), expires_at)
+FROM ameide.api_token
+WHERE tenant_id = %s AND token_id = %s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())
+RETURNING expires_at
+
+-- name: drop_delegated
+-- The tenant's expired ones, and those of a token beyond its newest. What another transaction deletes is left to it.
+DELETE FROM ameide.delegated_token WHERE tenant_id = %s AND token_id IN (
+    SELECT token_id FROM ameide.delegated_token d
+    WHERE d.tenant_id = %s AND (d.expires_at <= clock_timestamp() OR d.token_id IN (
+        SELECT o.token_id FROM ameide.delegated_token o
+        WHERE o.tenant_id = %s AND o.parent_id = %s ORDER BY o.expires_at DESC OFFSET %s))
+    FOR UPDATE SKIP LOCKED)
 
 -- name: issue_token
 -- Only the hash of the secret is stored.

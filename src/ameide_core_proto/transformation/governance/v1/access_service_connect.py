@@ -19,7 +19,7 @@ from connectrpc.server import ConnectASGIApplication, ConnectWSGIApplication, DE
 from protobuf import DescService
 
 from . import access_service_pb
-from .access_service_pb import AdmitPrincipalRequest, AdmitPrincipalResponse, IssueTokenRequest, IssueTokenResponse, ListTokensRequest, ListTokensResponse, RevokeTokenRequest, RevokeTokenResponse, WhoAmIRequest, WhoAmIResponse
+from .access_service_pb import AdmitPrincipalRequest, AdmitPrincipalResponse, DelegateTokenRequest, DelegateTokenResponse, IssueTokenRequest, IssueTokenResponse, ListTokensRequest, ListTokensResponse, RevokeTokenRequest, RevokeTokenResponse, WhoAmIRequest, WhoAmIResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -47,6 +47,13 @@ class AccessService(Protocol):
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def revoke_token(self, request: RevokeTokenRequest, ctx: RequestContext[RevokeTokenRequest, RevokeTokenResponse], /) -> RevokeTokenResponse:
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    async def delegate_token(self, request: DelegateTokenRequest, ctx: RequestContext[DelegateTokenRequest, DelegateTokenResponse], /) -> DelegateTokenResponse:
+        """
+        A token for an hour at most, made from the caller's, to be given to an agent. It ends with the caller's, cannot make another
+        one, and serves no queue. Anybody may ask for it who calls by a token of their own.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     async def who_am_i(self, request: WhoAmIRequest, ctx: RequestContext[WhoAmIRequest, WhoAmIResponse], /) -> WhoAmIResponse:
@@ -113,6 +120,17 @@ class AccessServiceASGIApplication(ConnectASGIApplication[AccessService]):
                         stream_type=StreamType.UNARY,
                     ),
                     function=svc.revoke_token,
+                ),
+                "/ameide_core_proto.transformation.governance.v1.AccessService/DelegateToken": Endpoint.unary(
+                    method=MethodInfo(
+                        name="DelegateToken",
+                        service_name="ameide_core_proto.transformation.governance.v1.AccessService",
+                        input=DelegateTokenRequest,
+                        output=DelegateTokenResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=svc.delegate_token,
                 ),
                 "/ameide_core_proto.transformation.governance.v1.AccessService/WhoAmI": Endpoint.unary(
                     method=MethodInfo(
@@ -225,6 +243,30 @@ class AccessServiceClient(ConnectClient):
             headers=headers,
             timeout_ms=timeout_ms,
         )
+    async def delegate_token(
+        self,
+        request: DelegateTokenRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> DelegateTokenResponse:
+        """
+        A token for an hour at most, made from the caller's, to be given to an agent. It ends with the caller's, cannot make another
+        one, and serves no queue. Anybody may ask for it who calls by a token of their own.
+        """
+        return await self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="DelegateToken",
+                service_name="ameide_core_proto.transformation.governance.v1.AccessService",
+                input=DelegateTokenRequest,
+                output=DelegateTokenResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
     async def who_am_i(
         self,
         request: WhoAmIRequest,
@@ -263,6 +305,13 @@ class AccessServiceSync(Protocol):
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def revoke_token(self, request: RevokeTokenRequest, ctx: RequestContext[RevokeTokenRequest, RevokeTokenResponse], /) -> RevokeTokenResponse:
+        raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
+
+    def delegate_token(self, request: DelegateTokenRequest, ctx: RequestContext[DelegateTokenRequest, DelegateTokenResponse], /) -> DelegateTokenResponse:
+        """
+        A token for an hour at most, made from the caller's, to be given to an agent. It ends with the caller's, cannot make another
+        one, and serves no queue. Anybody may ask for it who calls by a token of their own.
+        """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
     def who_am_i(self, request: WhoAmIRequest, ctx: RequestContext[WhoAmIRequest, WhoAmIResponse], /) -> WhoAmIResponse:
@@ -327,6 +376,17 @@ class AccessServiceWSGIApplication(ConnectWSGIApplication):
                         stream_type=StreamType.UNARY,
                     ),
                     function=service.revoke_token,
+                ),
+                "/ameide_core_proto.transformation.governance.v1.AccessService/DelegateToken": EndpointSync.unary(
+                    method=MethodInfo(
+                        name="DelegateToken",
+                        service_name="ameide_core_proto.transformation.governance.v1.AccessService",
+                        input=DelegateTokenRequest,
+                        output=DelegateTokenResponse,
+                        idempotency_level=IdempotencyLevel.UNKNOWN,
+                        stream_type=StreamType.UNARY,
+                    ),
+                    function=service.delegate_token,
                 ),
                 "/ameide_core_proto.transformation.governance.v1.AccessService/WhoAmI": EndpointSync.unary(
                     method=MethodInfo(
@@ -433,6 +493,30 @@ class AccessServiceClientSync(ConnectClientSync):
                 service_name="ameide_core_proto.transformation.governance.v1.AccessService",
                 input=RevokeTokenRequest,
                 output=RevokeTokenResponse,
+                idempotency_level=IdempotencyLevel.UNKNOWN,
+                stream_type=StreamType.UNARY,
+            ),
+            headers=headers,
+            timeout_ms=timeout_ms,
+        )
+    def delegate_token(
+        self,
+        request: DelegateTokenRequest,
+        *,
+        headers: Headers | Mapping[str, str] | None = None, 
+        timeout_ms: int | None = None,
+    ) -> DelegateTokenResponse:
+        """
+        A token for an hour at most, made from the caller's, to be given to an agent. It ends with the caller's, cannot make another
+        one, and serves no queue. Anybody may ask for it who calls by a token of their own.
+        """
+        return self.execute_unary(
+            request=request,
+            method=MethodInfo(
+                name="DelegateToken",
+                service_name="ameide_core_proto.transformation.governance.v1.AccessService",
+                input=DelegateTokenRequest,
+                output=DelegateTokenResponse,
                 idempotency_level=IdempotencyLevel.UNKNOWN,
                 stream_type=StreamType.UNARY,
             ),

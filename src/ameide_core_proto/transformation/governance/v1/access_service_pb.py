@@ -13,6 +13,7 @@ from typing import Literal, NoReturn, TYPE_CHECKING, TypeAlias
 
 from protobuf import Message
 from protobuf._codegen import file_desc
+from protobuf.wkt.google.protobuf import timestamp_pb
 from protovalidate._gen.buf.validate import validate_pb
 
 from . import governance_pb
@@ -20,6 +21,7 @@ from ....common.v1 import metadata_pb
 
 if TYPE_CHECKING:
     from protobuf import DescFile
+    from protobuf.wkt.google.protobuf.timestamp_pb import Timestamp
 
     from ....common.v1.metadata_pb import Scope
     from .governance_pb import ApiToken, Principal, PrincipalKind
@@ -339,6 +341,88 @@ class RevokeTokenResponse(Message[_RevokeTokenResponseFields]):
 
         token: ApiToken | None
 
+_DelegateTokenRequestFields: TypeAlias = Literal["scope", "expires_in_seconds", "scopes"]
+
+class DelegateTokenRequest(Message[_DelegateTokenRequestFields]):
+    """
+    ```proto
+    message ameide_core_proto.transformation.governance.v1.DelegateTokenRequest
+    ```
+
+    Attributes:
+        scope:
+            ```proto
+            optional ameide_core_proto.common.v1.Scope scope = 1;
+            ```
+        expires_in_seconds:
+            Seconds; 0: an hour.
+
+            ```proto
+            int64 expires_in_seconds = 2;
+            ```
+        scopes:
+            Empty: it is good for being represented by an agent and nothing else, within the scopes of the caller's token: in
+            `ameide-on-behalf-of`, and at the agent's own door. Else it is good by itself for those of these scopes that the caller's
+            token has.
+
+            ```proto
+            repeated string scopes = 3;
+            ```
+    """
+
+    __slots__ = ("scope", "expires_in_seconds", "scopes")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            scope: Scope | None = None,
+            expires_in_seconds: int = 0,
+            scopes: list[str] | None = None,
+        ) -> None:
+            pass
+
+        scope: Scope | None
+        expires_in_seconds: int
+        scopes: list[str]
+
+_DelegateTokenResponseFields: TypeAlias = Literal["secret", "expires_at"]
+
+class DelegateTokenResponse(Message[_DelegateTokenResponseFields]):
+    """
+    ```proto
+    message ameide_core_proto.transformation.governance.v1.DelegateTokenResponse
+    ```
+
+    Attributes:
+        secret:
+            Shown once and stored hashed.
+
+            ```proto
+            string secret = 1;
+            ```
+        expires_at:
+            ```proto
+            optional google.protobuf.Timestamp expires_at = 2;
+            ```
+    """
+
+    __slots__ = ("secret", "expires_at")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            secret: str = "",
+            expires_at: Timestamp | None = None,
+        ) -> None:
+            pass
+
+        secret: str
+        expires_at: Timestamp | None
+
 _WhoAmIRequestFields: TypeAlias = NoReturn
 
 class WhoAmIRequest(Message[_WhoAmIRequestFields]):
@@ -357,7 +441,7 @@ class WhoAmIRequest(Message[_WhoAmIRequestFields]):
         ) -> None:
             pass
 
-_WhoAmIResponseFields: TypeAlias = Literal["principal", "agent", "roles", "scopes"]
+_WhoAmIResponseFields: TypeAlias = Literal["principal", "agent", "roles", "scopes", "only_represented"]
 
 class WhoAmIResponse(Message[_WhoAmIResponseFields]):
     """
@@ -388,9 +472,15 @@ class WhoAmIResponse(Message[_WhoAmIResponseFields]):
             ```proto
             repeated string scopes = 4;
             ```
+        only_represented:
+            The token is good for being represented and nothing else.
+
+            ```proto
+            bool only_represented = 5;
+            ```
     """
 
-    __slots__ = ("principal", "agent", "roles", "scopes")
+    __slots__ = ("principal", "agent", "roles", "scopes", "only_represented")
 
     if TYPE_CHECKING:
 
@@ -401,6 +491,7 @@ class WhoAmIResponse(Message[_WhoAmIResponseFields]):
             agent: Principal | None = None,
             roles: list[str] | None = None,
             scopes: list[str] | None = None,
+            only_represented: bool = False,
         ) -> None:
             pass
 
@@ -408,14 +499,16 @@ class WhoAmIResponse(Message[_WhoAmIResponseFields]):
         agent: Principal | None
         roles: list[str]
         scopes: list[str]
+        only_represented: bool
 
 
 _DESC = file_desc(
-    b'\nCameide_core_proto/transformation/governance/v1/access_service.proto\x12.ameide_core_proto.transformation.governance.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a?ameide_core_proto/transformation/governance/v1/governance.proto\x1a\x1bbuf/validate/validate.proto"\xe0\x03\n\x15AdmitPrincipalRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x126\n\x11client_request_id\x18\x02 \x01(\tR\x0fclientRequestIdB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12E\n\x0cprincipal_id\x18\x03 \x01(\tR\x0bprincipalIdB"\xbaH\x1fr\x1d\x10\x01\x18?2\x17^[a-z0-9][a-z0-9._@-]*$\x12+\n\x0cdisplay_name\x18\x04 \x01(\tR\x0bdisplayNameB\x08\xbaH\x05r\x03\x18\xc8\x01\x12]\n\x04kind\x18\x05 \x01(\x0e2=.ameide_core_proto.transformation.governance.v1.PrincipalKindR\x04kindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x81\x01\n\x05roles\x18\x06 \x03(\tR\x05rolesBk\xbaHh\x92\x01e\x08\x01\x10\n\x18\x01"]r[R\x06viewerR\trequesterR\x08approverR\x08releaserR\x08executorR\x08operatorR\x05adminR\x07processR\x0erepresentative"\x9e\x01\n\x16AdmitPrincipalResponse\x12W\n\tprincipal\x18\x01 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PrincipalR\tprincipal\x12+\n\x11idempotent_replay\x18\x02 \x01(\x08R\x10idempotentReplay"\xc1\x02\n\x11IssueTokenRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12,\n\x0cprincipal_id\x18\x02 \x01(\tR\x0bprincipalIdB\t\xbaH\x06r\x04\x10\x01\x18?\x12;\n\x12expires_in_seconds\x18\x03 \x01(\x03R\x10expiresInSecondsB\r\xbaH\n"\x08\x18\x80\x86\xb0\x96\x01(\x00\x12+\n\x06queues\x18\x04 \x03(\tR\x06queuesB\x13\xbaH\x10\x92\x01\r\x10 \x18\x01"\x07r\x05\x10\x01\x18\xf9\x01\x12#\n\ronly_executes\x18\x05 \x01(\x08R\x0conlyExecutes\x125\n\x06scopes\x18\x06 \x03(\tR\x06scopesB\x1d\xbaH\x1a\x92\x01\x17\x10\x02\x18\x01"\x11r\x0fR\x04readR\x07propose"|\n\x12IssueTokenResponse\x12N\n\x05token\x18\x01 \x01(\x0b28.ameide_core_proto.transformation.governance.v1.ApiTokenR\x05token\x12\x16\n\x06secret\x18\x02 \x01(\tR\x06secret"M\n\x11ListTokensRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope"f\n\x12ListTokensResponse\x12P\n\x06tokens\x18\x01 \x03(\x0b28.ameide_core_proto.transformation.governance.v1.ApiTokenR\x06tokens"t\n\x12RevokeTokenRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12$\n\x08token_id\x18\x02 \x01(\tR\x07tokenIdB\t\xbaH\x06r\x04\x10\x01\x18?"e\n\x13RevokeTokenResponse\x12N\n\x05token\x18\x01 \x01(\x0b28.ameide_core_proto.transformation.governance.v1.ApiTokenR\x05token"\x0f\n\rWhoAmIRequest"\xe8\x01\n\x0eWhoAmIResponse\x12W\n\tprincipal\x18\x01 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PrincipalR\tprincipal\x12O\n\x05agent\x18\x02 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PrincipalR\x05agent\x12\x14\n\x05roles\x18\x03 \x03(\tR\x05roles\x12\x16\n\x06scopes\x18\x04 \x03(\tR\x06scopes2\x80\x06\n\rAccessService\x12\x9f\x01\n\x0eAdmitPrincipal\x12E.ameide_core_proto.transformation.governance.v1.AdmitPrincipalRequest\x1aF.ameide_core_proto.transformation.governance.v1.AdmitPrincipalResponse\x12\x93\x01\n\nIssueToken\x12A.ameide_core_proto.transformation.governance.v1.IssueTokenRequest\x1aB.ameide_core_proto.transformation.governance.v1.IssueTokenResponse\x12\x93\x01\n\nListTokens\x12A.ameide_core_proto.transformation.governance.v1.ListTokensRequest\x1aB.ameide_core_proto.transformation.governance.v1.ListTokensResponse\x12\x96\x01\n\x0bRevokeToken\x12B.ameide_core_proto.transformation.governance.v1.RevokeTokenRequest\x1aC.ameide_core_proto.transformation.governance.v1.RevokeTokenResponse\x12\x87\x01\n\x06WhoAmI\x12=.ameide_core_proto.transformation.governance.v1.WhoAmIRequest\x1a>.ameide_core_proto.transformation.governance.v1.WhoAmIResponseb\x06proto3',
+    b'\nCameide_core_proto/transformation/governance/v1/access_service.proto\x12.ameide_core_proto.transformation.governance.v1\x1a*ameide_core_proto/common/v1/metadata.proto\x1a?ameide_core_proto/transformation/governance/v1/governance.proto\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto"\xe0\x03\n\x15AdmitPrincipalRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x126\n\x11client_request_id\x18\x02 \x01(\tR\x0fclientRequestIdB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12E\n\x0cprincipal_id\x18\x03 \x01(\tR\x0bprincipalIdB"\xbaH\x1fr\x1d\x10\x01\x18?2\x17^[a-z0-9][a-z0-9._@-]*$\x12+\n\x0cdisplay_name\x18\x04 \x01(\tR\x0bdisplayNameB\x08\xbaH\x05r\x03\x18\xc8\x01\x12]\n\x04kind\x18\x05 \x01(\x0e2=.ameide_core_proto.transformation.governance.v1.PrincipalKindR\x04kindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x81\x01\n\x05roles\x18\x06 \x03(\tR\x05rolesBk\xbaHh\x92\x01e\x08\x01\x10\n\x18\x01"]r[R\x06viewerR\trequesterR\x08approverR\x08releaserR\x08executorR\x08operatorR\x05adminR\x07processR\x0erepresentative"\x9e\x01\n\x16AdmitPrincipalResponse\x12W\n\tprincipal\x18\x01 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PrincipalR\tprincipal\x12+\n\x11idempotent_replay\x18\x02 \x01(\x08R\x10idempotentReplay"\xc1\x02\n\x11IssueTokenRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12,\n\x0cprincipal_id\x18\x02 \x01(\tR\x0bprincipalIdB\t\xbaH\x06r\x04\x10\x01\x18?\x12;\n\x12expires_in_seconds\x18\x03 \x01(\x03R\x10expiresInSecondsB\r\xbaH\n"\x08\x18\x80\x86\xb0\x96\x01(\x00\x12+\n\x06queues\x18\x04 \x03(\tR\x06queuesB\x13\xbaH\x10\x92\x01\r\x10 \x18\x01"\x07r\x05\x10\x01\x18\xf9\x01\x12#\n\ronly_executes\x18\x05 \x01(\x08R\x0conlyExecutes\x125\n\x06scopes\x18\x06 \x03(\tR\x06scopesB\x1d\xbaH\x1a\x92\x01\x17\x10\x02\x18\x01"\x11r\x0fR\x04readR\x07propose"|\n\x12IssueTokenResponse\x12N\n\x05token\x18\x01 \x01(\x0b28.ameide_core_proto.transformation.governance.v1.ApiTokenR\x05token\x12\x16\n\x06secret\x18\x02 \x01(\tR\x06secret"M\n\x11ListTokensRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope"f\n\x12ListTokensResponse\x12P\n\x06tokens\x18\x01 \x03(\x0b28.ameide_core_proto.transformation.governance.v1.ApiTokenR\x06tokens"t\n\x12RevokeTokenRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x12$\n\x08token_id\x18\x02 \x01(\tR\x07tokenIdB\t\xbaH\x06r\x04\x10\x01\x18?"e\n\x13RevokeTokenResponse\x12N\n\x05token\x18\x01 \x01(\x0b28.ameide_core_proto.transformation.governance.v1.ApiTokenR\x05token"\xc1\x01\n\x14DelegateTokenRequest\x128\n\x05scope\x18\x01 \x01(\x0b2".ameide_core_proto.common.v1.ScopeR\x05scope\x128\n\x12expires_in_seconds\x18\x02 \x01(\x03R\x10expiresInSecondsB\n\xbaH\x07"\x05\x18\x90\x1c(\x00\x125\n\x06scopes\x18\x03 \x03(\tR\x06scopesB\x1d\xbaH\x1a\x92\x01\x17\x10\x02\x18\x01"\x11r\x0fR\x04readR\x07propose"j\n\x15DelegateTokenResponse\x12\x16\n\x06secret\x18\x01 \x01(\tR\x06secret\x129\n\nexpires_at\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\texpiresAt"\x0f\n\rWhoAmIRequest"\x93\x02\n\x0eWhoAmIResponse\x12W\n\tprincipal\x18\x01 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PrincipalR\tprincipal\x12O\n\x05agent\x18\x02 \x01(\x0b29.ameide_core_proto.transformation.governance.v1.PrincipalR\x05agent\x12\x14\n\x05roles\x18\x03 \x03(\tR\x05roles\x12\x16\n\x06scopes\x18\x04 \x03(\tR\x06scopes\x12)\n\x10only_represented\x18\x05 \x01(\x08R\x0fonlyRepresented2\x9f\x07\n\rAccessService\x12\x9f\x01\n\x0eAdmitPrincipal\x12E.ameide_core_proto.transformation.governance.v1.AdmitPrincipalRequest\x1aF.ameide_core_proto.transformation.governance.v1.AdmitPrincipalResponse\x12\x93\x01\n\nIssueToken\x12A.ameide_core_proto.transformation.governance.v1.IssueTokenRequest\x1aB.ameide_core_proto.transformation.governance.v1.IssueTokenResponse\x12\x93\x01\n\nListTokens\x12A.ameide_core_proto.transformation.governance.v1.ListTokensRequest\x1aB.ameide_core_proto.transformation.governance.v1.ListTokensResponse\x12\x96\x01\n\x0bRevokeToken\x12B.ameide_core_proto.transformation.governance.v1.RevokeTokenRequest\x1aC.ameide_core_proto.transformation.governance.v1.RevokeTokenResponse\x12\x9c\x01\n\rDelegateToken\x12D.ameide_core_proto.transformation.governance.v1.DelegateTokenRequest\x1aE.ameide_core_proto.transformation.governance.v1.DelegateTokenResponse\x12\x87\x01\n\x06WhoAmI\x12=.ameide_core_proto.transformation.governance.v1.WhoAmIRequest\x1a>.ameide_core_proto.transformation.governance.v1.WhoAmIResponseb\x06proto3',
     [
         metadata_pb.desc(),
         governance_pb.desc(),
         validate_pb.desc(),
+        timestamp_pb.desc(),
     ],
     {
         "AdmitPrincipalRequest": AdmitPrincipalRequest,
@@ -426,6 +519,8 @@ _DESC = file_desc(
         "ListTokensResponse": ListTokensResponse,
         "RevokeTokenRequest": RevokeTokenRequest,
         "RevokeTokenResponse": RevokeTokenResponse,
+        "DelegateTokenRequest": DelegateTokenRequest,
+        "DelegateTokenResponse": DelegateTokenResponse,
         "WhoAmIRequest": WhoAmIRequest,
         "WhoAmIResponse": WhoAmIResponse,
     },
