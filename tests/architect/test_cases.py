@@ -129,7 +129,7 @@ async def test_a_tool_is_called_and_its_record_cited(at: Room) -> None:
     [cited] = said.of("cited")
     assert cited.citation.log_position > 0
     assert [tool.name for tool in said.of("tool_used")] == ["get_change"]
-    assert said.notices == []
+    assert said.notices == ["UNTRUSTED"]
     assert said.of("began")[0].model == "openai:gpt-5.2"
     usage = said.ended.usage
     assert usage is not None
@@ -253,7 +253,7 @@ async def test_the_same_through_the_messages_protocol(house: House, mirrors: Mir
         calls = [call("get_change"), Calls("list_changes", "{")]
         said = await at.ask("Well?", Say("I look.\n", calls), Say("It {key} [[domain_fact:no]].\n"), change_id=change)
         assert said.text == "I look.\nIt [1].\n"
-        assert said.notices == ["CITATION_REMOVED"]
+        assert said.notices == ["CITATION_REMOVED", "UNTRUSTED"]
         assert [bool(tool.error) for tool in said.of("tool_used")] == [False, True]
 
 

@@ -22,7 +22,7 @@ async def test_a_question_without_a_model_is_answered_from_the_records(house: Ho
     said = await architect.ask("Which change is about an order?", change_id=change)
     assert [event.seq for event in said.events] == list(range(1, len(said.events) + 1))
     assert said.of("began")[0].model == ""
-    assert said.notices == ["NO_MODEL"]
+    assert said.notices == ["NO_MODEL", "UNTRUSTED"]
     assert "Cancel an order" in said.text
     assert "[1]" in said.text
     cited = said.of("cited")[0]

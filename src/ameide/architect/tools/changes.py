@@ -43,7 +43,7 @@ async def _list(ctx: ToolContext, arguments: Arguments) -> ToolAnswer:
     )
     cited = Cited(answer.read_context, answer.citations)
     for summary in answer.changes:
-        add_change(cited, summary)
+        add_change(cited, summary, source="a list of changes")
     return cited.answer(answer.next_page_token, empty="any such change")
 
 
@@ -103,8 +103,11 @@ def _add_run(cited: Cited, run: Run, change: GetChangeResponse) -> None:
     cited.fact(f"run:{run.process_instance_id}", label, "\n".join(lines))
 
 
-def add_change(cited: Cited, summary: ChangeSummary) -> None:
-    """The record of a change."""
+def add_change(cited: Cited, summary: ChangeSummary, *, source: str = "") -> None:
+    """The record of a change. Its title may be an issue's, or any client's, so that it is untrusted.
+
+    `source` is where that text counts as read from; empty: the change.
+    """
     if (change := summary.change) is None:
         return
     run, usage = summary.newest_run, change.usage
@@ -122,7 +125,13 @@ def add_change(cited: Cited, summary: ChangeSummary) -> None:
         ("tokens used", usage.input_tokens + usage.output_tokens if usage else 0),
         ("canceled because", change.cancel_reason),
     )
-    cited.fact(f"change:{change.change_id}", f"change {change.change_id} {change.title!r}", text)
+    words = bool(change.title or change.cancel_reason)
+    cited.fact(
+        f"change:{change.change_id}",
+        f"change {change.change_id} {change.title!r}",
+        text,
+        untrusted=(source or f"change {change.change_id}") if words else "",
+    )
 
 
 TOOLS = (

@@ -42,7 +42,7 @@ async def _get(ctx: ToolContext, arguments: Arguments) -> ToolAnswer:
 
 
 def add_gate(cited: Cited, gate: Gate) -> None:
-    """The record of a gate. Comments and findings are words of people and of programs, so that it is untrusted."""
+    """The record of a gate. With words of people or of programs, such as comments and findings, it is untrusted."""
     subject = gate.subject
     lines = [
         facts(
@@ -80,8 +80,10 @@ def add_gate(cited: Cited, gate: Gate) -> None:
         )
         for vote in gate.votes
     ]
-    words = any(vote.comment for vote in gate.votes) or (
-        subject is not None and bool(subject.reason or subject.findings)
+    words = (
+        bool(gate.void_reason)
+        or any(vote.comment for vote in gate.votes)
+        or (subject is not None and bool(subject.reason or subject.findings))
     )
     cited.fact(
         f"gate:{gate.gate_id}",

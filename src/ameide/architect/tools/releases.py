@@ -100,7 +100,7 @@ def add_release(cited: Cited, release: Release) -> None:
 
 
 def add_promotion(cited: Cited, promotion: Promotion) -> None:
-    """The record of a promotion."""
+    """The record of a promotion. What the environment's check printed is untrusted."""
     text = facts(
         ("environment", promotion.environment),
         ("status", word(promotion.status.name)),
@@ -112,7 +112,10 @@ def add_promotion(cited: Cited, promotion: Promotion) -> None:
         ("merged", moment(promotion.merged_at)),
         ("health", clipped(promotion.health_summary, 300)),
     )
-    cited.fact(f"promotion:{promotion.promotion_id}", f"promotion {promotion.promotion_id}", text)
+    source = f"promotion {promotion.promotion_id}"
+    cited.fact(
+        f"promotion:{promotion.promotion_id}", source, text, untrusted=source if promotion.health_summary else ""
+    )
 
 
 TOOLS = (

@@ -65,7 +65,8 @@ async def _budget(ctx: ToolContext, arguments: Arguments) -> ToolAnswer:
         ("at", moment(allotted.allotted_at)),
         ("comment", one_line(allotted.comment)),
     )
-    cited.fact(f"tenant_budget:{tenant}", "budget of the tenant", f"{text}; {now}")
+    source = "comment of the budget" if allotted.comment else ""
+    cited.fact(f"tenant_budget:{tenant}", "budget of the tenant", f"{text}; {now}", untrusted=source)
     return cited.answer()
 
 

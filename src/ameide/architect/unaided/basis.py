@@ -44,7 +44,8 @@ async def gathered(ctx: ToolContext, wish: str) -> Basis:
         title = change.summary.change.title if change.summary and change.summary.change else ""
         # Oldest first: the newest of a kind stays.
         contents = {one.kind: one.current.content for one in change.artifacts if one.current and one.current.content}
-        calls = [
+        calls = [("get_change", await call(ctx, "get_change", {}))]
+        calls += [
             ("get_artifact", await call(ctx, "get_artifact", {"artifact_id": one.artifact_id}))
             for one in {one.kind: one for one in change.artifacts}.values()
         ]
