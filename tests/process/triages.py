@@ -1,5 +1,6 @@
 """Triage runs: what they read, what they have analyzed, what they propose, and how they end."""
 
+from ameide.architect.triage import problems_of
 from ameide_core_proto.process.transformation.v1.facts_pb import ReadPerformed
 from ameide_core_proto.transformation.governance.v1.policy_pb import DeclaredRead
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import ArtifactContent, ChangeSize, Primitive, Triage
@@ -52,8 +53,11 @@ def reads(*queries: tuple[str, int]) -> Check:
     return check
 
 
-def proposed(*lines: str, questions: tuple[str, ...] = ("Until when?",)) -> Check:
-    """One triage was proposed, which says these lines and leaves these questions open."""
+_GATES = ("requirement_stabilized", "acceptance", "ready_to_release", "promotion")
+
+
+def proposed(*lines: str, questions: tuple[str, ...] = ("Until when?",), required: tuple[str, ...] = _GATES) -> Check:
+    """One triage was proposed, which says these lines, leaves these questions open, and agrees with the policy."""
 
     def check(script: Script) -> None:
         [made] = script.proposed
@@ -62,12 +66,8 @@ def proposed(*lines: str, questions: tuple[str, ...] = ("Until when?",)) -> Chec
         for line in lines:
             assert line in made.text, made.text
         assert tuple(made.triage.open_questions) == questions
-        assert list(made.triage.required_gates) == [
-            "requirement_stabilized",
-            "acceptance",
-            "ready_to_release",
-            "promotion",
-        ]
+        assert tuple(made.triage.required_gates) == required
+        assert problems_of(made.triage, script.policy) == []
 
     return check
 
@@ -125,6 +125,15 @@ def stuck_analysis(script: Script) -> None:
     script.works["analyze"] = [Outcome(hold=True, deaf=True)]
 
 
+def nowhere_to_promote_to(script: Script) -> None:
+    script.policy.environments = []
+
+
+def open_environments(script: Script) -> None:
+    for environment in script.policy.environments:
+        environment.gate_required = False
+
+
 async def cancel_while_analyzing(script: Script) -> None:
     await script.reached(lambda: bool(script.held))
     await script.request_cancel()
@@ -144,6 +153,16 @@ TRIAGES: dict[str, Scenario] = {
     ),
     "triaged_without_reads": Scenario(
         "triaged", DONE, triage(), both(works(), reads(), proposed("The policy declares no reads.")), recorded=False
+    ),
+    "triaged_without_environments": Scenario(
+        "triaged",
+        DONE,
+        all_of(triage(), nowhere_to_promote_to),
+        proposed(required=_GATES[:-1]),
+        recorded=False,
+    ),
+    "triaged_with_open_environments": Scenario(
+        "triaged", DONE, all_of(triage(), open_environments), proposed(required=_GATES[:-1]), recorded=False
     ),
     "triaged_with_analysis": Scenario(
         "triaged",

@@ -15,7 +15,7 @@ from ameide.process.workflows.failures import INFRASTRUCTURE, code_of
 from ameide.process.workflows.state import Ending, Step
 from ameide_core_proto.process.transformation.v1.facts_pb import ActivityTransition
 from ameide_core_proto.transformation.governance.v1.governance_pb import RunStatus
-from ameide_core_proto.transformation.governance.v1.policy_pb import DeclaredRead, Policy
+from ameide_core_proto.transformation.governance.v1.policy_pb import DeclaredRead, GateKind, Policy
 from ameide_core_proto.transformation.knowledge.v1.artifact_pb import (
     ArtifactContent,
     ArtifactKind,
@@ -162,8 +162,11 @@ def content(run: RunContext) -> ArtifactContent:
 
 
 def _required(policy: Policy) -> list[str]:
-    named = [rule.kind.name.lower() for rule in policy.gates if rule.required]
-    return [*named, *(["promotion"] if any(one.gate_required for one in policy.environments) else [])]
+    # What is promoted is asked for environment by environment, and a repository may have none.
+    named = {rule.kind for rule in policy.gates if rule.required} - {GateKind.PROMOTION}
+    if any(one.gate_required for one in policy.environments):
+        named.add(GateKind.PROMOTION)
+    return [kind.name.lower() for kind in named]
 
 
 def _triage(run: RunContext) -> Triage:
