@@ -31,6 +31,7 @@ from tests.infra.responses_endpoint import serving
 
 READ_TOOLS = {name for name, tool in TOOLS.items() if tool.grant is Grant.READ}
 PROPOSING = {"open_change", "propose_artifact", "revise_artifact", "submit_artifact"}
+GATES = ["requirement_stabilized", "acceptance", "ready_to_release"]
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
 OPEN = {**CALL, "params": {"name": "open_change", "arguments": {"repository_id": "orders", "title": "t"}}}
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
@@ -118,7 +119,15 @@ async def test_it_lists_asks_and_proposes(world: McpWorld, transport: str, mode:
 
         triage = {"in_scope": ["orders"], "primitives": ["domain"], "size": "small"}
         kept = {"change_id": change_id, "kind": "triage", "title": "What it comes to", "triage": triage}
-        assert not (made := await client.call_tool("propose_artifact", kept)).is_error, text_of(made)
+        lax = await client.call_tool("propose_artifact", kept)
+        assert "required_gates: the policy (version 1) demands" in text_of(lax)
+        beyond = {**kept, "triage": {**triage, "required_gates": [*GATES, "promotion"]}}
+        assert "promotion is named" in text_of(await client.call_tool("propose_artifact", beyond))
+        kept["triage"] = {**triage, "required_gates": GATES}
+        made = await client.call_tool("propose_artifact", kept)
+        assert not made.is_error, text_of(made)
+        next_one = {"artifact_id": made.structured_content["artifact_id"], "expected_number": 1, "title": "Less"}
+        assert "required_gates" in text_of(await client.call_tool("revise_artifact", {**next_one, "triage": triage}))
         unfinished = await client.call_tool("propose_artifact", {**kept, "triage": {"in_scope": ["orders"]}})
         assert "size" in text_of(unfinished)
 

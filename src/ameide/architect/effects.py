@@ -135,7 +135,7 @@ async def seen(course: Course, talk: Talk, artifact_id: str) -> Artifact:
         artifact = answer.artifact or Artifact()
         return artifact if artifact.version >= wanted else None
 
-    return await _shown(look, artifact_id)
+    return await shown(look, artifact_id)
 
 
 async def caught_up(course: Course, talk: Talk, errand: Errand) -> None:
@@ -160,10 +160,11 @@ async def _seen_change(course: Course, change_id: str, run_id: str = "") -> None
             return None
         return True if not run_id or any(run.process_instance_id == run_id for run in runs) else None
 
-    await _shown(look, change_id)
+    await shown(look, change_id)
 
 
-async def _shown(look: Callable[[], Awaitable[T | None]], what: str) -> T:
+async def shown(look: Callable[[], Awaitable[T | None]], what: str) -> T:
+    """What a look at the read model comes to, which may be a moment behind. Raises NotFound when it stays so."""
     try:
         async with asyncio.timeout(_LAG_SECONDS):
             while True:

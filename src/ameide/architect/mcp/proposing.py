@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from mcp_types import CallToolResult, Tool, ToolAnnotations
 
+from ameide.architect.mcp.checking import check_new, check_next
 from ameide.architect.mcp.contents import CONTENT, KINDS, content_of
 from ameide.architect.mcp.visit import PROPOSE, Offer, Visit, answered
 from ameide.architect.tools.arguments import Arguments, checked, choice, integer, schema, string
@@ -14,7 +15,7 @@ from ameide.architect.tools.rendering import word
 from ameide.architect.tools.tool import Grant
 from ameide.errors import AmeideError, Unreachable
 from ameide_core_proto.transformation.governance.v1.command_service_pb import OpenChangeRequest
-from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact, ArtifactVersion
+from ameide_core_proto.transformation.knowledge.v1.artifact_pb import Artifact, ArtifactContent, ArtifactVersion
 from ameide_core_proto.transformation.knowledge.v1.command_service_pb import (
     ProposeArtifactRequest,
     ReviseArtifactRequest,
@@ -73,6 +74,7 @@ async def _propose(visit: Visit, given: Arguments, key: str) -> CallToolResult:
         kind=KINDS[given.text("kind")],
         content=content_of(given),
     )
+    await check_new(visit, command.change_id, command.kind, command.content or ArtifactContent())
     answer = await visit.clients.knowledge.propose_artifact(command)
     return _written(answer.artifact, key, "Next: submit_artifact, once it says all", replay=answer.idempotent_replay)
 
@@ -85,6 +87,7 @@ async def _revise(visit: Visit, given: Arguments, key: str) -> CallToolResult:
         expected_number=given.number("expected_number"),
         content=content_of(given),
     )
+    await check_next(visit, command.artifact_id, command.content or ArtifactContent())
     answer = await visit.clients.knowledge.revise_artifact(command)
     return _written(answer.artifact, key, "Next: submit_artifact, once it says all", replay=answer.idempotent_replay)
 
