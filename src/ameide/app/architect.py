@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 ROLE = "architect"
 _TURNS = 16
+_FEWEST_CHARACTERS = 1_000
 _PAUSE_SECONDS = 0.5
 _need = config.needed
 log = logging.getLogger(__name__)
@@ -183,6 +184,12 @@ def agent_of(settings: Settings, redact: Callable[[str], str], *, apart: bool) -
             field="AMEIDE_ARCHITECT_TURN_SECONDS, AMEIDE_ARCHITECT_TURN_CALLS",
             remedy="Set both to 1 or more",
         )
+    if settings.architect_characters < _FEWEST_CHARACTERS:
+        raise InvalidArgument(
+            "that is no room for a conversation",
+            field="AMEIDE_ARCHITECT_CHARACTERS",
+            remedy=f"Set it to {_FEWEST_CHARACTERS} or more, or leave it out",
+        )
     model = model_of(settings, redact)
     return Agent(
         repositories=repository_reader(settings, apart=apart),
@@ -191,7 +198,12 @@ def agent_of(settings: Settings, redact: Callable[[str], str], *, apart: bool) -
         model=model,
         fallbacks=model.fallbacks if model else (),
         prompting=Prompts() if model else None,
-        limits=Limits(float(settings.architect_turn_seconds), settings.architect_turn_calls, _TURNS),
+        limits=Limits(
+            float(settings.architect_turn_seconds),
+            settings.architect_turn_calls,
+            _TURNS,
+            settings.architect_characters,
+        ),
         redact=redact,
     )
 

@@ -95,7 +95,7 @@ class Models:
             raise
 
     async def _ask(self, prompt: Prompt, spent: list[Usage]) -> AsyncGenerator[TextDelta | Restarted | Answer]:
-        reasons = list[str]()
+        reasons, too_long = list[str](), False
         for want in self._wants:
             for number in range(1 + self._retries):
                 if reasons:
@@ -113,6 +113,7 @@ class Models:
                 if (failure := trying.failure) is None:
                     return
                 spent.append(trying.usage)
+                too_long = too_long or failure.too_long
                 reasons.append(f"{want.name}: {failure.reason}")
                 log.warning(
                     "a model did not answer", extra={"model": want.name, "kind": failure.kind, "try": number + 1}
@@ -122,7 +123,9 @@ class Models:
                 await asyncio.sleep(_pause(number) if failure.after is None else failure.after)
         told = "; ".join(dict.fromkeys(reasons))
         remedy = "Ask again later, or look at AMEIDE_ARCHITECT_MODEL and its key"
-        raise ModelUnavailable(f"no model answered ({told})", usage=added(spent), remedy=remedy)
+        if too_long:
+            remedy = "Ask for less at once, begin another conversation, or name a model that takes more"
+        raise ModelUnavailable(f"no model answered ({told})", usage=added(spent), remedy=remedy, too_long=too_long)
 
     async def _try(self, want: Wanted, prompt: Prompt, trying: _Try) -> AsyncGenerator[TextDelta | Answer]:
         from ameide.architect.provider_errors import ModelFailed

@@ -134,11 +134,15 @@ class Answer:
 
 
 class ModelUnavailable(Unreachable):
-    """Neither the model nor a fallback answered to the end. `usage` is what the tries used, as far as that is known."""
+    """Neither the model nor a fallback answered to the end. `usage` is what the tries used, as far as that is known.
 
-    def __init__(self, message: str, *, usage: Usage, remedy: str = "") -> None:
+    `too_long`: one of them was given more than it can take, so that it may answer when it is given less.
+    """
+
+    def __init__(self, message: str, *, usage: Usage, remedy: str = "", too_long: bool = False) -> None:
         super().__init__(message, remedy=remedy, reason="MODEL_UNAVAILABLE")
         self.usage = usage
+        self.too_long = too_long
 
 
 class Model(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import cast
@@ -10,19 +11,31 @@ from typing import cast
 from langchain_core.exceptions import ContextOverflowError, ModelError
 
 _CHARACTERS = 300
+_REFUSED = frozenset({400, 413, 422, 500})
 _FOR_NOW = frozenset({408, 409, 425, 429})
 _USED_UP = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 _NETWORK = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "ssl", "anyio"})
 _LONGEST_WAIT = 60.0
+_OVERFLOW = "context_overflow"
+# As servers say it that LangChain does not know: vLLM, llama.cpp, gateways before them.
+_TOO_LONG = re.compile(
+    r"maximum context length|context_length_exceeded|exceeds? (the )?(available |maximum )?context"
+    r"|context (length|window|limit|size) (is |was )?exceeded|ContextWindowExceeded|prompt is too long",
+    re.IGNORECASE,
+)
 
 
 class ModelFailed(Exception):
-    """One try did not come to an answer. `kind` is a word for spans; `after` seconds the provider asked to wait for."""
+    """One try did not come to an answer. `kind` is a word for spans; `after` seconds the provider asked to wait for.
+
+    `too_long`: the model was given more than it can take.
+    """
 
     def __init__(self, reason: str, *, kind: str, retry: bool, after: float | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.kind = kind
+        self.too_long = kind == _OVERFLOW
         self.retry = retry
         self.after = after
 
@@ -34,8 +47,8 @@ def failed(error: Exception, *, begun: bool, redact: Callable[[str], str]) -> Mo
     said = " ".join(redact(_words(error)).split())[:_CHARACTERS] or type(error).__name__
     if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
         return ModelFailed("it did not answer in time", kind="timeout", retry=True)
-    if isinstance(error, ContextOverflowError):
-        return ModelFailed("the conversation is too long for it", kind="context_overflow", retry=False)
+    if isinstance(error, ContextOverflowError) or (status in _REFUSED and _TOO_LONG.search(f"{code} {said}")):
+        return ModelFailed("the conversation is too long for it", kind=_OVERFLOW, retry=False)
     # An error in the stream comes with the status that the stream began with.
     if status is not None and status >= 400:
         retry = (status in _FOR_NOW or status >= 500) and code not in _USED_UP

@@ -278,6 +278,11 @@ class Settings:
     architect_model_seconds: int = _setting(120, "Seconds that one answer of the model may take, and it may be silent.")
     architect_model_retries: int = _setting(2, "How often a model is asked again that fails for now.")
     architect_output_tokens: int = _setting(8000, "Tokens of one answer of the model at most.")
+    architect_characters: int = _setting(
+        120_000,
+        "Characters of a conversation that the model is given, about four a token; what is older is summarised. A "
+        "model that takes fewer is asked again with fewer.",
+    )
     architect_turn_seconds: int = _setting(600, "Seconds that one turn may take; what was reached then is kept.")
     architect_turn_calls: int = _setting(24, "How often the model may be asked in one turn.")
     architect_retention_days: int = _setting(

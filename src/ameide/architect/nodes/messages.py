@@ -15,7 +15,11 @@ from langchain_core.messages import (
 )
 
 Kept = dict[str, object]
+_TOO_LONG = "(left out, since it is longer than can be taken in; ask for less of it)"
 _LEFT_OUT = "(left out, since much was read after it; call it again if it is needed)"
+
+# An answer that is no longer than what would stand in its place stays.
+_SHORT = 256
 
 
 def kept(message: BaseMessage) -> Kept:
@@ -48,8 +52,9 @@ def fitting(messages: list[BaseMessage], characters: int) -> list[BaseMessage]:
     fit: list[BaseMessage] = []
     for message in reversed(messages):
         characters -= size(message)
-        if characters < 0 and isinstance(message, ToolMessage):
-            message = ToolMessage(content=_LEFT_OUT, tool_call_id=message.tool_call_id)
+        if characters < 0 and isinstance(message, ToolMessage) and size(message) > _SHORT:
+            why = _LEFT_OUT if any(isinstance(later, AIMessage) for later in fit) else _TOO_LONG
+            message = ToolMessage(content=why, tool_call_id=message.tool_call_id)
         fit.append(message)
     return fit[::-1]
 

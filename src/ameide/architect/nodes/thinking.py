@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from typing import cast
@@ -14,12 +15,14 @@ from protobuf import Oneof
 from ameide.architect.agent import Situation
 from ameide.architect.nodes.messages import Kept, answered, fitting, kept, loaded
 from ameide.architect.nodes.recording import counted
+from ameide.architect.nodes.shortening import shortened
 from ameide.architect.ports import Answer, ModelUnavailable, Prompt, Restarted
-from ameide.architect.state import State, added, ledger_of, new_errand, request_of
+from ameide.architect.state import State, Talk, Turn, added, ledger_of, new_errand, request_of
 from ameide.architect.tools import registry
 from ameide.architect.tools.rendering import for_model
 from ameide.architect.tools.tool import Instruction, ToolAnswer
 from ameide.architect.turn import Course, Saying, noted, used
+from ameide.contracts.usage import added as sum_of
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
     AnalyzeInstruction,
     ConverseRequest,
@@ -42,11 +45,55 @@ _NAMES: dict[type[Instruction], str] = {
 }
 _ONE_AT_A_TIME = "not done: one command at a time. Propose it again when the one before is settled"
 _MOST_CALLS = 16
+_SHORTENED = (
+    "The conversation is longer than the model can take: what is old in it was shortened, and the model is asked again."
+)
 
 
 async def think(state: State, runtime: Runtime[Course]) -> dict[str, object]:
     """Ask the model once. Nothing has an effect here but the asking itself."""
     course, talk, turn = runtime.context, state["talk"], state["turn"]
+    saying = Saying(turn, runtime.stream_writer, course.agent.redact)
+    numbers = dict(turn["numbers"])
+    answer: Answer | None = None
+    usage = Usage()
+    for attempt in itertools.count():
+        try:
+            async with counted(course, talk, turn) as spent:
+                # By the times before, should this one be broken off.
+                spent(usage)
+                answer = await _asked(course, talk, turn, saying, numbers)
+            usage = sum_of([usage, answer.usage])
+            break
+        except ModelUnavailable as error:
+            usage, shorter = sum_of([usage, error.usage]), None
+            if error.too_long:
+                async with counted(course, talk, turn) as spent:
+                    spent(usage)
+                    shorter = await shortened(course, talk, turn)
+            if shorter is None:
+                saying.notice(NoticeKind.MODEL_FAILED, str(error))
+                break
+            talk, usage = shorter.talk, sum_of([usage, shorter.usage])
+            if not attempt:
+                saying.notice(NoticeKind.LIMIT, _SHORTENED)
+            saying.void()
+    if answer is not None and answer.refusal:
+        saying.notice(NoticeKind.REFUSED, answer.refusal)
+    if answer is not None and answer.cut:
+        saying.notice(NoticeKind.LIMIT, "The answer ended at the limit of its tokens (AMEIDE_ARCHITECT_OUTPUT_TOKENS).")
+    message = None if answer is None else _clean(answer.message, course.agent.redact)
+    new: list[Kept] = [] if message is None else [kept(message)]
+    after = saying.turn()
+    after["calls"] += 1
+    after["numbers"] = numbers
+    after["usage"], after["unreported"] = added(turn["usage"], usage), added(turn["unreported"], usage)
+    after["pending"] = [] if message is None else _calls(message)
+    return {"talk": {**talk, "messages": [*talk["messages"], *new]}, "turn": after}
+
+
+async def _asked(course: Course, talk: Talk, turn: Turn, saying: Saying, numbers: dict[str, int]) -> Answer:
+    """The model's answer, said as it comes. Raises ModelUnavailable."""
     model, prompting = course.agent.model, course.agent.prompting
     assert model is not None
     assert prompting is not None
@@ -61,45 +108,28 @@ async def think(state: State, runtime: Runtime[Course]) -> dict[str, object]:
         summary=talk["summary"],
     )
     messages = fitting(loaded(talk["messages"]), course.agent.limits.characters)
-    saying = Saying(turn, runtime.stream_writer, course.agent.redact)
-    numbers = dict(turn["numbers"])
     speech = course.agent.speaking(ledger_of(talk), numbers, course.lines)
     answer: Answer | None = None
-    usage = Usage()
     asked, tools = [prompting.opening(situation), *messages], [tool.spec for tool in granted]
-    try:
-        async with (
-            counted(course, talk, turn) as lost,
-            aclosing(model.ask(Prompt(asked, tools, talk["conversation_id"], lost))) as events,
-        ):
-            async for event in events:
-                if isinstance(event, Answer):
-                    answer, usage = event, event.usage
-                    lost(usage)
-                elif isinstance(event, Restarted):
-                    saying.notice(
-                        NoticeKind.MODEL_FAILED, f"{event.reason}. What it said is void; {event.model} begins anew."
-                    )
-                    saying.void()
-                    speech = course.agent.speaking(ledger_of(talk), numbers, course.lines)
-                else:
-                    saying.pieces(await speech.hear(event.text))
-            saying.pieces(await speech.end())
-    except ModelUnavailable as error:
-        usage = error.usage
-        saying.notice(NoticeKind.MODEL_FAILED, str(error))
-    if answer is not None and answer.refusal:
-        saying.notice(NoticeKind.REFUSED, answer.refusal)
-    if answer is not None and answer.cut:
-        saying.notice(NoticeKind.LIMIT, "The answer ended at the limit of its tokens (AMEIDE_ARCHITECT_OUTPUT_TOKENS).")
-    message = None if answer is None else _clean(answer.message, course.agent.redact)
-    new: list[Kept] = [] if message is None else [kept(message)]
-    after = saying.turn()
-    after["calls"] += 1
-    after["numbers"] = numbers
-    after["usage"], after["unreported"] = added(turn["usage"], usage), added(turn["unreported"], usage)
-    after["pending"] = [] if message is None else _calls(message)
-    return {"talk": {**talk, "messages": [*talk["messages"], *new]}, "turn": after}
+    async with (
+        counted(course, talk, turn) as lost,
+        aclosing(model.ask(Prompt(asked, tools, talk["conversation_id"], lost))) as events,
+    ):
+        async for event in events:
+            if isinstance(event, Answer):
+                answer = event
+                lost(event.usage)
+            elif isinstance(event, Restarted):
+                saying.notice(
+                    NoticeKind.MODEL_FAILED, f"{event.reason}. What it said is void; {event.model} begins anew."
+                )
+                saying.void()
+                speech = course.agent.speaking(ledger_of(talk), numbers, course.lines)
+            else:
+                saying.pieces(await speech.hear(event.text))
+        saying.pieces(await speech.end())
+    assert answer is not None
+    return answer
 
 
 async def call_tools(state: State, runtime: Runtime[Course]) -> dict[str, object]:
