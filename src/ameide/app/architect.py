@@ -136,7 +136,7 @@ async def _open(
     service = Architect(agent, doorkeeper, threads)
     own_address = url_here(settings.listen_host, settings.architect_listen_port)
     converse = partial(_converse, own_address, address)
-    around = Surroundings(address, agent.repositories, agent.evidence, converse)
+    around = Surroundings(address, agent.repositories, agent.evidence, converse, redact)
     mcp = await stack.enter_async_context(
         McpDoor.opened(around, Guests(address, threads).authenticate, settings.architect_origins)
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from protobuf import Oneof
 
 from ameide.architect.agent import Agent, Said
+from ameide.architect.outward import cited_without_secrets
 from ameide.architect.state import State, Talk, Turn, ledger_of, request_of, with_ledger
 from ameide.architect.tools.tool import ToolAnswer, ToolContext
 from ameide.rpc.clients import Clients
@@ -87,10 +88,11 @@ class Saying:
                     self._text.append(text)
                     self.event("text", text)
             elif isinstance(piece, CitedRecord):
-                self._cited.append(piece.to_binary())
-                self.event("cited", piece)
+                cited = cited_without_secrets(piece, self._redact)
+                self._cited.append(cited.to_binary())
+                self.event("cited", cited)
             else:
-                self.event("notice", piece)
+                self.notice(piece.kind, piece.text)
 
     def void(self) -> None:
         """Text so far stands no more; the person was told."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from mcp_types import CallToolResult, Tool
 
 from ameide.architect.mcp.visit import READ, Offer, Visit, answered, failed, reading
+from ameide.architect.outward import answer_without_secrets
 from ameide.architect.records import Record
 from ameide.architect.tools import registry
 from ameide.architect.tools.rendering import for_model
@@ -16,7 +17,7 @@ from ameide_core_proto.agent.transformation.v1.architect_service_pb import FileL
 
 LINES: dict[str, object] = {
     "type": "object",
-    "description": "Of lines of a file: the bytes as they are at that commit.",
+    "description": "Of lines of a file: as they are at that commit, but for secrets, which are masked.",
     "properties": {
         "repository_id": {"type": "string"},
         "commit_sha": {"type": "string"},
@@ -95,7 +96,7 @@ def _offer(tool: ReadTool) -> Offer:
             visit.around.evidence,
             read_only=True,
         )
-        answer = await registry.call(context, tool.name, arguments)
+        answer = answer_without_secrets(await registry.call(context, tool.name, arguments), visit.around.redact)
         text = for_model(answer)
         if answer.error:
             return failed(text)

@@ -11,6 +11,7 @@ from ameide.architect.ports import EvidenceReader, RepositoryReader
 from ameide.rpc import scopes
 from ameide.rpc.clients import Clients
 from ameide.rpc.interceptors import Caller
+from ameide.secret_shapes import masked
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import ConverseRequest, ConverseResponse
 from ameide_core_proto.common.v1.metadata_pb import Scope
 
@@ -22,12 +23,16 @@ Tell = Callable[[str], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What every call reaches: the Domain's address, repositories, evidence and the agent."""
+    """What every call reaches: the Domain's address, repositories, evidence and the agent.
+
+    `redact` takes secrets out of what was read.
+    """
 
     address: str
     repositories: RepositoryReader
     evidence: EvidenceReader
     converse: Converse
+    redact: Callable[[str], str] = masked
 
 
 @dataclass(frozen=True, slots=True)

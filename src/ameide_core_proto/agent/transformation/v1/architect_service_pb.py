@@ -600,7 +600,7 @@ class CitedRecord(Message[_CitedRecordFields]):
             string label = 3;
             ```
         lines:
-            Of lines at a commit: the bytes as they are there.
+            Of lines at a commit: as they are there, but for secrets, which are masked.
 
             ```proto
             optional ameide_core_proto.agent.transformation.v1.FileLines lines = 4;
