@@ -1,17 +1,19 @@
 """The model's part of a turn: what it says, calls and proposes, and what stops it."""
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 import pytest
 from langchain_core.messages import ToolMessage
 
 from ameide.architect.agent import Limits
 from ameide.architect.ports import Answer, ModelUnavailable, Prompt, Restarted, TextDelta
+from ameide.architect.triage import GATES
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import DraftInstruction, OpenChangeInstruction
-from ameide_core_proto.transformation.governance.v1.command_service_pb import AllotTenantBudgetRequest
+from ameide_core_proto.transformation.governance.v1.command_service_pb import AllotTenantBudgetRequest, StartRunRequest
 from ameide_core_proto.transformation.governance.v1.governance_pb import BudgetPeriod
 from ameide_core_proto.transformation.governance.v1.query_service_pb import GetConversationRequest
-from ameide_core_proto.transformation.knowledge.v1.artifact_pb import ArtifactKind
+from ameide_core_proto.transformation.knowledge.v1.artifact_pb import ArtifactKind, Provenance
 from ameide_core_proto.transformation.knowledge.v1.command_service_pb import ProposeArtifactRequest
 from ameide_core_proto.transformation.work.v1.work_pb import Budget
 from tests.architect.house import SCOPE, House, Talker
@@ -192,3 +194,20 @@ async def test_secrets_are_kept_in_no_checkpoint(house: House, model: Scripted) 
         )
         assert {"talk", "turn"} <= {row["channel"] for row in rows}
         assert not [row["channel"] for row in rows if secret in row["blob"]]
+
+
+@pytest.mark.parametrize("durable", [False, True])
+async def test_the_fallback_that_wrote_a_version_is_named(
+    house: House, talker: Talker, model: Scripted, *, durable: bool
+) -> None:
+    form = {"in_scope": ["orders"], "primitives": ["domain"], "size": "small", "required_gates": [*GATES.values()][:3]}
+    first = calls(("propose_triage", {**form, "title": "Cancel", "durable": durable}))
+    last = first.pop()
+    assert isinstance(last, Answer)
+    again = Restarted("It broke off", "scripted:second")
+    model.script = [[*first, again, replace(last, model="scripted:second")]]
+    said = await talker.ask("Triage it.", change_id=await house.change())
+    assert said.wanted.command is not None
+    command = said.wanted.command.value
+    assert isinstance(command, StartRunRequest if durable else ProposeArtifactRequest)
+    assert command.provenance == Provenance(conversation_id=said.conversation_id, model="scripted:second")

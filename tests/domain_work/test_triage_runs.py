@@ -17,6 +17,7 @@ from ameide_core_proto.transformation.knowledge.v1.artifact_pb import (
     ArtifactKind,
     ChangeSize,
     Primitive,
+    Provenance,
     Triage,
 )
 from tests.domain_work.test_analyses import analysis
@@ -97,6 +98,21 @@ async def test_what_it_does_not_take_is_named(world: World) -> None:
     with pytest.raises(InvalidArgument) as refused:
         await start(world, change, kind=RunKind.GOVERNANCE)
     assert refused.value.field == "triage"
+    elsewhere = Provenance(conversation_id="cnv-other", model="openai:first")
+    with pytest.raises(InvalidArgument) as refused:
+        await start(world, change, provenance=elsewhere)
+    assert refused.value.field == "provenance.conversation_id"
+    with pytest.raises(InvalidArgument) as refused:
+        await start(world, change, kind=RunKind.GOVERNANCE, triage=None, provenance=Provenance())
+    assert refused.value.field == "provenance"
+
+
+async def test_its_input_tells_whose_words_the_triage_is(world: World) -> None:
+    await world.register()
+    written = Provenance(model="openai:first")
+    run = await start(world, await world.open_change(), provenance=written)
+    assert run.input is not None
+    assert run.input.provenance == written
 
 
 async def test_the_process_proposes_a_triage_for_who_began_the_run_and_nothing_else(world: World) -> None:

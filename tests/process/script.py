@@ -41,6 +41,7 @@ from ameide_core_proto.transformation.knowledge.v1.artifact_pb import (
     ArtifactKind,
     ArtifactStatus,
     ArtifactVersion,
+    Provenance,
 )
 from ameide_core_proto.transformation.work.v1 import command_service_pb as wrk
 from ameide_core_proto.transformation.work.v1 import facts_pb as work_facts
@@ -177,6 +178,8 @@ class Script:
         # What a triage run looks at; None for a run of the requirement.
         self.triage: ArtifactContent | None = None
         self.proposed: list[ArtifactContent] = []
+        self.provenance: Provenance | None = None
+        self.origins: list[Provenance | None] = []
         # Reads that are never answered, and those that the read side refuses.
         self.silent_reads: list[str] = []
         self.refused_reads: list[str] = []
@@ -216,6 +219,7 @@ class Script:
             reusable=self.reusable,
             kind=RunKind.TRIAGE if self.triage else RunKind.GOVERNANCE,
             triage=self.triage,
+            provenance=self.provenance,
         )
 
     @property

@@ -317,6 +317,7 @@ class ScriptedDomain:
             return stored
         assert request.content is not None
         script.proposed.append(request.content)
+        script.origins.append(request.provenance)
         version = ArtifactVersion(number=1, content=request.content, status=ArtifactStatus.DRAFT)
         made = Artifact(artifact_id=self._next_id("art"), kind=request.kind, current=version, version=1)
         script.later(script.state(know_facts.ArtifactProposed(artifact=made), "artifact", made.artifact_id, 1))

@@ -3,7 +3,13 @@
 from ameide.architect.triage import problems_of
 from ameide_core_proto.process.transformation.v1.facts_pb import ReadPerformed
 from ameide_core_proto.transformation.governance.v1.policy_pb import DeclaredRead
-from ameide_core_proto.transformation.knowledge.v1.artifact_pb import ArtifactContent, ChangeSize, Primitive, Triage
+from ameide_core_proto.transformation.knowledge.v1.artifact_pb import (
+    ArtifactContent,
+    ChangeSize,
+    Primitive,
+    Provenance,
+    Triage,
+)
 from ameide_core_proto.transformation.work.v1.work_pb import ActionKind, FailureCode, WorkKind, WorkResult
 from tests.process.arranging import CANCELED, DONE, FAILED, Arrange, Check, Scenario, at, both, gates, refused, works
 from tests.process.script import HOLD, Outcome, Script, failed
@@ -125,6 +131,17 @@ def stuck_analysis(script: Script) -> None:
     script.works["analyze"] = [Outcome(hold=True, deaf=True)]
 
 
+_WRITTEN = Provenance(conversation_id="cnv-1", model="anthropic:second")
+
+
+def written_by_a_model(script: Script) -> None:
+    script.provenance = _WRITTEN
+
+
+def says_who_wrote_it(script: Script) -> None:
+    assert script.origins == [_WRITTEN]
+
+
 def nowhere_to_promote_to(script: Script) -> None:
     script.policy.environments = []
 
@@ -163,6 +180,9 @@ TRIAGES: dict[str, Scenario] = {
     ),
     "triaged_with_open_environments": Scenario(
         "triaged", DONE, all_of(triage(), open_environments), proposed(required=_GATES[:-1]), recorded=False
+    ),
+    "triaged_by_a_model": Scenario(
+        "triaged", DONE, all_of(triage(), written_by_a_model), both(proposed(), says_who_wrote_it), recorded=False
     ),
     "triaged_with_analysis": Scenario(
         "triaged",

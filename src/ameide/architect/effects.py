@@ -91,9 +91,9 @@ async def following(course: Course, state: State, errand: Errand) -> Next | None
     if wish.field == "open_change" or (not talk["change_id"] and not isinstance(value, AnalyzeInstruction)):
         return _open(course, talk, wish.field, _title(wish.value))
     if isinstance(value, TriageInstruction):
-        return await _triage(context, talk, value, _provenance(course, talk, errand))
+        return await _triage(context, talk, value, _provenance(talk, errand))
     if isinstance(value, DraftInstruction):
-        return await _draft(course, context, talk, value, _provenance(course, talk, errand))
+        return await _draft(course, context, talk, value, _provenance(talk, errand))
     if isinstance(value, SubmitInstruction):
         artifact, number = await _requirement(course, talk, value.artifact_id)
         return Next(
@@ -230,6 +230,7 @@ async def _triage(context: ToolContext, talk: Talk, wish: TriageInstruction, pro
                 kind=RunKind.TRIAGE,
                 triage=content,
                 conversation_id=talk["conversation_id"],
+                provenance=provenance,
             ),
             drafted,
         )
@@ -338,7 +339,6 @@ async def subject_of(course: Course, talk: Talk) -> Talk:
     return {**talk, "repository_id": change.repository_id if change else ""}
 
 
-def _provenance(course: Course, talk: Talk, errand: Errand) -> Provenance:
-    """Whose words a version holds: the model's when it asked for it, else the person's or a template's."""
-    model = course.agent.model.name if course.agent.model is not None and errand["call_id"] else ""
-    return Provenance(conversation_id=talk["conversation_id"], model=model)
+def _provenance(talk: Talk, errand: Errand) -> Provenance:
+    """Whose words a version holds: those of the model that asked for it, else the person's or a template's."""
+    return Provenance(conversation_id=talk["conversation_id"], model=errand.get("model", ""))

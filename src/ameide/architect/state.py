@@ -62,10 +62,14 @@ class Proposal(TypedDict):
 
 
 class Errand(TypedDict):
-    """What was asked for and comes to commands, one after the other. `call_id` is the model's call, if it asked."""
+    """What was asked for and comes to commands, one after the other.
+
+    `call_id` is the model's call, if it asked, and `model` the one that answered with it: a fallback perhaps.
+    """
 
     instruction: bytes
     call_id: str
+    model: str
     done: list[int]
     outcome: list[str]
     proposal: Proposal | None
@@ -204,6 +208,15 @@ def transcript_of(talk: Talk) -> list[TranscriptEntry]:
     ]
 
 
-def new_errand(instruction: bytes, call_id: str = "") -> Errand:
+def new_errand(instruction: bytes, call_id: str = "", model: str = "") -> Errand:
     """An errand of which nothing is done yet."""
-    return Errand(instruction=instruction, call_id=call_id, done=[], outcome=[], proposal=None, effects=[], ended=False)
+    return Errand(
+        instruction=instruction,
+        call_id=call_id,
+        model=model,
+        done=[],
+        outcome=[],
+        proposal=None,
+        effects=[],
+        ended=False,
+    )

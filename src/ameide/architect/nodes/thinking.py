@@ -88,7 +88,7 @@ async def think(state: State, runtime: Runtime[Course]) -> dict[str, object]:
     after["calls"] += 1
     after["numbers"] = numbers
     after["usage"], after["unreported"] = added(turn["usage"], usage), added(turn["unreported"], usage)
-    after["pending"] = [] if message is None else _calls(message)
+    after["pending"] = [] if answer is None or message is None else _calls(message, answer.model)
     return {"talk": {**talk, "messages": [*talk["messages"], *new]}, "turn": after}
 
 
@@ -148,7 +148,8 @@ async def call_tools(state: State, runtime: Runtime[Course]) -> dict[str, object
         if answer.proposal is None:
             messages = answered(messages, [call], _told(answer, course))
         elif errand is None:
-            errand = new_errand(_instruction(turn["request"], answer.proposal), str(call["id"]))
+            instruction = _instruction(turn["request"], answer.proposal)
+            errand = new_errand(instruction, str(call["id"]), str(call.get("model", "")))
         else:
             messages = answered(messages, [call], _ONE_AT_A_TIME)
     messages = answered(messages, calls[_MOST_CALLS:], f"not run: at most {_MOST_CALLS} calls at once")
@@ -191,13 +192,15 @@ def _masked(value: object, redact: Callable[[str], str]) -> object:
             return value
 
 
-def _calls(message: AIMessage) -> list[dict[str, object]]:
+def _calls(message: AIMessage, model: str) -> list[dict[str, object]]:
     calls: list[dict[str, object]] = []
     for call in message.tool_calls:
-        calls.append({"id": call["id"], "name": call["name"], "arguments": dict(call["args"])})
+        calls.append({"id": call["id"], "name": call["name"], "arguments": dict(call["args"]), "model": model})
     for broken in message.invalid_tool_calls:
         # The registry tells the model what is wrong with them.
-        calls.append({"id": broken["id"], "name": broken["name"] or "", "arguments": broken["args"] or ""})
+        calls.append(
+            {"id": broken["id"], "name": broken["name"] or "", "arguments": broken["args"] or "", "model": model}
+        )
     return calls
 
 

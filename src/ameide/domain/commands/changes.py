@@ -128,6 +128,12 @@ def _triage(
             raise InvalidArgument("is nothing for a triage run", field=field, remedy="Leave it out")
     if command.triage is None:
         raise InvalidArgument("is empty, but a triage run looks at one", field="triage", remedy="Fill it in")
+    if command.provenance and command.provenance.conversation_id != command.conversation_id:
+        raise InvalidArgument(
+            "is another conversation than the run comes from",
+            field="provenance.conversation_id",
+            remedy="Name the one in conversation_id",
+        )
     return runs.start_triage(
         change,
         repository,
@@ -137,6 +143,7 @@ def _triage(
         unit.actor,
         unit.timestamp,
         command.conversation_id,
+        command.provenance,
     )
 
 
@@ -145,6 +152,8 @@ async def _governance(
 ) -> RunRequested:
     if command.triage is not None:
         raise InvalidArgument("is for a triage run", field="triage", remedy="Leave it out, or say kind TRIAGE")
+    if command.provenance is not None:
+        raise InvalidArgument("is of a triage", field="provenance", remedy="Leave it out: a requirement has its own")
     if command.expected_number and not command.artifact_id:
         raise InvalidArgument(
             "is empty, but expected_number is of one", field="artifact_id", remedy="Name the requirement"

@@ -28,6 +28,7 @@ from ameide_core_proto.transformation.knowledge.v1.artifact_pb import (
     ArtifactContent,
     ArtifactKind,
     ArtifactStatus,
+    Provenance,
 )
 
 WORKFLOW_TYPE = "r2r.governance.v1"
@@ -91,11 +92,18 @@ def start_triage(
     actor: Actor,
     now: Timestamp,
     conversation_id: str = "",
+    provenance: Provenance | None = None,
 ) -> RunRequested:
     """The next run, which looks at a triage and proposes it. Raises InvalidArgument for what is no triage."""
     need_no_run(change)
     need_agreement(ArtifactKind.TRIAGE, content)
-    given = RunInput(kind=RunKind.TRIAGE, triage=content, coder=coder or policy.coder, conversation_id=conversation_id)
+    given = RunInput(
+        kind=RunKind.TRIAGE,
+        triage=content,
+        coder=coder or policy.coder,
+        conversation_id=conversation_id,
+        provenance=provenance,
+    )
     return _requested(change, repository, policy, given, TRIAGE_WORKFLOW_TYPE, actor, now)
 
 

@@ -99,7 +99,6 @@ def unanswered(run: RunContext, reason: str) -> Step:
 
 async def propose(run: RunContext) -> Step:
     """The triage becomes an artifact of the change."""
-    conversation = run.run.conversation_id
     await run.command(
         PROPOSE_ARTIFACT,
         ProposeArtifactRequest(
@@ -108,7 +107,7 @@ async def propose(run: RunContext) -> Step:
             change_id=run.run.change_id,
             kind=ArtifactKind.TRIAGE,
             content=content(run),
-            provenance=Provenance(conversation_id=conversation) if conversation else None,
+            provenance=_provenance(run),
         ),
     )
     run.state.ending = Ending(RunStatus.COMPLETED, "triaged")
@@ -159,6 +158,12 @@ def content(run: RunContext) -> ArtifactContent:
     seen = "\n".join([_HEADING, "", *(f"- {line}" for line in learned)])
     made.text = f"{made.text}\n\n{seen}".strip()[:_TEXT]
     return made
+
+
+def _provenance(run: RunContext) -> Provenance | None:
+    """As the run was given it. Without one, a person's form came from the conversation, if there was one."""
+    conversation = run.run.conversation_id
+    return run.run.provenance or (Provenance(conversation_id=conversation) if conversation else None)
 
 
 def _required(policy: Policy) -> list[str]:
