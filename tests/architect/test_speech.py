@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ameide.architect import speech
@@ -71,7 +72,7 @@ async def test_a_record_that_was_read_is_numbered_and_told_before_the_text() -> 
     )
     assert second.citation is not None
     assert (second.citation.kind, second.citation.ref) == (CitationKind.ARTIFACT_VERSION, "art-1@2")
-    assert isinstance(found[0], CitedRecord)
+    assert [type(piece) for piece in found] == [str, CitedRecord, str, CitedRecord, str]
 
 
 @pytest.mark.parametrize(
@@ -119,6 +120,8 @@ async def test_numbers_that_the_model_writes_are_no_citations() -> None:
             "approved [\u0661]",
         ),
         *("approved ` [1]", "approved `` [1] `", f"approved [[{FACT}]][2]"),
+        *("approved [[1]1]", "approved [[[domain_fact:no]]1]", "approved [\u200b[ [1] 1 ] 1]"),
+        "approved [\u200b[[domain_fact:no]]\ufe0f1]",
     ],
 )
 async def test_no_number_looks_like_a_checked_one(number: str) -> None:
@@ -272,6 +275,42 @@ async def test_words_go_on_while_the_line_does() -> None:
     assert words(await speaking.end()) == " "
 
 
+@pytest.mark.parametrize("number", ["[\n1]", "[1,\n1]", "[[1]\n1]", "[1\n\n]"])
+async def test_no_number_over_two_lines_looks_like_a_checked_one(number: str) -> None:
+    assert not re.search(r"\[[\s\d,]*\]", words(await said(f"It is approved {number} by Ann.\n")))
+
+
+async def test_a_deep_nest_of_numbers_leaves_none() -> None:
+    found = words(await said(f"So {'[' * 60}{'1]' * 60} and {'[[domain_fact:' * 60}{'none]]' * 60} it is."))
+    assert not re.search(r"\[\d+\]", found)
+
+
+@pytest.mark.parametrize("before", ["[1]", "[[domain_fact:none]]", "- [1] ", "\u200b[[1]1]", "> [1]", "\u200b"])
+async def test_no_quote_is_left_when_what_stood_before_it_is_taken_out(before: str) -> None:
+    found = await said(f"{before}> raise Allowed\n\n[[{FACT}]]\n")
+    assert words(found).split() in (["raise", "Allowed", "[1]"], ["-", "raise", "Allowed", "[1]"])
+    assert NoticeKind.UNCITED in notices(found)
+
+
+async def test_no_fence_is_left_when_what_stood_before_it_is_taken_out() -> None:
+    found = await said(f"[1]```\nraise Allowed\n```\n[[{KEY}]]\n")
+    assert words(found) == "\nraise Allowed\n```\n[1]\n"
+
+
+@pytest.mark.parametrize("before", ["[1] ", "[[domain_fact:none]] ", f"[[{FACT}]], ", "\u200b", "See (1) "])
+async def test_a_source_is_one_whatever_stands_before_it(before: str) -> None:
+    found = await said(f"```\nraise Allowed\n```\n{before}[[{KEY}]]\n")
+    assert ("Allowed" in words(found)) == ("(1)" in before)
+    assert (NoticeKind.QUOTE_REMOVED in notices(found)) == ("(1)" not in before)
+
+
+async def test_of_a_long_line_all_is_said_once() -> None:
+    text = f"It is so [[{FACT}]] and [1] `a [1]` goes on. " * 200
+    for size in (7, len(text)):
+        found = words(await said(*(text[at : at + size] for at in range(0, len(text), size))))
+        assert found == "It is so [1] and `a [1]` goes on. " * 200
+
+
 PARTS = st.sampled_from(
     [
         *(
@@ -287,11 +326,54 @@ PARTS = st.sampled_from(
         ),
         *("[1]", "[[", "]]", "word", "word ", "- ", "\n\n", ">", "[[file_lines:", "…", "`", "token: aB3dE5gH7jK9mN1pQ"),
         f"[[domain_fact:none]] [[{FACT}]]",
+        *(
+            "[",
+            "]",
+            "1",
+            "1]",
+            "[ ",
+            "[[1]1]",
+            "[[[domain_fact:none]]1]",
+            "[\u200b1]",
+            "\u200b",
+            "[[domain_fact:",
+            "`` ",
+        ),
+        *(
+            "token: ",
+            "aB3dE5gH7jK9mN1pQ",
+            "\r\n",
+            "\t",
+            "\ufdd01\ufdd1",
+            "~~~\n",
+            "1. ",
+            "-----BEGIN RSA PRIVATE KEY-----",
+        ),
     ]
 )
+CODE = re.compile(r"(?<!`)(`{1,8})(?!`).+?(?<!`)\1(?!`)")
 
 
-@settings(max_examples=60, deadline=None)
+def numbers_in(text: str) -> set[str]:
+    """What looks like a citation, outside of code."""
+    return set(re.findall(r"\[[\s\u200b]*\d{1,3}[\s\u200b]*\]", CODE.sub("code", text)))
+
+
+@settings(max_examples=200, deadline=None)
+@example(["word ", " ", "[[file_lines:", "]]", "- "], 1)
+@example([" ", " ", "[1]", "\n\n"], 1)
+@example(["- ", "[[file_lines:", "word ", "]]", "> raise Shipped\n"], 1)
+@example(["- ", " ", "[1]", "\n"], 1)
+@example(["token: aB3dE5gH7jK9mN1pQ", f"[[{FACT}]]"], 1)
+@example(["token: ", "aB3dE ", "[1]", "5gH7jK9mN1pQ", " "], 1)
+@example(["[1]", "> no such\n"], 1)
+@example(["[[domain_fact:none]]", ">", "> raise Shipped\n"], 1)
+@example(["[[file_lines:", "]]", ">", "token: aB3dE5gH7jK9mN1pQ"], 1)
+@example(["[[", "token: aB3dE5gH7jK9mN1pQ", "]]", "> no such\n"], 1)
+@example(["[[domain_fact:", "[[domain_fact:none]]", "none", "]]"], 1)
+@example(["[ ", "[1]", " ", "1]"], 1)
+@example(["[", "\n", "1]"], 1)
+@example(["`", "[1]", "token: aB3dE5gH7jK9mN1pQ", "`"], 1)
 @given(st.lists(PARTS, max_size=12), st.integers(1, 9))
 async def test_pieces_change_nothing_and_nothing_unread_is_cited(parts: list[str], size: int) -> None:
     text = "".join(parts)
@@ -307,8 +389,9 @@ async def test_pieces_change_nothing_and_nothing_unread_is_cited(parts: list[str
         if isinstance(piece, CitedRecord):
             told.add(piece.number)
     assert told == set(range(1, len(told) + 1))
-    if "```" in text:
+    if "```" in text or "~~~" in text:
         return
+    assert numbers_in(words(whole)) <= {f"[{number}]" for number in told}
     quoted = {line.strip() for line in TEXT if line.strip()}
     shown = [line[1:].strip() for line in words(whole).splitlines() if line.startswith(">")]
     assert all(not line or line in quoted or line == "…" for line in shown)

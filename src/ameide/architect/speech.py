@@ -12,42 +12,19 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from ameide.architect import wording
 from ameide.architect.agent import Lines, Said, Speech
-from ameide.architect.citations import KINDS, Cited, Citing
+from ameide.architect.citations import Cited, Citing
 from ameide.architect.quotes import as_they_are
 from ameide.architect.records import Ledger
 from ameide.secret_shapes import masked
 from ameide_core_proto.agent.transformation.v1.architect_service_pb import NoticeKind
 
-_LONGEST_KEY = 1200
 _UNCITED = 80
-_CITATION = re.compile(rf"\[\[(?P<key>(?P<kind>[a-z_]+):(?!:)(?:(?!\[\[|\]\])[^\n]){{0,{_LONGEST_KEY}}})\]\]")
-# What is not seen between brackets, or seen as emphasis alone.
-_UNSEEN = (
-    r"\s\\*_~^\xad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0"
-    r"\U000e0000-\U000e0fff"
-)
-_OPENING, _CLOSING = "\\[\uff3b\u3010\u301a\u27e6", "\\]\uff3d\u3011\u301b\u27e7"
-_NUMBER = (
-    rf"[{_OPENING}][{_UNSEEN}]{{0,8}}\d{{1,3}}(?:[{_UNSEEN},;\u2013-]{{1,8}}\d{{1,3}}){{0,8}}"
-    rf"[{_UNSEEN}]{{0,8}}[{_CLOSING}]"
-)
-_LONGEST_NUMBER = 128
-_LONGEST_CODE = 1300
-_CODE = r"(?<!`)(?P<tick>`{1,8})(?!`).{1,1200}?(?<!`)(?P=tick)(?!`)"
-_SPAN, _TICKS = re.compile(_CODE), re.compile(r"`+")
-_TOKEN = re.compile(rf"(?P<code>{_CODE})|(?P<number>{_NUMBER})|{_CITATION.pattern}")
-_KNOWN = re.compile(KINDS)
-_ITEM = r"(?:(?:[-*+\u2022]|\d{1,3}[.)])[ \t]+)*"
-_QUOTED = re.compile(rf"\s*{_ITEM}> ?(?P<text>.*)")
-_FENCE = re.compile(rf"\s*{_ITEM}(?P<fence>`{{3,}}|~{{3,}})")
-# The beginning of a line that may be one of these.
-_HELD = re.compile(rf"{_ITEM}(?:[>`~]|(?:[-*+\u2022]|\d{{1,3}}[.)]?)?\s*\Z)")
-_QUOTES_WITHIN = re.compile(rf"(?:\s*{_ITEM}>)+ ?")
-_SOURCE = re.compile(r"\s*(?:[-\u2013\u2014(*_]\s*|(?:source|from|see)\b:?\s*)*(?=\[\[)", re.IGNORECASE)
-_SPECIAL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069]")
+# Beyond any that is written by accident: what lies deeper is left out by its dots.
+_ROUNDS = 16
 _FILE = "file_lines"
-_KEY_BLOCK = "-----BEGIN"
+_OWN_WORDS = "A quotation without lines of a file behind it stands here as plain text."
 
 
 def begin(ledger: Ledger, numbers: dict[str, int], lines: Lines, redact: Callable[[str], str] = masked) -> Speech:
@@ -66,12 +43,16 @@ class _Quote:
 
 @dataclass(slots=True)
 class _Line:
-    """The line that is being said: what was heard of it, up to where it is checked, and what of it has gone on."""
+    """The line that is being said: what was heard of it, up to where it is checked, and what of it has gone on.
+
+    `text` is what the checked part has come to, with marks as `wording.mark` makes them; of a long line, the end of it.
+    """
 
     heard: str = ""
     checked: int = 0
     text: str = ""
     gone: str = ""
+    long: bool = False
 
 
 class _Speech:
@@ -86,19 +67,22 @@ class _Speech:
 
     async def hear(self, text: str) -> Sequence[Said]:
         """A piece of the answer; what of it may be said by now."""
-        for number, part in enumerate(_SPECIAL.sub("", text.replace("\r\n", "\n")).split("\n")):
-            if number:
+        # Only where a word ends is anything decided, so that it does not matter how the pieces are cut.
+        for unit in wording.units(text):
+            if unit[-1] == "\n":
+                self._line.heard += unit[:-1]
                 await self._whole("\n")
-            self._line.heard += part
-        await self._begun()
+                continue
+            self._line.heard += unit
+            if unit[-1] in " \t":
+                await self._begun()
         return self._taken()
 
     async def end(self) -> Sequence[Said]:
         """The answer is over; the rest of it."""
         if self._line.heard:
             await self._whole("")
-        if self._open:
-            self._open = ""
+        self._open = ""
         await self._settle(None)
         read = self._citing.ledger.known or self._citing.ledger.files
         if read and not self._citing.held and self._length > _UNCITED and not self._last.endswith("?"):
@@ -121,17 +105,9 @@ class _Speech:
     async def _begun(self) -> None:
         """Let go what is certain of a line that goes on."""
         line = self._line
-        start = line.heard.lstrip()
-        if self._open or self._quote or _HELD.match(start) or _KEY_BLOCK in line.heard:
+        if self._open or self._quote or wording.may_become(line.heard):
             return
-        cut = max(line.heard.rfind(" "), line.heard.rfind("\t"))
-        opened = line.heard.find("[[", line.checked)
-        while opened != -1 and (closed := line.heard.find("]]", opened)) != -1 and closed < cut:
-            opened = line.heard.find("[[", closed)
-        if opened != -1 and len(line.heard) - opened < _LONGEST_KEY:
-            cut = min(cut, opened)
-        if cut > line.checked:
-            cut = _before_what_may_go_on(line.heard, line.checked, cut)
+        cut = wording.cut_of(line.heard, line.checked)
         if cut > line.checked:
             await self._check(cut)
             self._let_go("")
@@ -139,8 +115,8 @@ class _Speech:
     async def _whole(self, ending: str) -> None:
         """A line is complete."""
         heard = self._line.heard
-        fence = _FENCE.match(heard)
-        quoted = _QUOTED.fullmatch(heard)
+        fence = wording.FENCE.match(heard)
+        quoted = wording.QUOTED.fullmatch(heard)
         if self._open:
             self._in_fence(heard, fence)
         elif fence:
@@ -170,7 +146,7 @@ class _Speech:
         self._quote = self._quote or _Quote()
         self._quote.lines += [""] * self._quote.blanks
         self._quote.blanks = 0
-        cited = _CITATION.search(text)
+        cited = wording.CITATION.search(text)
         # Of other citations the quoted line may have been the author.
         if cited and cited["kind"] == _FILE and not text[cited.end() :].strip(" .)"):
             if before := text[: cited.start()].rstrip(" (\u2014\u2013-"):
@@ -182,10 +158,11 @@ class _Speech:
     async def _plain(self, ending: str) -> None:
         heard = self._line.heard
         if self._quote:
-            source = _SOURCE.match(heard)
-            cited = _CITATION.match(heard, source.end()) if source else None
-            await self._settle(cited[0] if cited else None)
-        await self._check(len(self._line.heard))
+            await self._settle(wording.source_of(heard, _FILE))
+        await self._check(len(heard))
+        if not self._line.long:
+            self._line.text = await self._led(self._line.text)
+        self._line.text = wording.not_open(self._line.text)
         self._let_go(ending, whole=True)
         self._line = _Line()
 
@@ -196,44 +173,72 @@ class _Speech:
         line.checked = end
 
     async def _checked(self, part: str, text: str = "") -> str:
-        """The text, and the part behind it. In code stand the brackets of code, beside citations."""
-        at = 0
-        for match in _TOKEN.finditer(part):
-            text += part[at : match.start()]
+        """The text, and the part behind it: again, until what is left looks like no citation either."""
+        text += part
+        for _ in range(_ROUNDS):
+            before, text = text, await self._round(text)
+            if text == before:
+                return text
+        return await self._round(text, gap="\u2026")
+
+    async def _round(self, text: str, gap: str = "") -> str:
+        """In code stand the brackets of code, beside citations."""
+        found, at = "", 0
+        for match in wording.TOKEN.finditer(text):
+            found += text[at : match.start()]
             at = match.end()
             if match["code"]:
-                text = await self._code(match["code"], text)
+                found += await self._code(match["code"])
             elif match["number"]:
-                text = self._without(text, match[0])
+                self._citing.notice(
+                    NoticeKind.CITATION_REMOVED, f"A citation was taken out: {match[0]} names no record."
+                )
+                found = wording.closed_up(found, text[at:]) + gap
             else:
-                text = await self._cited(match, text)
-        return text + part[at:]
+                found = await self._cited(match, found, text[at:], gap)
+        return found + text[at:]
 
-    async def _code(self, part: str, text: str = "") -> str:
-        at = 0
-        for match in _CITATION.finditer(part):
-            text += part[at : match.start()]
+    async def _code(self, part: str) -> str:
+        found, at = "", 0
+        for match in wording.CITATION.finditer(part):
+            found += part[at : match.start()]
             at = match.end()
-            text = await self._cited(match, text) if _KNOWN.fullmatch(match["kind"]) else text + match[0]
-        return text + part[at:]
+            known = wording.KNOWN.fullmatch(match["kind"])
+            found = await self._cited(match, found, part[at:]) if known else found + match[0]
+        return found + part[at:]
 
-    async def _cited(self, match: re.Match[str], text: str) -> str:
+    async def _cited(self, match: re.Match[str], before: str, after: str, gap: str = "") -> str:
         cited = await self._citing.cite(match["key"])
-        return text + cited.mark if cited else text.rstrip(" ")
+        return before + wording.mark(cited.mark) if cited else wording.closed_up(before, after) + gap
 
-    def _without(self, text: str, number: str) -> str:
-        self._citing.notice(NoticeKind.CITATION_REMOVED, f"A citation was taken out: {number} names no record.")
-        return text.rstrip(" ")
+    async def _led(self, text: str) -> str:
+        """A checked line whose beginning looks like a quote, now that something before it was taken out, without that.
+
+        What it is without may have been code, so it is checked again.
+        """
+        while (plain := wording.LEAD.sub("", text, count=1)) != text:
+            self._citing.notice(NoticeKind.UNCITED, _OWN_WORDS)
+            text = await self._checked(plain)
+        return text
 
     def _let_go(self, ending: str, *, whole: bool = False) -> None:
         line = self._line
-        text = self._redact(line.text)
+        text = self._masked(line.text if whole else wording.settled(line.text, begins=not line.long))
         if text.startswith(line.gone):
             self._say(text[len(line.gone) :] + ending)
             line.gone = text
         elif whole:
             # What looked like a word has turned out to be a part of a secret: the line is said again without it.
             self._say(f"\n{text}{ending}")
+        if spare := 0 if whole else wording.spare(wording.settled(line.text, begins=not line.long)):
+            line.text, line.long = line.text[spare:], True
+            line.gone = self._masked(wording.settled(line.text, begins=False))
+
+    def _masked(self, text: str) -> str:
+        """The text as people see it."""
+        safe = self._redact(text)
+        # What is masked may have been the end of code.
+        return wording.shown(text if safe == text else wording.without_numbers(safe))
 
     async def _settle(self, citation: str | None, *, shown: bool = False) -> None:
         """The quote that waits, if one does, goes on as the bytes of what is cited for it, or not as a quote.
@@ -243,13 +248,13 @@ class _Speech:
         quote, self._quote = self._quote, None
         if quote is None:
             return
-        match = _CITATION.fullmatch(citation) if citation else None
+        match = wording.CITATION.fullmatch(citation) if citation else None
         cited: Cited | None = await self._citing.cite(match["key"]) if match else None
         if match and match["kind"] == _FILE:
             self._verbatim(quote, cited)
         elif quote.fence:
             for line in (quote.fence[0], *quote.lines, *quote.fence[1:]):
-                self._say(f"{self._redact(await self._code(line))}\n")
+                self._say(f"{self._redact(wording.shown(await self._code(line)))}\n")
         else:
             await self._unquoted(quote)
         if shown and cited:
@@ -271,25 +276,7 @@ class _Speech:
 
     async def _unquoted(self, quote: _Quote) -> None:
         """Words without lines of a file behind them are the model's own, whoever they are said to be from."""
-        self._citing.notice(
-            NoticeKind.UNCITED, "A quotation without lines of a file behind it stands here as plain text."
-        )
+        self._citing.notice(NoticeKind.UNCITED, _OWN_WORDS)
         for line in quote.lines:
-            self._say(f"{self._redact(await self._checked(_QUOTES_WITHIN.sub('', line, count=1)))}\n")
-
-
-def _before_what_may_go_on(heard: str, checked: int, cut: int) -> int:
-    """Where to cut instead, so that neither code nor a number in brackets is cut into two."""
-    at = checked
-    while ticks := _TICKS.search(heard, at, cut):
-        span = _SPAN.match(heard, ticks.start())
-        if span is not None and span.end() <= cut:
-            at = span.end()
-        elif span is not None or len(heard) - ticks.start() < _LONGEST_CODE:
-            cut = ticks.start()
-            break
-        else:
-            at = ticks.end()
-    opened = max(heard.rfind(each, checked, cut) for each in "[\uff3b\u3010\u301a\u27e6")
-    closed = max(heard.rfind(each, checked, cut) for each in "]\uff3d\u3011\u301b\u27e7")
-    return opened if closed < opened and len(heard) - opened < _LONGEST_NUMBER else cut
+            text = await self._led(await self._checked(wording.LEAD.sub("", line, count=1)))
+            self._say(f"{self._masked(wording.not_open(text))}\n")
