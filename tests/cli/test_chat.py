@@ -81,6 +81,22 @@ def test_an_answer_is_printed_with_what_it_rests_on(ameide: CommandLine, agent: 
     assert (agent.made_from, agent.tokens) == (["Bearer token-of-owner"], ["Bearer made-1"])
 
 
+def test_what_is_voided_is_not_rested_on(ameide: CommandLine, agent: ScriptedArchitect) -> None:
+    cited = [
+        event("cited", a.CitedRecord(number=1, citation=Citation(kind=CitationKind.DOMAIN_FACT, ref=ref)))
+        for ref in ("the-lookup", "the-half", "the-whole")
+    ]
+    cited[1].event.value.number = cited[2].event.value.number = 2  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
+    void = event("voided", a.Voided(from_seq=4))
+    agent.turns = [
+        [BEGAN, cited[0], event("text", "So [1]. "), cited[1], event("text", "Ann [2]"), void, cited[2], ended()],
+    ]
+    rest = ameide("chat", "Who decided?").out.partition("It rests on")[2]
+    assert "[1] domain fact the-lookup" in rest
+    assert "[2] domain fact the-whole" in rest
+    assert "the-half" not in rest
+
+
 def test_json_lines_are_the_events(ameide: CommandLine, agent: ScriptedArchitect) -> None:
     agent.turns = [[BEGAN, event("text", "Nothing waits."), ended()]]
     answer = ameide("chat", "Which gates wait?", "--json", "--read-only", "--turn-id", "turn-0001")

@@ -19,6 +19,7 @@ from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
     Notice,
     NoticeKind,
     ToolUsed,
+    Voided,
 )
 from ameide_core_proto.common.v1.metadata_pb import Scope
 from ameide_core_proto.transformation.governance.v1.query_service_pb import GetRepositoryRequest
@@ -68,6 +69,7 @@ class Saying:
         self._cited: list[bytes] = []
         self._text: list[str] = []
         self._turn = turn
+        self._since = 0
 
     def event(self, field: str, value: object) -> None:
         """One event of `ConverseResponse`."""
@@ -95,8 +97,13 @@ class Saying:
                 self.notice(piece.kind, piece.text)
 
     def void(self) -> None:
-        """Text so far stands no more; the person was told."""
+        """Text and citations so far stand no more; whoever collects them is told from which event on."""
+        spoken, since = bool(self._text or self._cited), self._since
         self._text.clear()
+        self._cited.clear()
+        if spoken:
+            self.event("voided", Voided(from_seq=len(self._turn["said"]) + since + 1))
+        self._since = len(self._said)
 
     def turn(self) -> Turn:
         """The turn, having said this."""

@@ -24,6 +24,7 @@ from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
     ToolUsed,
     TurnBegan,
     TurnEnded,
+    Voided,
 )
 
 _LINES, _FEW = 12, 3
@@ -67,7 +68,7 @@ class Terminal:
 
     def __init__(self) -> None:
         self._at_line_start, self._drawn, self._told = True, False, 0.0
-        self._cited: list[CitedRecord] = []
+        self._cited: list[tuple[int, CitedRecord]] = []
         self._model: str | None = None
         self._conversation = ""
 
@@ -90,7 +91,10 @@ class Terminal:
             case ToolUsed() as used:
                 self._tool(used)
             case CitedRecord() as cited:
-                self._cited.append(cited)
+                self._cited.append((event.seq, cited))
+            case Voided() as voided:
+                # The notice before it has said so.
+                self._cited = [one for one in self._cited if one[0] < voided.from_seq]
             case Drafted() as drafted:
                 self._drafted(drafted)
             case Effected() as effected:
@@ -156,7 +160,7 @@ class Terminal:
             heading("It rests on")
             # Of many the places are enough: an answer without a model has quoted the lines already.
             lines = _LINES if len(self._cited) <= _FEW else 0
-            for cited in self._cited:
+            for _, cited in self._cited:
                 _print_cited(cited, lines)
             self._cited.clear()
         for missing in ended.not_found:

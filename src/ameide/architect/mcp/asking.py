@@ -25,6 +25,7 @@ from ameide_core_proto.agent.transformation.v1.architect_service_pb import (
     ToolUsed,
     TurnBegan,
     TurnEnded,
+    Voided,
 )
 
 _INPUT = schema(
@@ -65,10 +66,10 @@ _OUTPUT: dict[str, object] = {
 
 @dataclass(slots=True)
 class _Reply:
-    """A turn as it comes in."""
+    """A turn as it comes in. Of what it says the number of the event is kept, since it may be voided."""
 
-    text: list[str] = field(default_factory=list[str])
-    cited: list[CitedRecord] = field(default_factory=list[CitedRecord])
+    text: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
+    cited: list[tuple[int, CitedRecord]] = field(default_factory=list[tuple[int, CitedRecord]])
     notices: list[str] = field(default_factory=list[str])
     began: TurnBegan = field(default_factory=TurnBegan)
     ended: TurnEnded | None = None
@@ -77,9 +78,12 @@ class _Reply:
         """One piece of it."""
         match event.event.value if event.event else None:
             case str() as text:
-                self.text.append(text)
+                self.text.append((event.seq, text))
             case CitedRecord() as cited:
-                self.cited.append(cited)
+                self.cited.append((event.seq, cited))
+            case Voided() as voided:
+                self.text = [one for one in self.text if one[0] < voided.from_seq]
+                self.cited = [one for one in self.cited if one[0] < voided.from_seq]
             case Notice() as notice:
                 self.notices.append(notice.text)
                 await visit.tell(notice.text)
@@ -114,9 +118,9 @@ async def _ask(visit: Visit, arguments: Mapping[str, object]) -> CallToolResult:
 
 
 def _told(reply: _Reply, ended: TurnEnded) -> CallToolResult:
-    answer = "".join(reply.text).strip()
+    answer = "".join(text for _, text in reply.text).strip()
     lines = [answer] if answer else []
-    lines += [f"[{cited.number}] {cited.label} ({_key(cited)})" for cited in reply.cited]
+    lines += [f"[{cited.number}] {cited.label} ({_key(cited)})" for _, cited in reply.cited]
     lines += [f"note: {notice}" for notice in reply.notices]
     lines += [f"not found: {what}" for what in ended.not_found]
     if not lines:
@@ -126,7 +130,7 @@ def _told(reply: _Reply, ended: TurnEnded) -> CallToolResult:
         "\n\n".join(lines),
         {
             "answer": answer,
-            "citations": [_citation(cited) for cited in reply.cited],
+            "citations": [_citation(cited) for _, cited in reply.cited],
             "notices": reply.notices,
             "not_found": list(ended.not_found),
             "conversation_id": reply.began.conversation_id,

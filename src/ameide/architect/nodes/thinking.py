@@ -77,7 +77,7 @@ async def think(state: State, runtime: Runtime[Course]) -> dict[str, object]:
             talk, usage = shorter.talk, sum_of([usage, shorter.usage])
             if not attempt:
                 saying.notice(NoticeKind.LIMIT, _SHORTENED)
-            saying.void()
+            _void(saying, turn, numbers)
     if answer is not None and answer.refusal:
         saying.notice(NoticeKind.REFUSED, answer.refusal)
     if answer is not None and answer.cut:
@@ -123,13 +123,20 @@ async def _asked(course: Course, talk: Talk, turn: Turn, saying: Saying, numbers
                 saying.notice(
                     NoticeKind.MODEL_FAILED, f"{event.reason}. What it said is void; {event.model} begins anew."
                 )
-                saying.void()
+                _void(saying, turn, numbers)
                 speech = course.agent.speaking(ledger_of(talk), numbers, course.lines)
             else:
                 saying.pieces(await speech.hear(event.text))
         saying.pieces(await speech.end())
     assert answer is not None
     return answer
+
+
+def _void(saying: Saying, turn: Turn, numbers: dict[str, int]) -> None:
+    """What was said of this answer stands no more, and its citations are told again when they are needed."""
+    saying.void()
+    numbers.clear()
+    numbers.update(turn["numbers"])
 
 
 async def call_tools(state: State, runtime: Runtime[Course]) -> dict[str, object]:
