@@ -142,6 +142,37 @@ async def test_what_was_said_is_forgotten_by_its_person_or_an_admin(house: House
     assert again.conversation_id == said.conversation_id
 
 
+async def test_none_of_the_words_of_a_turn_stay_behind_when_they_are_forgotten(house: House, architect: Talker) -> None:
+    change = await house.change()
+    said = await architect.ask("My colleague Anna Smith (anna@example.com) leaves; who goes on?", change_id=change)
+    async with represented(architect.address, house.address, house.tokens["requester"]) as clients:
+        await clients.architect.forget_conversation(
+            ForgetConversationRequest(scope=SCOPE, conversation_id=said.conversation_id)
+        )
+    found = await house.clients["owner"].queries.get_conversation(
+        GetConversationRequest(scope=SCOPE, conversation_id=said.conversation_id, min_position=said.ended.read_position)
+    )
+    assert found.conversation is not None
+    assert found.conversation.title == f"Conversation about {change}"
+    columns = house.sql(
+        "SELECT table_schema AS s, table_name AS t FROM information_schema.tables"
+        " WHERE table_schema IN ('ameide', 'architect') AND table_type = 'BASE TABLE'"
+    )
+    assert len(columns) > 10
+    held = [f"{one['s']}.{one['t']}" for one in columns if _says(house, f"{one['s']}.{one['t']}", "Anna")]
+    assert not held
+
+
+def _says(house: House, table: str, word: str) -> bool:
+    """Whether a row has the word, in a text or in bytes."""
+    rows = house.sql(
+        f"SELECT 1 FROM {table} AS one WHERE one::text LIKE %s OR one::text LIKE %s",
+        f"%{word}%",
+        f"%{word.encode().hex()}%",
+    )
+    return bool(rows)
+
+
 async def test_an_admin_forgets_what_was_said_by_others(house: House, architect: Talker) -> None:
     said = await architect.ask("Forget me, whoever may")
     async with represented(architect.address, house.address, house.tokens["owner"]) as clients:

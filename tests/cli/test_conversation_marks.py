@@ -39,7 +39,7 @@ def test_a_gate_shows_which_conversation_read_what(ameide: CommandLine, script: 
     script.conversations = [talk(1, *(f"orders@abc:docs/{n}.md" for n in range(7)), count=90), talk(2)]
     shown = ameide("gate", "show", "gat-1").out
     assert "texts that anybody may have written" in shown
-    assert "cnv-1 of rita and architect: Can an order \\x1b[2Jbe canceled?" in shown
+    assert f"cnv-1 of rita and architect: Can an order \\x1b[2Jbe canceled?, {CHANGE}" in shown
     assert "orders@abc:docs/4.md" in shown
     assert "orders@abc:docs/5.md" not in shown
     assert "and 85 more" in shown

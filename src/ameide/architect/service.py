@@ -12,7 +12,6 @@ from protobuf import Oneof
 from ameide import faults
 from ameide.architect.agent import Agent
 from ameide.architect.door import Doorkeeper
-from ameide.architect.nodes.beginning import spoken
 from ameide.architect.state import transcript_of
 from ameide.architect.threads import Threads
 from ameide.architect.tools import registry
@@ -42,7 +41,14 @@ from ameide_core_proto.transformation.governance.v1.query_service_pb import GetC
 READERS, PROPOSERS = ("viewer", "requester"), ("requester",)
 # What a turn may be that has no effect.
 _ONLY_READ = frozenset({"text", "collect"})
-_TITLE = 200
+_TITLES = {
+    "triage": "Triage",
+    "draft": "Draft",
+    "submit": "Submission",
+    "analyze": "Analysis",
+    "start": "Run",
+    "open_change": "New change",
+}
 
 
 class Architect(ArchitectService):
@@ -173,7 +179,7 @@ async def _opened(course: Course, request: ConverseRequest) -> Conversation:
         client_request_id=f"{course.person}/{request.turn_id}/open",
         repository_id=request.repository_id,
         change_id=request.change_id,
-        title=course.agent.redact(" ".join(spoken(request).split()))[:_TITLE] or "A conversation",
+        title=_title(request),
     )
     try:
         answer = await course.clients.conversations.open_conversation(command)
@@ -182,6 +188,13 @@ async def _opened(course: Course, request: ConverseRequest) -> Conversation:
     faults.reach("architect.open.after")
     assert answer.conversation is not None
     return answer.conversation
+
+
+def _title(request: ConverseRequest) -> str:
+    """What it is about, in none of the person's words: the Domain's records are kept when those are forgotten."""
+    begins = _TITLES.get(request.instruction.field if request.instruction is not None else "", "Conversation")
+    about = request.change_id or request.repository_id
+    return f"{begins} about {about}" if about else begins
 
 
 def _check(caller: Caller, request: ConverseRequest) -> None:

@@ -56,13 +56,19 @@ def print_marks(conversations: Sequence[Conversation]) -> None:
     heading("Mark")
     click.echo(click.style(WARNING, fg="yellow"))
     for conversation in conversations:
-        who, title = pair(conversation.opened_by), harmless(conversation.title)
+        who, title = pair(conversation.opened_by), _about(conversation)
         click.echo(f"- {conversation.conversation_id} of {who}: {title}")
         shown = conversation.untrusted_sources[:_SHOWN]
         for source in shown:
             click.echo(f"    {harmless(source.ref)}, read {clock(source.read_at)}")
         if conversation.untrusted_count > len(shown):
             click.echo(f"    and {conversation.untrusted_count - len(shown)} more")
+
+
+def _about(conversation: Conversation) -> str:
+    """Its title, and the change that it came to be about since it began."""
+    title, change_id = harmless(conversation.title), conversation.change_id
+    return title if change_id in title else f"{title}, {change_id}"
 
 
 def _row(conversation: Conversation) -> tuple[str, ...]:
@@ -73,7 +79,7 @@ def _row(conversation: Conversation) -> tuple[str, ...]:
         clock(conversation.last_turn_at or conversation.opened_at),
         *_numbers(conversation.usage or Usage()),
         str(conversation.untrusted_count or ""),
-        harmless(conversation.title),
+        _about(conversation),
     )
 
 
