@@ -7,6 +7,8 @@ from protobuf.wkt import Timestamp
 
 from ameide.domain.unit import Unit
 from ameide.errors import NotFound
+from ameide.process.readings import Readings
+from ameide.process.steps import Read
 from ameide_core_proto.common.v1.metadata_pb import Scope
 from ameide_core_proto.common.v1.reading_pb import Page
 from ameide_core_proto.transformation.governance.v1 import facts_pb as facts
@@ -19,12 +21,12 @@ OLD, NEW = ("registry/orders@sha256:" + digit * 64 for digit in "12")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def _release(id: str, image_ref: str) -> Release:
+def _release(id: str, image_ref: str, repository_id: str = "orders") -> Release:
     return Release(
-        scope=Scope(tenant_id="default", repository_id="orders"),
+        scope=Scope(tenant_id="default", repository_id=repository_id),
         release_id=id,
         change_id="chg-1",
-        repository_id="orders",
+        repository_id=repository_id,
         component="orders",
         image_ref=image_ref,
         commit_sha="c" * 40,
@@ -109,3 +111,16 @@ async def test_releases_and_promotions_of_a_change(released: Readers):
     one = await client.queries.get_promotion(q.GetPromotionRequest(promotion_id="prm-4"))
     assert one.promotion is not None
     assert one.promotion.status == PromotionStatus.PROPOSED
+
+
+async def test_a_run_reads_the_releases_of_its_repository_however_many_others_there_are(released: Readers):
+    async def handler(unit: Unit) -> None:
+        for number in range(120):
+            unit.record(facts.ReleaseRecorded(release=_release(f"rel-{number}", NEW, "billing")))
+
+    await released.world.service.perform(PROCESS, "RecordRelease", None, handler)
+    await released.caught_up()
+    read = Readings(await released.reader()).perform_read
+    told = await read(Read("ListReleases", "default", "orders", "chg-1", 10))
+    assert told.lines == [f"the last release is rel-new at {'c' * 40}"]
+    assert (await read(Read("ListReleases", "default", "stock", "chg-2", 10))).lines == ["no release yet"]

@@ -87,9 +87,9 @@ async def _changes(domain: Clients, read: Read) -> _Told:
 
 
 async def _releases(domain: Clients, read: Read) -> _Told:
-    answer = await domain.queries.list_releases(q.ListReleasesRequest(scope=_scope(read), page=Page(size=100)))
-    own = [release for release in answer.releases if release.repository_id == read.repository_id]
-    newest = max(own, key=lambda one: one.recorded_at.to_datetime().timestamp() if one.recorded_at else 0, default=None)
+    # Newest first, and of the scope's repository alone.
+    answer = await domain.queries.list_releases(q.ListReleasesRequest(scope=_scope(read), page=Page(size=1)))
+    newest = next(iter(answer.releases), None)
     told = f"the last release is {newest.release_id} at {newest.commit_sha}" if newest else "no release yet"
     return answer.read_context, [told]
 
