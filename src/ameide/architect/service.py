@@ -92,8 +92,8 @@ class Architect(ArchitectService):
             course = Course(self._agent, clients, scope, caller.principal_id, caller.roles)
             conversation = await self._conversation(course, request)
             # Held before its state is looked at: of two turns at once the second is refused.
-            async with threads.store.hold(conversation.conversation_id, caller.principal_id):
-                turns = Turns(threads, self._agent.limits)
+            async with threads.held(conversation.conversation_id, caller.principal_id) as held:
+                turns = Turns(held, self._agent.limits)
                 async with aclosing(turns.run(course, conversation, request)) as events:
                     async for event in events:
                         yield event

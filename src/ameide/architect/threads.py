@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
@@ -26,7 +28,7 @@ class Store(Protocol):
     @property
     def pool(self) -> Conn: ...
 
-    def hold(self, conversation_id: str, person: str = "") -> AbstractAsyncContextManager[None]: ...
+    def hold(self, conversation_id: str, person: str = "") -> AbstractAsyncContextManager[Conn]: ...
 
     async def person(self, conversation_id: str) -> str: ...
 
@@ -44,10 +46,21 @@ class Threads:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        # Nothing but plain values is read back: a checkpoint that names code is refused.
-        serde = JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=None)
-        self._saver = AsyncPostgresSaver(conn=store.pool, serde=serde)
+        self._saver = _saver(store.pool)
         self.graph: Graph = compiled(self._saver)
+
+    @asynccontextmanager
+    async def held(self, conversation_id: str, person: str) -> AsyncGenerator[Threads]:
+        """These threads for a turn of that person, to write one of them: by the connection that holds it.
+
+        When that connection ends, somebody else may hold the thread, and nothing is written beside them. Raises Refused
+        (TURN_RUNNING) while somebody else has it, and Unreachable when it is lost in between.
+        """
+        async with self.store.hold(conversation_id, person) as connection:
+            own = copy.copy(self)
+            own._saver = _saver(connection)
+            own.graph = self.graph.copy({"checkpointer": own._saver})
+            yield own
 
     def config(self, conversation_id: str) -> dict[str, Any]:
         """What names a thread to the graph."""
@@ -83,6 +96,12 @@ class Threads:
             return False
         log.info("a conversation was forgotten", extra={"conversation_id": conversation_id, "days": days})
         return True
+
+
+def _saver(conn: Conn) -> AsyncPostgresSaver:
+    # Nothing but plain values is read back: a checkpoint that names code is refused.
+    serde = JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=None)
+    return AsyncPostgresSaver(conn=conn, serde=serde)
 
 
 async def sweeping(threads: Threads, days: int) -> None:

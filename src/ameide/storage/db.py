@@ -16,6 +16,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ameide.errors import Unreachable
 from ameide.faults import reach
+from ameide.storage.answering import answering
 from ameide.storage.connection import Answer, Connection, Params, Row, Statement
 
 __all__ = ["BadData", "Database", "Opening", "Params", "Row", "Transaction", "password_of"]
@@ -198,7 +199,7 @@ class Database:
         `point` names its commit for `ameide.faults`; the transaction may name another one until then.
         """
         opening = Opening(_OPENING, (tenant,), _nothing) if isinstance(tenant, str) else tenant
-        try:
+        with answering():
             async with self._pool.connection() as connection:
                 tx = Transaction(connection, opening, point)
                 try:
@@ -209,19 +210,6 @@ class Database:
                     await tx.roll_back()
                     raise
                 reach(f"{tx.point}.after_commit")
-        except PoolTimeout as error:
-            raise Unreachable(
-                "no database connection became free in time", remedy="Try again, or raise the pool's size"
-            ) from error
-        except psycopg.errors.IdleInTransactionSessionTimeout as error:
-            raise Unreachable("the database gave up waiting for this process", remedy="Try again") from error
-        except (psycopg.errors.DiskFull, psycopg.errors.OutOfMemory) as error:
-            raise Unreachable(
-                f"the database server lacks room ({error.diag.message_primary})",
-                remedy="Make room on its disk or in its memory; nothing of this call was written. Then try again",
-            ) from error
-        except psycopg.OperationalError as error:
-            raise Unreachable(f"the database connection failed ({type(error).__name__})", remedy="Try again") from error
 
 
 def _nothing(_row: Row) -> None:

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import psycopg
+from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ameide.errors import Refused, Unreachable
 from ameide.storage import sql
+from ameide.storage.answering import answering
 
 _SQL = sql.load("threads")
-Pool = AsyncConnectionPool[psycopg.AsyncConnection[DictRow]]
+_AT_REST = (TransactionStatus.IDLE, PipelineStatus.OFF)
+Connection = psycopg.AsyncConnection[DictRow]
+
+
+class Pool(AsyncConnectionPool[Connection]):
+    """Connections whose failures are ours, whoever takes one: the store, or the checkpointer."""
+
+    @asynccontextmanager
+    async def connection(self, timeout: float | None = None) -> AsyncGenerator[Connection]:
+        """One of them. Raises Unreachable when there is none, or when it ends in between."""
+        with answering():
+            async with super().connection(timeout) as connection:
+                yield connection
 
 
 class Threads:
     """The threads of one tenant: row-level security hides the others. `open` before use, `close` afterwards.
 
-    `pool` is for the checkpointer: its connections commit each statement and answer rows as dicts. Turns have
-    connections of their own, one each while it lasts, at most `turns`.
+    `pool` is for reads of the checkpointer: its connections commit each statement and answer rows as dicts. So do those
+    that turns have, one each while it lasts, at most `turns`.
     """
 
     def __init__(self, dsn: str, tenant_id: str, *, turns: int = 16) -> None:
@@ -50,9 +64,10 @@ class Threads:
             await connection.execute("SELECT 1")
 
     @asynccontextmanager
-    async def hold(self, conversation_id: str, person: str = "") -> AsyncGenerator[None]:
+    async def hold(self, conversation_id: str, person: str = "") -> AsyncGenerator[Connection]:
         """Have a thread for oneself: for a turn of that person, or for none.
 
+        Whoever has it lost has lost the connection that this gives: what is written by it is written by the holder.
         Raises Refused (TURN_RUNNING) while somebody else has it. A process that dies lets go of it at once.
         """
         thread = self.name(conversation_id)
@@ -67,10 +82,9 @@ class Threads:
             try:
                 if person:
                     await connection.execute(_SQL["touch"], (self._tenant, conversation_id, person))
-                yield
+                yield connection
             finally:
-                if not connection.closed:
-                    await connection.execute(_SQL["let_go"], (thread,))
+                await _let_go(connection, thread)
 
     async def person(self, conversation_id: str) -> str:
         """Whose conversation it is; empty when nothing is kept of it."""
@@ -101,16 +115,25 @@ class Threads:
         return f"{self._tenant}/{conversation_id}"
 
 
+async def _let_go(connection: Connection, thread: str) -> None:
+    # One that was left in the middle of a statement takes no other; the lock ends with its connection as well.
+    if (connection.info.transaction_status, connection.info.pipeline_status) == _AT_REST:
+        with suppress(psycopg.Error):
+            await connection.execute(_SQL["let_go"], (thread,))
+            return
+    await connection.close()
+
+
 def _pool(dsn: str, tenant_id: str, least: int, most: int) -> Pool:
-    async def configure(connection: psycopg.AsyncConnection[DictRow]) -> None:
+    async def configure(connection: Connection) -> None:
         await connection.execute(
             "SELECT set_config('ameide.tenant_id', %s, false), set_config('search_path', 'architect', false)",
             (tenant_id,),
         )
 
-    return AsyncConnectionPool(
+    return Pool(
         dsn,
-        connection_class=psycopg.AsyncConnection[DictRow],
+        connection_class=Connection,
         min_size=least,
         max_size=most,
         timeout=10.0,
@@ -121,5 +144,5 @@ def _pool(dsn: str, tenant_id: str, least: int, most: int) -> Pool:
     )
 
 
-async def _alive(connection: psycopg.AsyncConnection[DictRow]) -> None:
+async def _alive(connection: Connection) -> None:
     await connection.execute("")
