@@ -155,11 +155,13 @@ def _input(at: Snapshot, conversation: Conversation, request: ConverseRequest) -
     """What a new turn puts into the thread, which may be new itself, or wait for word of a consent."""
     if at.interrupts:
         return Command(resume=request.to_binary())
-    if at.values.get("talk") is not None:
+    talk: Talk | None = at.values.get("talk")
+    # A first turn that was broken off before it began is in the thread as what was given, and as nothing that was done.
+    if talk is not None and at.values["turn"]["turn_id"]:
         return {"inbox": request.to_binary()}
     return State(
         inbox=request.to_binary(),
-        talk=new_talk(conversation.conversation_id, conversation.repository_id, conversation.change_id),
+        talk=talk or new_talk(conversation.conversation_id, conversation.repository_id, conversation.change_id),
         turn=new_turn(ConverseRequest()),
         errand=None,
     )
