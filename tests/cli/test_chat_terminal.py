@@ -151,3 +151,37 @@ def test_an_agent_that_starts_is_waited_for_aloud(
         answer = ameide("chat", "Think", "--new", *options)
         assert answer.code == 0
         assert answer.err.count("The agent does not answer yet") == 1
+
+
+def test_who_only_reads_is_asked_for_no_consent(ameide: CommandLine, agent: ScriptedArchitect) -> None:
+    waiting = [BEGAN, wanted(OPEN, "open_change"), ended(waiting_for_consent_id="cns-1")]
+    agent.turns = [waiting, waiting, [BEGAN, event("text", "Nothing new."), ended()]]
+    assert ameide("chat", "/open Cancel orders").code == 1
+    answer = ameide("chat", "What is new?", "--read-only", "--consent", "give")
+    assert (answer.code, "Nothing new." in answer.out) == (0, True)
+    assert agent.decided == []
+    assert [request.read_only for request in agent.asked] == [False, False, True]
+
+
+def test_a_run_that_is_followed_and_fails_is_the_exit_code(
+    ameide: CommandLine, agent: ScriptedArchitect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = {"chg-failed": 1, "chg-completed": 0}
+
+    async def followed(_session: object, _clients: object, change_id: str, **_: object) -> int:
+        return codes[change_id]
+
+    monkeypatch.setattr("ameide.cli.chat.follow_run", followed)
+    assert {change: ameide("chat", f"/follow {change}").code for change in codes} == codes
+    lines = iter(["/follow chg-failed", "And now?"])
+
+    def prompt(*_: object, **_options: object) -> str:
+        try:
+            return next(lines)
+        except StopIteration:
+            raise click.Abort from None
+
+    monkeypatch.setattr("sys.stdin", Keyboard())
+    monkeypatch.setattr("click.prompt", prompt)
+    agent.turns = [[BEGAN, event("text", "It failed."), ended()]]
+    assert "It failed." in ameide("chat").out

@@ -69,7 +69,8 @@ def chat(
     TEXT is one message, or one of the commands that `/help` lists; `-` reads it from standard input. Without TEXT it
     is a conversation at the prompt, or else a turn that was not ended goes on.
 
-    Exit code 1 when something is refused, waits for a consent that nobody gave, or is not at its end; 3 when the agent
+    Exit code 1 when something is refused, waits for a consent that nobody gave, is not at its end, or a run that was
+    followed did not complete; 3 when the agent
     does not answer.
     """
     if new and conversation_id:
@@ -134,7 +135,9 @@ def _one(session: Session, talk: Talk, line: str, turn_id: str = "", *, as_json:
             change_id = rest.strip() or talk.subject.change_id
             if not change_id:
                 raise InvalidArgument("the conversation is about no change yet", field="TEXT", remedy="/follow CHANGE")
-            session.call(lambda clients: follow_run(session, clients, change_id, as_json=as_json))
+            code = session.call(lambda clients: follow_run(session, clients, change_id, as_json=as_json))
+            if code:
+                raise click.exceptions.Exit(code)
         case _:
             with aside:
                 instruction: Instruction = instruction_of(session, line, talk.subject.change_id)
@@ -180,6 +183,9 @@ def _at_the_prompt(session: Session, talk: Talk, *, as_json: bool) -> None:
                 _tell_waiting(talk, outcome)
         except (click.Abort, KeyboardInterrupt):
             say("Stopped. What was reached is kept; what you say next takes its place.")
+        except click.exceptions.Exit:
+            # A run that was followed has failed, and the timeline said so.
+            continue
         except AmeideError as error:
             say(f"error: {harmless(str(error))}")
 

@@ -114,7 +114,8 @@ class Talk:
             if consent_id := outcome.ended.waiting_for_consent_id:
                 if outcome.wanted is None:
                     raise Refused("the agent waits for a consent that it does not show", remedy="Ask it again")
-                if not await consents.decide(outcome.wanted):
+                # Who only reads now agrees to nothing, also not to what an earlier turn waits for.
+                if self._read_only or not await consents.decide(outcome.wanted):
                     break
                 follows = self._following(request, consent_id, "consent_decided", ConsentDecided(consent_id=consent_id))
             elif (work := outcome.ended.waiting_for_work_request_id) and self._wait:
@@ -138,7 +139,7 @@ class Talk:
             scope=self._session.scope,
             turn_id=f"{first}..{ref}",
             conversation_id=self.subject.conversation_id,
-            read_only=self._read_only,
+            read_only=request.read_only,
             instruction=Oneof(name, value),  # pyright: ignore[reportArgumentType] -- one of the fields, by name
         )
 
