@@ -115,6 +115,24 @@ async def test_it_is_asked_only_so_often(talker: Talker, model: Scripted) -> Non
     assert len(ids) == len([message for message in messages if isinstance(message, ToolMessage)])
 
 
+async def test_its_calls_are_counted_over_the_consents_of_a_message(
+    house: House, talker: Talker, model: Scripted
+) -> None:
+    criterion = {"kind": "requirement", "text": "Cancel an order.", "acceptance_criteria": ["It says so."]}
+    model.script = [calls(("propose_draft", {**criterion, "title": f"Cancel {number}"})) for number in range(9)]
+    said = await talker.ask("Draft without an end", change_id=await house.change())
+    given = 0
+    while said.ended.waiting_for_consent_id:
+        given += 1
+        assert given < 9
+        said = await talker.send(await talker.decide(said))
+    assert "LIMIT" in said.notices
+    # What its fourth answer asked for, the last that it may give, is not done.
+    assert given == 3
+    model.script = [says("Fine.")]
+    assert (await talker.ask("And now?", conversation_id=said.conversation_id)).text == "Fine."
+
+
 async def test_what_was_said_before_a_failure_is_void(talker: Talker, model: Scripted) -> None:
     model.script = [[TextDelta("Half an "), Restarted("the line broke", "scripted:two"), *says("A whole answer.")]]
     said = await talker.ask("Well?")

@@ -284,7 +284,9 @@ class Settings:
         "model that takes fewer is asked again with fewer.",
     )
     architect_turn_seconds: int = _setting(600, "Seconds that one turn may take; what was reached then is kept.")
-    architect_turn_calls: int = _setting(24, "How often the model may be asked in one turn.")
+    architect_turn_calls: int = _setting(
+        24, "How often the model may be asked about one message, with all the consents that it takes."
+    )
     architect_retention_days: int = _setting(
         365, "Days after its last turn for which a conversation's words are kept; 0: for ever. Records are kept anyway."
     )

@@ -60,6 +60,9 @@ async def begin(state: State, runtime: Runtime[Course]) -> dict[str, object]:
         errand = None
     if errand is None:
         errand = _errand(request)
+    else:
+        # What a person asked for is bounded over all the consents that it takes.
+        turn["calls"] = former["calls"]
     if model is not None and needs_model(request):
         # Made here and not where the model is asked: that may be done again.
         message = from_person(course.agent.redact(_in_words(request)))

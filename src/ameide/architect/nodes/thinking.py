@@ -169,7 +169,7 @@ async def stop(state: State, runtime: Runtime[Course]) -> dict[str, object]:
     saying = Saying(turn, runtime.stream_writer, course.agent.redact)
     if turn["asks_model"]:
         saying.notice(
-            NoticeKind.LIMIT, f"The model was asked {turn['calls']} times in this turn, which is all that it may be."
+            NoticeKind.LIMIT, f"The model was asked {turn['calls']} times about this, which is all that it may be."
         )
     messages = answered(talk["messages"], turn["pending"], "not run: the turn is at its end")
     return {"talk": {**talk, "messages": messages}, "turn": {**saying.turn(), "pending": []}}
